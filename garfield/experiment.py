@@ -1,0 +1,163 @@
+"""What a set of parameters means: the setup, quorums and attackers it asks for, and whether it can work. No torch.
+
+The trainer and the controller both call `check` before anything starts, so both refuse the same with the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from garfield import catalog
+
+UNPROTECTED = ("vanilla", "average")  # rules that tolerate no Byzantine input and drop none
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is to be said of parameters taken together: the parameter to change, and one sentence.
+
+    An `error` refuses the launch; a `warning` is shown and lets it go on.
+    """
+
+    level: str
+    name: str
+    text: str
+
+
+def setup(values: Mapping[str, Any]) -> str:
+    """The training setup: vanilla, AggregaThor-like, crash-tolerant or ByzSGD-like."""
+    if values["num_ps"] == 1:
+        return "vanilla" if values["aggregator"] == "vanilla" else "AggregaThor-like"
+    return "crash-tolerant" if values["mar"] == "crash" else "ByzSGD-like"
+
+
+def ranks_of(values: Mapping[str, Any], role: str) -> range:
+    """The ranks of a role: PS ranks come first."""
+    servers = values["num_ps"]
+    return range(servers) if role == "ps" else range(servers, servers + values["num_workers"])
+
+
+def role_of(values: Mapping[str, Any], rank: int) -> str:
+    """ps or worker."""
+    return "ps" if rank < values["num_ps"] else "worker"
+
+
+def gradient_quorum(values: Mapping[str, Any]) -> int:
+    """How many gradients a PS waits for each step."""
+    quorum, n = values["quorum"], values["num_workers"]
+    if quorum == "auto":
+        quorum = "n-f" if setup(values) == "ByzSGD-like" else "all"
+    return {"all": n, "n-f": n - values["fw"]}.get(quorum, quorum)
+
+
+def byzantine_ranks(values: Mapping[str, Any], role: str) -> tuple[int, ...]:
+    """The ranks of `role` that really attack; empty when the attack is `none`."""
+    attack, listed = (
+        (values["attack"], values["byz_workers"]) if role == "worker" else (values["attack_ps"], values["byz_servers"])
+    )
+    if attack == "none":
+        return ()
+    return tuple(ranks_of(values, role))[:listed] if isinstance(listed, int) else listed
+
+
+def total_steps(values: Mapping[str, Any]) -> int:
+    """Steps of the whole run: `steps`, or `epochs` passes over the largest shard."""
+    return values["steps"] or values["epochs"] * steps_per_epoch(values)
+
+
+def steps_per_epoch(values: Mapping[str, Any]) -> int:
+    """ceil(largest shard / batch)."""
+    shard = -(-catalog.DATASETS[values["dataset"]].train // values["num_workers"])
+    return -(-shard // values["batch"])
+
+
+def check(values: Mapping[str, Any]) -> list[Finding]:
+    """What `values` (all parameters, each valid by itself) can't do together, or may not mean."""
+    return [
+        *_placement_findings(values),
+        *_quorum_findings(values),
+        *_attacker_findings(values, "worker", "attack", "byz_workers"),
+        *_attacker_findings(values, "ps", "attack_ps", "byz_servers"),
+        *_data_findings(values),
+    ]
+
+
+def _error(name: str, text: str) -> Finding:
+    return Finding("error", name, text)
+
+
+def _placement_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    servers, workers = values["num_ps"], values["num_workers"]
+    if servers > 1:
+        yield _error("num_ps", f"num_ps = {servers}: several parameter servers are not supported yet; use one.")
+    if values["fps"]:
+        yield _error("fps", f"fps = {values['fps']}: a single parameter server is trusted; use 0.")
+    if values["rank"] >= servers + workers:
+        yield _error(
+            "rank",
+            f"rank = {values['rank']}: with num_ps = {servers} and num_workers = {workers} the ranks are 0 to "
+            f"{servers + workers - 1}.",
+        )
+
+
+def _quorum_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    n, fw, quorum, rule = values["num_workers"], values["fw"], values["quorum"], values["aggregator"]
+    waited = gradient_quorum(values)
+    if not 1 <= waited <= n:
+        yield _error("quorum", f"quorum = {quorum}: {waited} gradients of {n} workers can't be waited for.")
+        return
+    if rule == "vanilla" and waited < n:
+        yield _error(
+            "quorum",
+            f"quorum = {quorum}: vanilla uses collectives, which wait for all {n} workers; use quorum = all, or "
+            "aggregator = average.",
+        )
+    if rule in UNPROTECTED:
+        if fw:
+            yield Finding("warning", "fw", f"fw = {fw}, but {rule} withstands no Byzantine worker.")
+        return
+    try:
+        catalog.check_rule(rule, waited, fw)
+    except catalog.CatalogError as error:
+        yield _error("aggregator", f"aggregator = {rule}, fw = {fw}: {error}")
+
+
+def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, ranks_name: str) -> Iterator[Finding]:
+    attack, listed = catalog.parse_attack(values[attack_name]), values[ranks_name]
+    ranks, side = ranks_of(values, role), "worker" if role == "worker" else "server"
+    if side not in catalog.ATTACKS[attack.name].sides:
+        yield _error(attack_name, f"{attack_name} = {attack.name}: not an attack of a {side}.")
+    if isinstance(listed, int) and listed > len(ranks):
+        yield _error(ranks_name, f"{ranks_name} = {listed}: there are only {len(ranks)}.")
+    if not isinstance(listed, int) and (strangers := [rank for rank in listed if rank not in ranks]):
+        yield _error(
+            ranks_name, f"{ranks_name}: rank {strangers[0]} is no {side}; those are {ranks[0]} to {ranks[-1]}."
+        )
+    if attack.name == "none" and listed:
+        yield Finding("warning", attack_name, f"{ranks_name} is set but {attack_name} = none: nobody attacks.")
+    if attack.name != "none" and not listed:
+        yield Finding(
+            "warning", ranks_name, f"{attack_name} = {values[attack_name]} but {ranks_name} = 0: nobody attacks."
+        )
+
+
+def _data_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    model, data = catalog.MODELS[values["model"]], catalog.DATASETS[values["dataset"]]
+    if model.shape != data.shape:
+        fitting = " or ".join(name for name, other in catalog.MODELS.items() if other.shape == data.shape)
+        yield _error(
+            "model",
+            f"model = {values['model']} takes {_size(model.shape)} images and {values['dataset']} has "
+            f"{_size(data.shape)}; use {fitting}.",
+        )
+    if values["num_workers"] > data.train:
+        yield _error(
+            "num_workers",
+            f"{values['num_workers']} workers can't share the {data.train} training samples of {values['dataset']}.",
+        )
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,278 @@
+"""Every parameter of the trainer, once: its name, type, default, help, choices and who may set it.
+
+The trainer's `--help`, the form of the TUI, the `[experiment]` table of a hosts file and all checks are made from this
+table. Checks that look at several parameters together are in `garfield.experiment`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from garfield import catalog
+
+
+class SettingError(ValueError):
+    """A value that a parameter can't take; the text is one sentence that begins with the parameter's name."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter.
+
+    `kind` decides parsing: int, float, flag, text, choice, rule, attack, quorum or ranks. `scope` says who sets it: an
+    `experiment` sets it for all ranks, the `placement` of ranks on hosts implies it. `group` orders help and form.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    group: str
+    scope: str = "experiment"
+    choices: Callable[[], tuple[str, ...]] | None = None
+    minimum: float | None = None
+    above: float | None = None  # an exclusive minimum
+    below: float | None = None  # an exclusive maximum
+    unit: str = ""
+
+    def parse(self, raw: Any) -> Any:
+        """The value of `raw`, which is text from a command line or form, or a typed value from a TOML file.
+
+        Raises SettingError.
+        """
+        try:
+            value = _PARSERS[self.kind](raw)
+        except catalog.CatalogError as error:
+            raise SettingError(f"{self.name}: {error}") from None
+        except (TypeError, ValueError):
+            raise SettingError(f"{self.name} = {raw!r}: {_EXPECTED[self.kind]}.") from None
+        self._check(value)
+        return value
+
+    def _check(self, value: Any) -> None:
+        if self.kind == "choice" and value not in self.choices():
+            near = get_close_matches(value, self.choices(), 1, 0.5)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise SettingError(f"{self.name} = {value!r}: must be one of {', '.join(self.choices())}{hint}")
+        if self.kind in ("int", "float"):
+            if self.minimum is not None and value < self.minimum:
+                raise SettingError(f"{self.name} = {value}: must be at least {self.minimum:g}.")
+            if self.above is not None and value <= self.above:
+                raise SettingError(f"{self.name} = {value}: must be above {self.above:g}.")
+            if self.below is not None and value >= self.below:
+                raise SettingError(f"{self.name} = {value}: must be below {self.below:g}.")
+
+    def format(self, value: Any) -> str:
+        """The text that `parse` turns back into `value`."""
+        if self.kind == "ranks" and isinstance(value, tuple):
+            return "[" + ", ".join(map(str, value)) + "]"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _parse_int(raw: Any) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise TypeError
+    return int(raw)
+
+
+def _parse_float(raw: Any) -> float:
+    if isinstance(raw, bool):
+        raise TypeError
+    value = float(raw)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def parse_flag(raw: Any) -> bool:
+    """True or False as people write them: True, false, yes, no, on, off, 1, 0."""
+    if isinstance(raw, bool):
+        return raw
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    try:
+        return words[str(raw).strip().lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+def _parse_text(raw: Any) -> str:
+    if not isinstance(raw, str) or any(ord(character) < 32 for character in raw):
+        raise TypeError
+    return raw.strip()
+
+
+def _parse_quorum(raw: Any) -> int | str:
+    if isinstance(raw, str) and raw.strip() in ("auto", "all", "n-f"):
+        return raw.strip()
+    count = _parse_int(raw)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def _parse_ranks(raw: Any) -> int | tuple[int, ...]:
+    """A count (the first ranks of the role) or listed ranks: 1, [3], "3, 4"."""
+    if isinstance(raw, list | tuple):
+        ranks = [_parse_int(rank) for rank in raw]
+    elif isinstance(raw, str) and ("," in raw or raw.strip().startswith("[")):
+        inner = raw.strip().removeprefix("[").removesuffix("]")
+        ranks = [int(part) for part in inner.split(",") if part.strip()]
+    else:
+        count = _parse_int(raw)
+        if count < 0:
+            raise ValueError
+        return count
+    if any(rank < 0 for rank in ranks) or len(set(ranks)) != len(ranks):
+        raise ValueError
+    return tuple(sorted(ranks))
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "int": _parse_int,
+    "float": _parse_float,
+    "flag": parse_flag,
+    "text": _parse_text,
+    "choice": _parse_text,
+    "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
+    "attack": lambda raw: catalog.format_spec(catalog.parse_attack(_parse_text(raw))),
+    "quorum": _parse_quorum,
+    "ranks": _parse_ranks,
+}
+_EXPECTED = {
+    "int": "a whole number is needed",
+    "float": "a finite number is needed",
+    "flag": "True or False is needed",
+    "text": "a single line of text is needed",
+    "choice": "one of the choices is needed",
+    "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
+    "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
+    "quorum": "all, n-f, auto or a count of at least 1 is needed",
+    "ranks": "a count, or a list of different ranks as in [3, 4], is needed",
+}
+
+
+def _setting_table(*settings: Setting) -> dict[str, Setting]:
+    return {setting.name: setting for setting in settings}
+
+
+SETTINGS: dict[str, Setting] = _setting_table(
+    Setting(
+        "master",
+        "text",
+        "127.0.0.1",
+        "address of the first parameter server, as host[:port] (port 29500 unless given)",
+        "cluster",
+        scope="placement",
+    ),
+    Setting("rank", "int", 0, "this process: parameter servers come first, from 0", "cluster", "placement", minimum=0),
+    Setting("num_ps", "int", 1, "number of parameter servers", "cluster", "placement", minimum=1),
+    Setting("num_workers", "int", 1, "number of workers", "cluster", "placement", minimum=1),
+    Setting("dataset", "choice", "mnist", "data set to train on", "data", choices=lambda: tuple(catalog.DATASETS)),
+    Setting("batch", "int", 128, "training samples a worker reads each step", "data", minimum=1, unit="samples"),
+    Setting(
+        "data_dir",
+        "text",
+        "~/.cache/garfield/data",
+        "folder of the data sets on each host; what is missing is downloaded into it",
+        "data",
+    ),
+    Setting("model", "choice", "convnet", "model to train", "model", choices=lambda: tuple(catalog.MODELS)),
+    Setting("loss", "choice", "nll", "loss function", "model", choices=lambda: ("nll", "cross-entropy")),
+    Setting("lr", "float", 0.01, "learning rate of SGD", "optimisation", above=0),
+    Setting("momentum", "float", 0.5, "momentum of SGD, at the server", "optimisation", minimum=0, below=1),
+    Setting("wd", "float", 0.0, "weight decay of SGD", "optimisation", minimum=0),
+    Setting("epochs", "int", 10, "passes over the largest shard, unless steps is given", "optimisation", minimum=1),
+    Setting("steps", "int", 0, "stop after so many steps; 0: train for epochs", "optimisation", minimum=0),
+    Setting("fw", "int", 0, "declared f: Byzantine workers the aggregator withstands", "resilience", minimum=0),
+    Setting("fps", "int", 0, "declared f: Byzantine servers the mar withstands", "resilience", minimum=0),
+    Setting("aggregator", "rule", "vanilla", "gradient aggregation rule (GAR)", "resilience"),
+    Setting("mar", "rule", "vanilla", "model aggregation rule (MAR), with several servers", "resilience"),
+    Setting(
+        "quorum",
+        "quorum",
+        "auto",
+        "gradients that a server waits for each step: all, n-f, or a count; auto is all with one server",
+        "resilience",
+    ),
+    Setting("attack", "attack", "none", "what the Byzantine workers send", "attack"),
+    Setting("byz_workers", "ranks", 0, "workers that really attack: how many, or which ranks as [3]", "attack"),
+    Setting("attack_ps", "attack", "none", "what the Byzantine servers send", "attack"),
+    Setting("byz_servers", "ranks", 0, "servers that really attack: how many, or which ranks as [1]", "attack"),
+    Setting("backend", "choice", "gloo", "backend of torch.distributed", "run", choices=lambda: ("gloo",)),
+    Setting("seed", "int", 1, "seed of all randomness: data order, initial model, attacks", "run", minimum=0),
+    Setting("eval_every", "int", 0, "steps between evaluations on the test set; 0: every epoch", "run", minimum=0),
+    Setting("timeout", "float", 60.0, "longest wait for another rank", "run", above=0, unit="seconds"),
+    Setting("threads", "int", 0, "compute threads of a rank; 0: its share of the host's cores", "run", minimum=0),
+    Setting("bench", "flag", False, "print what the time of each step went to", "run"),
+    Setting("log", "flag", False, "print the accumulated loss at each step", "run"),
+)
+
+
+def find_setting(name: str) -> Setting:
+    """The parameter called `name`; a SettingError names the nearest one when there is none."""
+    try:
+        return SETTINGS[name]
+    except KeyError:
+        near = get_close_matches(name, SETTINGS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else "python -m garfield.trainer --help lists them."
+        raise SettingError(f"{name}: there is no such parameter; {hint}") from None
+
+
+def experiment_setting(name: str) -> Setting:
+    """The parameter called `name` if an experiment may set it; else a SettingError that says where it comes from."""
+    setting = find_setting(name)
+    if setting.scope == "placement":
+        raise SettingError(
+            f"{name}: follows from where the hosts place their servers and workers and can't be set in an experiment."
+        )
+    return setting
+
+
+def defaults(scope: str | None = None) -> dict[str, Any]:
+    """Default of every parameter, or of those of one scope."""
+    return {s.name: s.default for s in SETTINGS.values() if scope in (None, s.scope)}
+
+
+def changed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `values` that differ from their default: what a save writes."""
+    return {name: value for name, value in values.items() if value != SETTINGS[name].default}
+
+
+def command_line(values: Mapping[str, Any]) -> list[str]:
+    """Trainer arguments that say `values`, without those that equal their default."""
+    words: list[str] = []
+    for name, value in changed(values).items():
+        setting = SETTINGS[name]
+        words += [f"--{name}"] if setting.kind == "flag" and value else [f"--{name}", setting.format(value)]
+    return words
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every parameter to `parser`, grouped; values are parsed by `Setting.parse`."""
+    groups: dict[str, Any] = {}
+    for setting in SETTINGS.values():
+        group = groups.get(setting.group) or groups.setdefault(setting.group, parser.add_argument_group(setting.group))
+        text = setting.help.replace("%", "%%")
+        if setting.choices:
+            text += f" ({', '.join(setting.choices())})"
+        unit = f" {setting.unit}" if setting.unit else ""
+        text += f" [{setting.format(setting.default)}{unit}]"
+        options = {"default": setting.default, "help": text, "metavar": setting.kind.upper()}
+        if setting.kind == "flag":
+            options |= {"nargs": "?", "const": True}
+        group.add_argument(f"--{setting.name}", type=_argument_type(setting), **options)
+
+
+def _argument_type(setting: Setting) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return setting.parse(text)
+        except SettingError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
