@@ -41,10 +41,11 @@ class Begin:
 class Step:
     """One step is over.
 
-    `step` counts from 1. `seconds` is the time since the step before it ended, `parts` where it went, in seconds; worker:
-    pull, merge, load, compute, push; PS: wait, aggregate, apply, exchange. `loss` is the worker's own; at a PS the median
-    of those it was sent. At a PS, `quorum` lists the ranks whose gradients counted and `weights` (as long) their shares in
-    the aggregate, `late` counts gradients that came too late and `dropped` those with a non-finite coordinate.
+    `step` counts from 1. `seconds` is the time since the step before it ended, `parts` where it went, in seconds;
+    worker: pull, merge, load, compute, push; PS: wait, aggregate, apply, exchange. `loss` is the worker's own; at a PS
+    the median of those it was sent. At a PS, `quorum` lists the ranks whose gradients counted and `weights` (as long)
+    their shares in the aggregate, `late` counts gradients that came too late and `dropped` those with a non-finite
+    coordinate.
     """
 
     step: int
