@@ -1,0 +1,24 @@
+"""Events in, facts out: what is known of a run. Pure: no clock, no asyncio, no formatting of screens."""
+
+from controller.state.now import ALIVE, FALLEN, GONE, Exit, HostNow, LogLine, Now, RankNow, ending, signal_name
+from controller.state.runstate import RunState
+from controller.state.series import Band, Column, Line, Series, Trust
+
+__all__ = [
+    "ALIVE",
+    "FALLEN",
+    "GONE",
+    "Band",
+    "Column",
+    "Exit",
+    "HostNow",
+    "Line",
+    "LogLine",
+    "Now",
+    "RankNow",
+    "RunState",
+    "Series",
+    "Trust",
+    "ending",
+    "signal_name",
+]

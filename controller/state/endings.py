@@ -1,0 +1,147 @@
+"""How ranks, hosts and so the run end, taken into a RunState, and which of these endings was the first cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from controller.state import telemetry
+from controller.state.fields import BadRecord, integer, integers, maybe_integer, tables, text, texts
+from controller.state.now import ALIVE, Exit, HostNow, RankNow, ending
+
+if TYPE_CHECKING:
+    from controller.state.runstate import RunState
+
+LOST_A_RANK = 3  # exit code of a rank that ended because of another one
+
+
+def end(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank says that it is done; its exit follows."""
+    rank, made, reason = state.rank_of(record), integer(record, "step"), text(record, "reason")
+    if reason not in ("finished", "stopped"):
+        raise BadRecord("an end is finished or stopped")
+    rank.end, rank.step = reason, max(rank.step, made)
+    if rank.alive:
+        rank.state, rank.phase, rank.detail = reason, "", ""
+    _workers_changed(state)
+
+
+def failure(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank says why it is about to end without having finished; its exit follows."""
+    rank, sentence, missing = state.rank_of(record), text(record, "text"), integers(record, "missing")
+    rank.failure, rank.missing, rank.detail = sentence, missing, sentence
+    state.say("✖", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
+
+
+def exited(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank's process has ended."""
+    if record.get("rank") is None:
+        _helper_exited(state, record)
+        return
+    rank, facts = state.rank_of(record), _exit_facts(record)
+    rank.exit, rank.pid = facts, None
+    rank.state = _state_after(rank, facts)
+    rank.phase, rank.detail = "", "" if rank.state == "finished" else rank.failure or ending(facts)
+    state.series.band.expected.discard(rank.rank)
+    _workers_changed(state)
+    _tell_exit(state, rank, facts)
+    if rank.state in ("failed", "lost"):
+        _judge_cause(state, rank, facts)
+    if rank.role == "ps":
+        telemetry.lead_changed(state)
+
+
+def host_gone(state: RunState, host: HostNow, detail: str) -> None:
+    """Nothing more is expected from `host`: what became of its ranks is unknown."""
+    for number in host.ranks:
+        rank = state.now.ranks[number]
+        if rank.alive and rank.state != "waiting":
+            rank.state, rank.detail = "lost", "its host is lost"
+            state.series.band.expected.discard(number)
+    _workers_changed(state)
+    if state.now.root_cause is None and state.now.state != "stopping":
+        state.blame(f"{host.name}: {detail}" if detail else f"{host.name} was lost; what happened there is unknown.")
+
+
+def bye(state: RunState, record: Mapping[str, Any]) -> None:
+    """A host's agent says goodbye, and which processes it leaves behind."""
+    host, left = state.host_of(record), tables(record, "left")
+    names = [
+        f"{text(entry, 'name') or 'process'}{telemetry.maybe_pid(entry)}"
+        if maybe_integer(entry, "rank") is None
+        else f"rank {entry['rank']}{telemetry.maybe_pid(entry)}"
+        for entry in left
+    ]
+    host.left = len(left)
+    if host.state not in ("failed", "lost"):
+        state.set_host_state(host, "ended")
+    if names:
+        state.say("✖", f"{host.name}: still alive: {', '.join(names)}", host.name)
+    else:
+        state.say("i", f"{host.name}: ended, nothing left", host.name)
+
+
+def _exit_facts(record: Mapping[str, Any]) -> Exit:
+    code, signal = maybe_integer(record, "code"), maybe_integer(record, "signal")
+    return Exit(code, signal, record.get("asked") is True, tuple(texts(record, "stderr")[-50:]))
+
+
+def _helper_exited(state: RunState, record: Mapping[str, Any]) -> None:
+    """A process of a host that is no rank ended: its warm process. Ranks live on; none can be started there."""
+    host, facts = state.host_of(record), _exit_facts(record)
+    if facts.bad:
+        state.say("!", f"{host.name}: the process that starts ranks ended: {ending(facts)}", host.name)
+
+
+def _state_after(rank: RankNow, facts: Exit) -> str:
+    """The state of a rank whose process ended so."""
+    if facts.signal is not None:
+        return "killed" if facts.asked else "lost"
+    if facts.code == 0 and rank.end is not None:
+        return rank.end
+    return "stopped" if facts.asked else "failed"
+
+
+def _tell_exit(state: RunState, rank: RankNow, facts: Exit) -> None:
+    where = f"{rank.title} on {rank.host}"
+    if rank.state == "lost":
+        state.say("✖", f"{where} lost: {ending(facts)}", rank.host, rank.rank)
+    elif rank.state == "failed":
+        how = ending(facts) if facts.code else "it ended before the run did"
+        words = "" if rank.failure else _last_words(rank, facts)  # a failure was told when it came
+        state.say("✖", f"{where} failed: {how}{words}", rank.host, rank.rank)
+    elif rank.state == "killed":
+        state.say("!", f"{where} {ending(facts)}, as asked", rank.host, rank.rank)
+    elif rank.role == "ps" or rank.state == "stopped":
+        state.say("i", f"{where} {rank.state} after step {rank.step}", rank.host, rank.rank)
+
+
+def _last_words(rank: RankNow, facts: Exit) -> str:
+    words = rank.failure or next((line.strip() for line in reversed(facts.stderr) if line.strip()), "")
+    return f": {words}" if words else ""
+
+
+def _judge_cause(state: RunState, rank: RankNow, facts: Exit) -> None:
+    """The root cause is the first end that no one asked for.
+
+    A rank that ended because it lost another one is a cause only until that other one's end is known: over several
+    hosts the news of it may come second.
+    """
+    now = state.now
+    before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
+    provisional = before is not None and before.exit is not None and before.exit.code == LOST_A_RANK
+    if now.root_cause is not None and not (provisional and facts.code != LOST_A_RANK):
+        return
+    how = ending(facts) if facts.code != 0 else "it ended before the run did"
+    sentence = f"{rank.title} on {rank.host}: {how}{_last_words(rank, facts)}"
+    witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
+    if witness is not None and not rank.failure:
+        sentence += f" ({witness.title}: {witness.failure})"
+    state.blame(sentence, rank.rank)
+
+
+def _workers_changed(state: RunState) -> None:
+    """Steps wait no longer for workers that have ended."""
+    band = state.series.band
+    band.expected = {rank for rank in band.expected if state.now.ranks[rank].state in ALIVE}
+    band.close()

@@ -1,0 +1,113 @@
+"""Reading fields of records, which may be anything: a run folder is a file that anyone can edit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 2_000  # characters of one text
+_LARGEST = 2**53
+
+
+class BadRecord(ValueError):
+    """A record that doesn't say what its kind must say."""
+
+
+def number(record: Mapping[str, Any], key: str) -> float:
+    """The finite number under `key`."""
+    value = maybe_number(record, key)
+    if value is None:
+        raise BadRecord(f"{key} is missing")
+    return value
+
+
+def maybe_number(record: Mapping[str, Any], key: str) -> float | None:
+    """The finite number under `key`; None where there is none."""
+    value = record.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e300:
+        raise BadRecord(f"{key} is no number")
+    return float(value) if math.isfinite(value) else None
+
+
+def integer(record: Mapping[str, Any], key: str) -> int:
+    """The whole number under `key`."""
+    value = maybe_integer(record, key)
+    if value is None:
+        raise BadRecord(f"{key} is missing")
+    return value
+
+
+def maybe_integer(record: Mapping[str, Any], key: str) -> int | None:
+    """The whole number under `key`; None where there is none."""
+    value = record.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) <= _LARGEST:
+        raise BadRecord(f"{key} is no whole number")
+    return value
+
+
+def count(record: Mapping[str, Any], key: str) -> int:
+    """The whole number of at least 0 under `key`; 0 where there is none."""
+    value = maybe_integer(record, key) or 0
+    if value < 0:
+        raise BadRecord(f"{key} is negative")
+    return value
+
+
+def text(record: Mapping[str, Any], key: str) -> str:
+    """The text under `key`, cut at LONGEST characters; empty where there is none."""
+    value = record.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadRecord(f"{key} is no text")
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+
+
+def texts(record: Mapping[str, Any], key: str) -> list[str]:
+    """The list of texts under `key`."""
+    return [text({"item": item}, "item") for item in items(record, key)]
+
+
+def items(record: Mapping[str, Any], key: str) -> list[Any]:
+    """The list under `key`; empty where there is none."""
+    value = record.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise BadRecord(f"{key} is no list")
+    return list(value)
+
+
+def integers(record: Mapping[str, Any], key: str) -> list[int]:
+    """The list of whole numbers under `key`."""
+    return [integer({"item": item}, "item") for item in items(record, key)]
+
+
+def table(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The table under `key`; empty where there is none."""
+    value = record.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise BadRecord(f"{key} is no table")
+    return dict(value)
+
+
+def tables(record: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The list of tables under `key`."""
+    return [table({"item": item}, "item") for item in items(record, key)]
+
+
+def numbers(record: Mapping[str, Any], key: str) -> dict[str, float]:
+    """The table of finite numbers under `key`; others in it are left out."""
+    found = {}
+    for name, value in table(record, key).items():
+        plain = maybe_number({"item": value}, "item")
+        if plain is not None:
+            found[name[:LONGEST]] = plain
+    return found

@@ -1,0 +1,230 @@
+"""What is known of a run at this moment: small, plain facts. `RunState.apply` is the only one that changes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+LOG_LINES = 2_000  # kept lines of the event log
+OUTPUT_LINES = 2_000  # kept lines of output of each rank and each host
+CLOCK_STEPS = 201  # kept (step, time) pairs of the leading PS
+PACE_STEPS = 50  # steps that the remaining time is judged by
+LEAST_STEPS = 20  # steps before a remaining time is worth telling
+
+ALIVE = ("waiting", "starting", "joining", "running")  # states of a rank that has not ended
+FALLEN = ("killed", "failed", "lost")  # states of a rank that ended without finishing or being stopped in order
+GONE = ("ended", "failed", "lost")  # states of a host from which nothing more is expected
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One sentence of the event log; `level` is i (told), ! (degraded) or ✖ (someone must act)."""
+
+    received: float
+    level: str
+    host: str | None
+    rank: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: an exit code, or the signal that killed it; `asked` when it was told to end before."""
+
+    code: int | None
+    signal: int | None
+    asked: bool
+    stderr: tuple[str, ...] = ()
+
+    @property
+    def bad(self) -> bool:
+        """It neither ended with exit code 0 nor was told to end."""
+        return not self.asked and self.code != 0
+
+
+@dataclass
+class HostNow:
+    """One host. `left` counts the processes that were alive when it said goodbye; None before that."""
+
+    name: str
+    connection: str = ""
+    address: str = ""
+    state: str = "planned"
+    detail: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    ranks: list[int] = field(default_factory=list)
+    left: int | None = None
+    cpu: float | None = None
+    memory: float | None = None
+    since: float = 0.0  # when `state` began
+    last: float = 0.0
+
+
+@dataclass
+class RankNow:
+    """One rank.
+
+    Times are in seconds, `sent` and `received` bytes of its last step. `weight` is a worker's recent mean share in the
+    aggregate relative to the fair share 1/m (1.0: like everyone, 0.0: ignored), None until it was weighed;
+    `in_quorum` whether the last step counted it. `weights` is a PS's last word: rank to share, None for a share that
+    isn't finite.
+    """
+
+    rank: int
+    role: str
+    host: str
+    byzantine: bool = False
+    pid: int | None = None
+    state: str = "waiting"
+    phase: str = ""
+    detail: str = ""
+    step: int = 0
+    total: int | None = None
+    loss: float | None = None
+    seconds: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    sent: int = 0
+    received: int = 0
+    quorum: list[int] = field(default_factory=list)
+    weights: dict[int, float | None] = field(default_factory=dict)
+    late: int = 0
+    dropped: int = 0
+    accuracy: float | None = None
+    weight: float | None = None
+    weighed: int = 0  # how many steps `weight` is the mean of
+    in_quorum: bool | None = None
+    end: str | None = None  # the reason it gave itself: finished or stopped
+    exit: Exit | None = None
+    failure: str | None = None
+    missing: list[int] = field(default_factory=list)
+    cpu: float | None = None
+    memory: float | None = None
+    last: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """It has not ended, as far as is known."""
+        return self.state in ALIVE
+
+    @property
+    def title(self) -> str:
+        """How sentences call it: PS 0, worker 3."""
+        return f"{'PS' if self.role == 'ps' else 'worker'} {self.rank}"
+
+
+@dataclass
+class Now:
+    """The run as a whole. Times are those of the records, Unix seconds; `last` is the newest record's."""
+
+    run: str = ""
+    name: str = ""
+    note: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    quorum: int | None = None
+    total_steps: int | None = None
+    steps_per_epoch: int | None = None
+    lease: float | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
+    state: str = "planned"
+    outcome: dict[str, Any] | None = None
+    started: float | None = None
+    first_step: float | None = None
+    ended: float | None = None
+    step: int = 0
+    accuracy: float | None = None
+    accuracies: dict[int, float] = field(default_factory=dict)
+    root_cause: str | None = None
+    root_rank: int | None = None
+    problems: list[str] = field(default_factory=list)
+    hosts: dict[str, HostNow] = field(default_factory=dict)
+    ranks: dict[int, RankNow] = field(default_factory=dict)
+    log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    output: dict[tuple[str | None, int | None], deque[tuple[float, str, str]]] = field(default_factory=dict)
+    last: float = 0.0
+    records: int = 0
+    bad_records: int = 0
+    clock: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=CLOCK_STEPS))
+    paces: deque[float] = field(default_factory=lambda: deque(maxlen=PACE_STEPS))
+
+    def servers(self) -> list[RankNow]:
+        """The PS ranks, lowest first."""
+        return [self.ranks[rank] for rank in sorted(self.ranks) if self.ranks[rank].role == "ps"]
+
+    def workers(self) -> list[RankNow]:
+        """The worker ranks, lowest first."""
+        return [self.ranks[rank] for rank in sorted(self.ranks) if self.ranks[rank].role == "worker"]
+
+    def lead(self) -> RankNow | None:
+        """The PS whose steps are the run's: the lowest one that has not fallen; the lowest one if all have."""
+        servers = self.servers()
+        return next((server for server in servers if server.state not in FALLEN), servers[0] if servers else None)
+
+    def judge(self) -> RankNow | None:
+        """The PS whose accuracy is the run's: the lowest surviving one that is no attacker, which may be none."""
+        return next((s for s in self.servers() if s.state not in FALLEN and not s.byzantine), None)
+
+    def progress(self) -> float | None:
+        """How much of the run is done, 0 to 1; None while its length isn't known."""
+        return min(1.0, self.step / self.total_steps) if self.total_steps else None
+
+    def rate(self, window: int = PACE_STEPS) -> float | None:
+        """Steps a second of the leading PS over its last `window` steps; None before its second step."""
+        if len(self.clock) < 2:
+            return None
+        newest, until = self.clock[-1]
+        oldest, since = self.clock[max(0, len(self.clock) - 1 - window)]
+        return (newest - oldest) / (until - since) if until > since and newest > oldest else None
+
+    def remaining(self) -> float | None:
+        """Seconds left after the newest step, by the median of the last 50 steps; None before 20 steps."""
+        if not self.total_steps or len(self.paces) < LEAST_STEPS or self.state == "ended":
+            return None
+        return max(0, self.total_steps - self.step) * median(self.paces)
+
+    def elapsed(self) -> float | None:
+        """Seconds from the launch to the end, or to the newest record."""
+        return None if self.started is None else (self.ended or self.last) - self.started
+
+    def setup_line(self) -> str:
+        """The run's setup in a few words: 1 PS + 5 workers, multi-krum, digits, convnet."""
+        workers = len(self.workers())
+        parts = [f"{len(self.servers())} PS + {workers} worker{'' if workers == 1 else 's'}"]
+        parts += [str(self.values[name]) for name in ("aggregator", "dataset", "model") if name in self.values]
+        return ", ".join(parts)
+
+
+def signal_name(number: int) -> str:
+    """signal 9 (SIGKILL); the names are Linux's, whatever the controller runs on."""
+    name = _SIGNALS.get(number)
+    return f"signal {number} ({name})" if name else f"signal {number}"
+
+
+def ending(facts: Exit) -> str:
+    """How a process ended, as part of a sentence: killed by signal 9 (SIGKILL); exit code 1."""
+    if facts.signal is not None:
+        return f"killed by {signal_name(facts.signal)}"
+    return "ended in an unknown way" if facts.code is None else f"exit code {facts.code}"
+
+
+_SIGNALS: Mapping[int, str] = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    10: "SIGUSR1",
+    11: "SIGSEGV",
+    12: "SIGUSR2",
+    13: "SIGPIPE",
+    14: "SIGALRM",
+    15: "SIGTERM",
+    24: "SIGXCPU",
+    25: "SIGXFSZ",
+    31: "SIGSYS",
+}

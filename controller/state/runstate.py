@@ -1,0 +1,219 @@
+"""The only place where what is known of a run changes: live view, replay, headless command and tests all feed it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from controller.state import endings, telemetry
+from controller.state.fields import BadRecord, integer, items, maybe_integer, maybe_number, table, tables, text, texts
+from controller.state.now import GONE, OUTPUT_LINES, HostNow, LogLine, Now, RankNow
+from controller.state.series import Series
+from garfield import experiment
+
+_HOST_LEVELS = {"failed": "✖", "lost": "✖", "silent": "!", "reconnecting": "!"}
+_TOLD_STATES = ("ready", "ended", *_HOST_LEVELS)
+
+
+class RunState:
+    """A run as its records tell it: `now` is small, `series` bounded.
+
+    Nothing here has a clock: times are those of the records. `apply` never raises: a record that doesn't say what its
+    kind must say changes nothing but `now.bad_records`, one of an unknown kind nothing at all.
+    """
+
+    def __init__(self) -> None:
+        self.now = Now()
+        self.series = Series()
+
+    def apply(self, record: Mapping[str, Any]) -> None:
+        """Take in one record; they come in the order of their `n`."""
+        now = self.now
+        now.records += 1
+        try:
+            kind = text(record, "kind")
+            received = maybe_number(record, "received")
+            now.last = max(now.last, received or 0.0)
+            handler = _HANDLERS.get(kind)
+            if handler is not None:
+                handler(self, record)
+        except (BadRecord, AttributeError, TypeError, KeyError, RecursionError):
+            now.bad_records += 1
+
+    def host_of(self, record: Mapping[str, Any]) -> HostNow:
+        """The host that `record` is about."""
+        name = record.get("host")
+        if not isinstance(name, str) or name not in self.now.hosts:
+            raise BadRecord("there is no such host")
+        host = self.now.hosts[name]
+        host.last = self.now.last
+        return host
+
+    def rank_of(self, record: Mapping[str, Any]) -> RankNow:
+        """The rank that `record` is about."""
+        rank = self.now.ranks.get(integer(record, "rank"))
+        if rank is None:
+            raise BadRecord("there is no such rank")
+        rank.last = self.now.last
+        if rank.host in self.now.hosts:
+            self.now.hosts[rank.host].last = self.now.last
+        return rank
+
+    def say(self, level: str, sentence: str, host: str | None = None, rank: int | None = None) -> None:
+        """Add one sentence to the event log."""
+        self.now.log.append(LogLine(self.now.last, level, host, rank, sentence))
+
+    def blame(self, sentence: str, rank: int | None = None) -> None:
+        """State the root cause of the run's end."""
+        self.now.root_cause, self.now.root_rank = sentence, rank
+
+    def set_host_state(self, host: HostNow, state: str, detail: str = "") -> None:
+        """Move `host` to `state`, which began now."""
+        if host.state != state:
+            host.since = self.now.last
+        host.state, host.detail = state, detail
+
+
+def _run(state: RunState, record: Mapping[str, Any]) -> None:
+    now = state.now
+    if now.hosts or now.ranks:
+        raise BadRecord("the run is stated already")
+    hosts = [_host(entry, now.last) for entry in tables(record, "hosts")]
+    ranks = [_rank(entry) for entry in tables(record, "ranks")]
+    values = table(record, "values")
+    now.run, now.name, now.note = (text(record, key) for key in ("run", "name", "note"))
+    now.values, now.lease, now.origin = values, maybe_number(record, "lease"), table(record, "origin")
+    now.started = now.last
+    now.hosts = {host.name: host for host in hosts}
+    now.ranks = {rank.rank: rank for rank in ranks}
+    for rank in ranks:
+        if rank.host in now.hosts:
+            now.hosts[rank.host].ranks.append(rank.rank)
+    state.series.band.expected = {rank.rank for rank in ranks if rank.role == "worker"}
+    now.quorum = _derived(experiment.gradient_quorum, values)
+    now.total_steps = _derived(experiment.total_steps, values)
+    now.steps_per_epoch = _derived(experiment.steps_per_epoch, values)
+
+
+def _derived(meaning: Callable[[Mapping[str, Any]], int], values: Mapping[str, Any]) -> int | None:
+    """What the parameters mean; None where a recorded run lacks some of them."""
+    try:
+        number = meaning(values)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    return number if isinstance(number, int) and 0 < number < 2**53 else None
+
+
+def _host(entry: Mapping[str, Any], since: float) -> HostNow:
+    return HostNow(text(entry, "name"), text(entry, "connection"), text(entry, "address"), since=since)
+
+
+def _rank(entry: Mapping[str, Any]) -> RankNow:
+    role = text(entry, "role")
+    if role not in ("ps", "worker"):
+        raise BadRecord("a rank is a ps or a worker")
+    return RankNow(integer(entry, "rank"), role, text(entry, "host"), entry.get("byzantine") is True)
+
+
+def _act(state: RunState, record: Mapping[str, Any]) -> None:
+    act, sentence = text(record, "act"), text(record, "text")
+    if act == "launch" and state.now.state == "planned":
+        state.now.state = "launching"
+    elif act in ("stop", "kill") and state.now.state != "ended":
+        state.now.state = "stopping"
+    state.say("i", sentence or f"{act} by you")
+
+
+def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
+    host, name, detail = state.host_of(record), text(record, "state"), text(record, "detail")
+    if not name:
+        raise BadRecord("state is missing")
+    changed = host.state != name
+    state.set_host_state(host, name, detail)
+    if state.now.state == "planned":
+        state.now.state = "launching"
+    if changed and name in _TOLD_STATES:
+        state.say(_HOST_LEVELS.get(name, "i"), f"{host.name} {name}{': ' if detail else ''}{detail}", host.name)
+    if name in ("failed", "lost"):
+        endings.host_gone(state, host, detail)
+
+
+def _facts(state: RunState, record: Mapping[str, Any]) -> None:
+    host = state.host_of(record)
+    for key, value in list(table(record, "facts").items())[:64]:
+        host.facts[key] = value if value is None or isinstance(value, bool | int | float) else str(value)[:200]
+
+
+def _started(state: RunState, record: Mapping[str, Any]) -> None:
+    rank, pid = state.rank_of(record), maybe_integer(record, "pid")
+    rank.pid, rank.exit, rank.end = pid, None, None
+    rank.state, rank.phase, rank.detail = "starting", "", ""
+
+
+def _output(state: RunState, record: Mapping[str, Any]) -> None:
+    rank = maybe_integer(record, "rank")
+    host = state.host_of(record).name if rank is None else state.rank_of(record).host
+    stream, lines = text(record, "stream"), texts(record, "lines")
+    kept = state.now.output.setdefault((host, rank), deque(maxlen=OUTPUT_LINES))
+    kept.extend((state.now.last, stream, line) for line in lines)
+
+
+def _resources(state: RunState, record: Mapping[str, Any]) -> None:
+    target = state.host_of(record) if record.get("rank") is None else state.rank_of(record)
+    target.cpu, target.memory = maybe_number(record, "cpu"), maybe_number(record, "memory")
+
+
+def _dropped(state: RunState, record: Mapping[str, Any]) -> None:
+    host, first, last = state.host_of(record), integer(record, "from"), integer(record, "to")
+    number = last - first + 1
+    state.say("!", f"{host.name}: {number} message{'' if number == 1 else 's'} cut, too many at once", host.name)
+
+
+def _problem(state: RunState, record: Mapping[str, Any]) -> None:
+    sentence = text(record, "text")
+    host = state.host_of(record).name if record.get("host") is not None else None
+    state.now.problems.append(sentence)
+    del state.now.problems[:-100]
+    state.say("✖", sentence, host)
+    if state.now.root_cause is None and state.now.state != "stopping":
+        state.blame(sentence)
+
+
+def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
+    now = state.now
+    word = text(record, "outcome")
+    left, seconds = maybe_integer(record, "left"), maybe_number(record, "seconds")
+    if word not in ("finished", "stopped", "failed"):
+        raise BadRecord("outcome is finished, stopped or failed")
+    now.outcome = {**record, "left": left, "unconfirmed": [str(name) for name in items(record, "unconfirmed")]}
+    now.state, now.ended, now.root_cause = "ended", now.last, text(record, "root_cause") or None
+    for host in now.hosts.values():
+        if host.state not in GONE and host.name not in now.outcome["unconfirmed"]:
+            state.set_host_state(host, "ended")
+    took = "" if seconds is None else f" after {seconds:.0f} s"
+    cause = f": {now.root_cause}" if now.root_cause and word == "failed" else ""
+    state.say("✖" if word == "failed" else "i", f"run {word}{took}{cause}")
+
+
+_HANDLERS: dict[str, Callable[[RunState, Mapping[str, Any]], None]] = {
+    "run": _run,
+    "act": _act,
+    "host": _host_state,
+    "facts": _facts,
+    "started": _started,
+    "phase": telemetry.phase,
+    "begin": telemetry.begin,
+    "step": telemetry.step,
+    "evaluation": telemetry.evaluation,
+    "notice": telemetry.notice,
+    "failure": endings.failure,
+    "end": endings.end,
+    "output": _output,
+    "exit": endings.exited,
+    "resources": _resources,
+    "dropped": _dropped,
+    "bye": endings.bye,
+    "problem": _problem,
+    "outcome": _outcome,
+}

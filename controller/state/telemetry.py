@@ -1,0 +1,172 @@
+"""What ranks say of their work, taken into a RunState: phases, steps, evaluations, notices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from controller.state.fields import (
+    BadRecord,
+    count,
+    integer,
+    integers,
+    items,
+    maybe_integer,
+    maybe_number,
+    number,
+    numbers,
+    text,
+)
+from controller.state.now import RankNow
+from controller.state.series import Line, Trust
+
+if TYPE_CHECKING:
+    from controller.state.runstate import RunState
+
+_STATES = {"data": "starting", "join": "joining", "train": "running", "evaluate": "running"}
+_RECENT = 0.05  # least share of the newest step in a worker's recent weight: a mean over about 20 steps
+_RATE_STEPS = 10  # steps that a point of the rate line is measured over
+
+
+def phase(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank says what it is busy with."""
+    rank, name, detail = state.rank_of(record), text(record, "phase"), text(record, "detail")
+    rank.phase, rank.detail = name, detail
+    if rank.alive:
+        rank.state = _STATES.get(name, rank.state)
+
+
+def begin(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank is about to make its first step."""
+    rank, total, epoch = state.rank_of(record), integer(record, "total_steps"), integer(record, "steps_per_epoch")
+    if total < 1 or epoch < 1:
+        raise BadRecord("a run has steps")
+    rank.total = total
+    if rank.role == "ps" and rank is state.now.lead():
+        state.now.total_steps, state.now.steps_per_epoch = total, epoch
+
+
+def step(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank has made a step."""
+    rank, made = state.rank_of(record), integer(record, "step")
+    if made < 1:
+        raise BadRecord("steps count from 1")
+    loss, seconds, parts = maybe_number(record, "loss"), number(record, "seconds"), numbers(record, "parts")
+    sent, received = count(record, "sent"), count(record, "received")
+    members, weights, late, lost = (
+        integers(record, "quorum"),
+        _weights(record),
+        count(record, "late"),
+        count(record, "dropped"),
+    )
+    if weights and len(weights) != len(members):
+        raise BadRecord("there is one weight a member")
+    time = maybe_number(record, "time") or state.now.last
+
+    rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
+    rank.sent, rank.received = sent, received
+    if rank.alive:
+        rank.state = "running"
+        rank.phase = rank.detail = ""
+    _append(state.series.seconds, rank.rank, made, seconds)
+    if loss is not None:
+        _append(state.series.loss, rank.rank, made, loss)
+    if rank.role == "worker":
+        state.series.band.add(rank.rank, made, loss)
+        return
+    rank.quorum, rank.late, rank.dropped = members, late, lost
+    rank.weights = dict(zip(members, weights, strict=True)) if weights else {}
+    _weigh(state, rank, members)
+    if rank is state.now.lead():
+        _lead_step(state, rank, time)
+
+
+def evaluation(state: RunState, record: Mapping[str, Any]) -> None:
+    """A PS knows its accuracy on the test set."""
+    rank, made, accuracy = state.rank_of(record), integer(record, "step"), number(record, "accuracy")
+    if not 0 <= accuracy <= 1:
+        raise BadRecord("an accuracy is from 0 to 1")
+    rank.accuracy = accuracy
+    state.now.accuracies[rank.rank] = accuracy
+    _append(state.series.accuracy, rank.rank, made, accuracy)
+    judge_accuracy(state)
+    state.say("i", f"{rank.title}: accuracy {accuracy:.3f} after step {made}", rank.host, rank.rank)
+
+
+def notice(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank tells something that ends nothing."""
+    rank, level, sentence = state.rank_of(record), text(record, "level"), text(record, "text")
+    state.say("!" if level == "warning" else "i", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
+
+
+def judge_accuracy(state: RunState) -> None:
+    """The run's accuracy: that of the lowest surviving PS that is no attacker and has one."""
+    judges = [s for s in state.now.servers() if not s.byzantine and s.accuracy is not None]
+    judge = state.now.judge()
+    if judge is not None and judge.accuracy is not None:
+        state.now.accuracy = judge.accuracy
+    elif judges:
+        state.now.accuracy = judges[0].accuracy
+
+
+def _weights(record: Mapping[str, Any]) -> list[float | None]:
+    return [maybe_number({"weight": item}, "weight") for item in items(record, "weights")]
+
+
+def _append(lines: dict[int, Line], rank: int, made: int, value: float) -> None:
+    if rank not in lines:
+        lines[rank] = Line()
+    lines[rank].append(made, value)
+
+
+def _weigh(state: RunState, server: RankNow, members: list[int]) -> None:
+    """How the PS weighed each worker: the trust panel's columns, and for the leading PS the workers' own facts."""
+    known = {member: server.weights.get(member, 0.0) for member in members if member in state.now.ranks}
+    if server.weights:
+        state.series.trust.setdefault(server.rank, Trust()).add(server.step, known)
+    if server is not state.now.lead():
+        return
+    for worker in state.now.workers():
+        worker.in_quorum = worker.rank in known
+        share = known.get(worker.rank) if server.weights else None
+        if share is None:
+            continue
+        worker.weighed += 1
+        relative = share * len(members)
+        newest = max(1 / worker.weighed, _RECENT)
+        worker.weight = relative if worker.weight is None else worker.weight + (relative - worker.weight) * newest
+
+
+def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
+    now = state.now
+    if now.first_step is None:
+        now.first_step = now.last
+        took = "" if now.started is None else f" after {max(0.0, now.last - now.started):.1f} s"
+        state.say("i", f"first step{took}", rank.host, rank.rank)
+    if now.state in ("planned", "launching"):
+        now.state = "running"
+    if now.clock and (rank.step <= now.clock[-1][0] or time < now.clock[-1][1]):
+        now.clock.clear()  # another PS leads now, its clock may differ, or it went back a step
+    now.step = rank.step
+    now.clock.append((rank.step, time))
+    now.paces.append(rank.seconds or 0.0)
+    pace = now.rate(_RATE_STEPS)
+    if pace is not None:
+        state.series.rate.append(rank.step, pace)
+    state.series.bytes.append(rank.step, rank.sent + rank.received)
+
+
+def lead_changed(state: RunState) -> None:
+    """A PS has fallen: the next one tells the run's step and accuracy."""
+    lead = state.now.lead()
+    if lead is not None and lead.alive:
+        state.now.step = lead.step
+        state.now.clock.clear()
+        state.now.total_steps = lead.total or state.now.total_steps
+    judge_accuracy(state)
+
+
+def maybe_pid(record: Mapping[str, Any]) -> str:
+    """The pid in `record` as part of a sentence."""
+    pid = maybe_integer(record, "pid")
+    return "" if pid is None else f" (pid {pid})"

@@ -1,0 +1,1 @@
+"""Tests; they need no network, no root and no files beside this checkout."""
