@@ -139,7 +139,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "text": _parse_text,
     "choice": _parse_text,
     "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
-    "attack": lambda raw: catalog.format_spec(catalog.parse_attack(_parse_text(raw))),
+    "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
     "quorum": _parse_quorum,
     "ranks": _parse_ranks,
 }

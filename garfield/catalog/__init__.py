@@ -1,0 +1,32 @@
+"""What there is: rules, attacks, models and data sets, with their options and preconditions. No torch.
+
+This is also the only parser of the spelling `name(option=value, …)` and of `pre-aggregation+rule`.
+"""
+
+from garfield.catalog.attacks import ATTACKS, alie_z, check_attack, format_attack, parse_attack
+from garfield.catalog.data import DATASETS, MODELS
+from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec
+from garfield.catalog.rules import PRE_AGGREGATIONS, RULES, check_rule, format_rule, parse_rule
+
+__all__ = [
+    "ATTACKS",
+    "DATASETS",
+    "MODELS",
+    "PRE_AGGREGATIONS",
+    "RULES",
+    "Attack",
+    "CatalogError",
+    "Dataset",
+    "Model",
+    "Option",
+    "PreAggregation",
+    "Rule",
+    "Spec",
+    "alie_z",
+    "check_attack",
+    "check_rule",
+    "format_attack",
+    "format_rule",
+    "parse_attack",
+    "parse_rule",
+]
