@@ -196,14 +196,10 @@ def _placement_findings(
 
 
 def _host_findings(hosts: Sequence[Host]) -> Iterator[Finding]:
-    for host in hosts:
-        if host.jump and not host.local:
-            yield Finding(
-                "error",
-                "jump",
-                f"{host.name}: jump = {host.jump}: going through a jump host is not supported yet; "
-                "use a host that can be reached directly.",
-            )
+    for jump in dict.fromkeys(host.jump for host in hosts if host.jump and not host.local):
+        behind = ", ".join(host.name for host in hosts if host.jump == jump and not host.local)
+        text = f"jump = {jump}: jump hosts are not supported yet; give {behind} an address that is reached directly."
+        yield Finding("error", "jump", text)
 
 
 def _outnumbered(values: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,0 +1,426 @@
+"""A hosts file that is read, edited and saved with its comments, order and unknown keys kept.
+
+Every edit is made on the text (`controller.blocks`), then the new text is parsed and compared with what was asked for:
+an edit that this file's way of writing does not allow is refused, never half done.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from controller import schema
+from controller.blocks import CannotEdit, Layout, layout
+from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, HostValueError
+from controller.statements import lines, scan
+
+MOST_BYTES = 4_000_000
+NEW_TEXT = """\
+# Hosts and parameters of a training run. Every key: python -m controller keys
+
+[[host]]
+name = "here"
+connection = "local"                 # this machine, without SSH
+servers = 1                          # parameter-server ranks on this host
+workers = 3                          # worker ranks
+
+[experiment]
+dataset = "digits"
+"""
+
+
+class HostsFileError(ValueError):
+    """A hosts file that can't be opened, edited or saved; the text is one sentence."""
+
+
+class ChangedOnDisk(HostsFileError):
+    """The file was changed by someone else since it was read; `save(overwrite=True)` writes over that."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """One version of the text; `edited` names what the edit that made it was about."""
+
+    text: str
+    data: dict[str, Any]
+    layout: Layout
+    contents: schema.Contents
+    edited: tuple[object, ...] = ()
+
+
+class HostsFile:
+    """The hosts file at `path`, being edited."""
+
+    def __init__(self, path: Path, text: str, digest: str | None) -> None:
+        self.path = path
+        self._states = [_parsed(path, text)]
+        self._saved = text if digest else None  # None: not on disk yet
+        self._digest = digest
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> HostsFile:
+        """Read the file at `path`. Raises HostsFileError when it isn't there, can't be read or isn't TOML."""
+        path = Path(path)
+        content = _content(path)
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise HostsFileError(f"{path}: line {line} isn't UTF-8; save the file as UTF-8.") from None
+        return cls(path, text, _digest(content))
+
+    @classmethod
+    def new(cls, path: str | os.PathLike[str]) -> HostsFile:
+        """A file that is not on disk yet: this machine, one server and three workers."""
+        return cls(Path(path), NEW_TEXT, None)
+
+    @property
+    def _state(self) -> _State:
+        return self._states[-1]
+
+    @property
+    def hosts(self) -> list[Host]:
+        """The hosts in order, with [defaults] laid in."""
+        return list(self._state.contents.hosts)
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """The [experiment] table as written."""
+        return copy.deepcopy(self._state.contents.experiment)
+
+    @property
+    def presets(self) -> dict[str, dict[str, Any]]:
+        """The [preset.NAME] tables as written."""
+        return copy.deepcopy(self._state.contents.presets)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The [run] table as written."""
+        return dict(self._state.contents.run)
+
+    @property
+    def problems(self) -> list[FileProblem]:
+        """What refuses a launch, by line."""
+        return list(self._state.contents.problems)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to save."""
+        return self._state.text != self._saved
+
+    @property
+    def depth(self) -> int:
+        """How many edits `undo` can take back."""
+        return len(self._states) - 1
+
+    def text(self) -> str:
+        """The text as `save` would write it."""
+        return self._state.text
+
+    # --- edits: each one step of undo. They raise HostsFileError and then change nothing.
+
+    def set_host(self, index: int, key: str, value: Any) -> None:
+        """Give `key` of host `index` a value, typed or as text from a form; None removes its line."""
+        parsed = self._parse(HOST_KEYS, key, value)
+        if parsed == "" and key not in self._state.data.get("defaults", {}):
+            parsed = None  # an emptied field; with a default, the empty text is what says "none for this host"
+        self._set(("host", index), key, parsed, ("host", index, key))
+
+    def set_run(self, key: str, value: Any) -> None:
+        """Give a key of [run] a value; None removes its line."""
+        self._set(("run",), key, self._parse(RUN_KEYS, key, value), ("run", key))
+
+    def set_experiment(self, name: str, value: Any) -> None:
+        """Give a parameter a (valid) value in [experiment]; None removes its line."""
+        value = list(value) if isinstance(value, tuple) else value
+        self._set(("experiment",), name, value, ("experiment", name))
+
+    def keeps_line(self, name: str) -> bool:
+        """Whether the line of parameter `name` in [experiment] carries a comment, which removing it would lose."""
+        blocks = self._state.layout.indices("experiment")
+        own = self._state.layout.blocks[blocks[0]].own if blocks else ()
+        return any(s.kind == "pair" and s.path == (name,) and "#" in s.text[s.value[1] :] for s in own)
+
+    def add_host(self, index: int | None = None, **keys: Any) -> int:
+        """Add a host before host `index` (None: as the last) and return its index; it needs a `name`."""
+        values = {key: self._parse(HOST_KEYS, key, value) for key, value in keys.items()}
+        if "name" not in values:
+            raise HostsFileError("A new host needs a name.")
+        self._new_name(values["name"])
+        values = {key: values[key] for key in HOST_KEYS if values.get(key) is not None}
+        text = "[[host]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
+        at = len(self.hosts) if index is None else index
+        return self._insert(at, text, {key: _plain(value) for key, value in values.items()})
+
+    def duplicate_host(self, index: int) -> int:
+        """Add a copy of host `index` right below it under a new name and return its index."""
+        table = copy.deepcopy(self._table(index))
+        text = "".join(statement.text for statement in self._state.layout.blocks[self._blocks()[index]].body)
+        stem = re.sub(r"-\d+\Z", "", self.hosts[index].name)
+        taken = {host.name for host in self.hosts}
+        name = next(name for n in range(2, len(taken) + 3) if (name := f"{stem}-{n}") not in taken)
+        single = layout(text.replace("\r\n", "\n"))
+        table["name"] = name
+        return self._insert(index + 1, single.with_value(0, "name", toml(name)).text, table)
+
+    def _insert(self, at: int, text: str, table: dict[str, Any]) -> int:
+        hosts, current = self._blocks(), self._state.layout
+        if at < len(hosts):
+            block = hosts[at]
+        elif hosts:
+            block = hosts[-1] + 1
+        else:  # below [defaults], else above everything but keys without a table
+            above = current.indices("defaults") or current.indices()
+            block = above[0] + 1 if above else 0
+        self._edit(
+            lambda: current.with_block(block, text),
+            lambda data: data.setdefault("host", []).insert(at, table),
+            ("add", at),
+        )
+        return at
+
+    def remove_host(self, index: int) -> None:
+        """Remove host `index` with its comments."""
+        block = self._blocks(index)[index]
+
+        def change(data: dict[str, Any]) -> None:
+            del data["host"][index]
+            if not data["host"]:
+                del data["host"]
+
+        self._edit(lambda: self._state.layout.without(block), change, ("remove", index))
+
+    def move_host(self, index: int, to: int) -> None:
+        """Move host `index` with its comments, so that it is host `to`."""
+        hosts = self._blocks(index, to)
+        order = list(hosts)
+        order.insert(to, order.pop(index))
+        self._edit(
+            lambda: self._state.layout.with_order(hosts, order),
+            lambda data: data["host"].insert(to, data["host"].pop(index)),
+            ("move", index, to),
+        )
+
+    def undo(self) -> bool:
+        """Take the last edit back; False when there is none."""
+        if len(self._states) == 1:
+            return False
+        self._states.pop()
+        return True
+
+    def _set(self, table: tuple[str | int, ...], key: str, value: Any, edited: tuple[object, ...]) -> None:
+        value = _plain(value)
+        current = self._table(table[1]) if table[0] == "host" else self._state.data.get(table[0], {})
+        if not isinstance(current, dict):
+            raise HostsFileError(f"{self.path}: {table[0]} is no table; mend that in the file itself first.")
+        if same(current.get(key), value):
+            return
+        if table[0] == "host":
+            if key == "name":
+                self._new_name(value)
+            block = self._blocks()[table[1]]
+        else:
+            blocks = self._state.layout.indices(table[0])
+            block = blocks[0] if blocks else None
+
+        def change(data: dict[str, Any]) -> None:
+            target = data["host"][table[1]] if table[0] == "host" else data.setdefault(table[0], {})
+            if value is None:
+                del target[key]
+            else:
+                target[key] = value
+
+        def text() -> Layout:
+            if block is not None:
+                return self._state.layout.with_value(block, key, None if value is None else toml(value))
+            if table[0] in self._state.data:
+                raise CannotEdit(f"{table[0]} is not written as a table [{table[0]}]; change it in the file itself.")
+            presets = [i for i, b in enumerate(self._state.layout.blocks) if b.path[:1] == ("preset",)]
+            at = presets[0] if presets else len(self._state.layout.blocks)
+            return self._state.layout.with_block(at, f"[{table[0]}]\n{key} = {toml(value)}\n")
+
+        self._edit(text, change, edited)
+
+    def _edit(
+        self, new_layout: Callable[[], Layout], change: Callable[[dict[str, Any]], None], edited: tuple[object, ...]
+    ) -> None:
+        """Replace the text if it then says what `change` makes of the data."""
+        wanted = copy.deepcopy(self._state.data)
+        change(wanted)
+        try:
+            text = new_layout().text
+            state = _parsed(self.path, text)
+        except CannotEdit as error:
+            raise HostsFileError(f"{self.path}: {error}") from None
+        except HostsFileError:
+            state = None
+        if state is None or not same(state.data, wanted):
+            raise HostsFileError(
+                f"{self.path}: this can't be edited here as it is written; change it in the file itself."
+            )
+        state = _State(state.text, state.data, state.layout, state.contents, edited)
+        if self._state.edited == edited and len(edited) > 1 and edited[0] in ("host", "run", "experiment"):
+            self._states.pop()  # typing on in the same field is one step of undo
+        self._states.append(state)
+
+    def _parse(self, known: Mapping[str, Any], key: str, value: Any) -> Any:
+        if key not in known:
+            raise HostsFileError(f"There is no key {key!r}; python -m controller keys lists them.")
+        if value is None:
+            return None
+        try:
+            return known[key].parse(value)
+        except HostValueError as error:
+            raise HostsFileError(schema.printable(f"{key} = {schema.shown(value)}: {error}.")) from None
+
+    def _new_name(self, name: str) -> None:
+        if any(host.name == name for host in self.hosts):
+            raise HostsFileError(f"There is a host called {name} already.")
+
+    def _table(self, index: int) -> dict[str, Any]:
+        self._blocks(index)
+        return self._state.data["host"][index]
+
+    def _blocks(self, *needed: int) -> list[int]:
+        """The blocks of the hosts. Raises HostsFileError when hosts are written otherwise, or one isn't there."""
+        blocks = [i for i in self._state.layout.indices("host") if self._state.layout.blocks[i].array]
+        if len(blocks) != len(self.hosts):
+            raise HostsFileError(f"{self.path}: hosts can be edited here only where each is written as [[host]].")
+        if any(not 0 <= index < len(blocks) for index in needed):
+            raise HostsFileError(f"There is no host number {max(needed) + 1}; there are {len(blocks)}.")
+        return blocks
+
+    # --- disk
+
+    def changed_on_disk(self) -> bool:
+        """Whether the file is no longer what was read or saved last: changed, removed, or made meanwhile."""
+        try:
+            digest = _digest(self.path.read_bytes())
+        except FileNotFoundError:
+            digest = None
+        except OSError:
+            return True
+        return digest != self._digest
+
+    def save(self, overwrite: bool = False) -> None:
+        """Write the text, whole or not at all; mode and symbolic links are kept.
+
+        Raises ChangedOnDisk when someone else changed the file, unless `overwrite`; HostsFileError when it can't be
+        written.
+        """
+        if not overwrite and self.changed_on_disk():
+            what = "was changed" if self.path.exists() else "was removed"
+            raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
+        content = self.text().encode("utf-8")
+        try:
+            _replace(Path(os.path.realpath(self.path)), content)
+        except OSError as error:
+            raise HostsFileError(f"{self.path} can't be written: {error.strerror or error}.") from None
+        self._saved, self._digest = self.text(), _digest(content)
+
+
+def toml(value: Any) -> str:
+    """`value` as TOML on one line."""
+    if isinstance(value, Mapping):
+        pairs = [f"{tomlkit.key(key).as_string()} = {toml(item)}" for key, item in value.items()]
+        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
+    return tomlkit.item(_plain(value)).as_string()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two parsed values are equal, types included: 1, 1.0 and true differ."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other or (one != one and other != other)  # nan
+
+
+def _parsed(path: Path, text: str) -> _State:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise HostsFileError(f"{path}: {_syntax(str(error), text)}") from None
+    except (RecursionError, ValueError):
+        raise HostsFileError(
+            f"{path}: this isn't a hosts file: its values are nested too deeply or too long."
+        ) from None
+    parts = layout(text)
+    statements = scan(text if text.endswith("\n") else text + "\n") if text else []
+    return _State(text, data, parts, schema.read(data, lines(statements)))
+
+
+def _syntax(message: str, text: str) -> str:
+    """The sentence for a TOML error whose message ends in (at line 3, column 5)."""
+    what, _, where = message.partition(" (at ")
+    place = re.match(r"line (\d+), column (\d+)", where)
+    at = f"line {place[1]}, column {place[2]}" if place else f"line {text.count(chr(10)) + 1}"
+    return schema.printable(f"{at}: this isn't TOML: {what[:1].lower()}{what[1:]}.")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}.") from None
+    except OSError as error:
+        raise HostsFileError(f"{path} can't be read: {error.strerror or error}.") from None
+    if len(content) > MOST_BYTES:
+        raise HostsFileError(f"{path} is {len(content)} bytes long; a hosts file has {MOST_BYTES} at the most.")
+    return content
+
+
+def _how_to_make_one(path: Path) -> str:
+    example = Path(__file__).resolve().parent.parent / "hosts.toml"
+    if example.is_file() and example != Path(os.path.realpath(path)):
+        return f"make one from the example: cp {example} {path}"
+    return "write one with [[host]], name, servers and workers"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` at `path` by a rename, so that a crash leaves the old file or the new one."""
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(13, "it is write-protected")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
