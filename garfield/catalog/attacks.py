@@ -85,7 +85,7 @@ def format_attack(spec: Spec) -> str:
 
 
 def alie_z(n: int, f: int) -> float:
-    """z of `alie(z=auto)` for f attackers among n workers: Φ⁻¹((n-f-s)/(n-f)), s = ⌊n/2⌋+1-f. Of no use unless above 0."""
+    """z of `alie(z=auto)` for f attackers among n workers: Φ⁻¹((n-f-s)/(n-f)), s = ⌊n/2⌋+1-f; 0: there is none."""
     supporters = n // 2 + 1 - f
     share = (n - f - supporters) / (n - f)
     return NormalDist().inv_cdf(share) if 0 < share < 1 else 0.0

@@ -1,4 +1,4 @@
-"""Aggregation rules and pre-aggregations: what they are, their options, and the n and f they can work with. No torch."""
+"""Aggregation rules and pre-aggregations: what they are, their options, and the n and f they work with. No torch."""
 
 from __future__ import annotations
 
