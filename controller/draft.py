@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from controller.hosts import RUN_KEYS, FileProblem, HostValueError, parse_lease
-from controller.hostsfile import HostsFile, same
+from controller.hosts import RUN_KEYS, FileProblem
+from controller.hostsfile import HostsFile
+from controller.hostvalues import HostValueError, parse_lease
 from controller.plan import Plan, make_plan
 from controller.schema import printable, shown
+from controller.tomlvalues import same
 from garfield import settings
 from garfield.settings import SettingError
 

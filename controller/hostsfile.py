@@ -7,55 +7,23 @@ an edit that this file's way of writing does not allow is refused, never half do
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import re
-import tempfile
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
-from controller import schema
+from controller import hostsdisk, schema
 from controller.blocks import CannotEdit, Layout, layout
-from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, HostValueError
-from controller.statements import lines, scan
+from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
+from controller.hostsdisk import ChangedOnDisk, HostsFileError
+from controller.hoststext import NEW_TEXT, HostsText, read_text
+from controller.hostvalues import HostValueError
+from controller.tomlvalues import plain, same, toml
+from garfield.settings import SETTINGS, SettingError, experiment_setting
 
-MOST_BYTES = 4_000_000
-NEW_TEXT = """\
-# Hosts and parameters of a training run. Every key: python -m controller keys
-
-[[host]]
-name = "here"
-connection = "local"                 # this machine, without SSH
-servers = 1                          # parameter-server ranks on this host
-workers = 3                          # worker ranks
-
-[experiment]
-dataset = "digits"
-"""
-
-
-class HostsFileError(ValueError):
-    """A hosts file that can't be opened, edited or saved; the text is one sentence."""
-
-
-class ChangedOnDisk(HostsFileError):
-    """The file was changed by someone else since it was read; `save(overwrite=True)` writes over that."""
-
-
-@dataclass(frozen=True)
-class _State:
-    """One version of the text; `edited` names what the edit that made it was about."""
-
-    text: str
-    data: dict[str, Any]
-    layout: Layout
-    contents: schema.Contents
-    edited: tuple[object, ...] = ()
+_TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
+_TYPED |= {name for name, setting in SETTINGS.items() if setting.kind not in ("flag", "choice")}
 
 
 class HostsFile:
@@ -63,7 +31,7 @@ class HostsFile:
 
     def __init__(self, path: Path, text: str, digest: str | None) -> None:
         self.path = path
-        self._states = [_parsed(path, text)]
+        self._states = [read_text(path, text)]
         self._saved = text if digest else None  # None: not on disk yet
         self._digest = digest
 
@@ -71,13 +39,13 @@ class HostsFile:
     def open(cls, path: str | os.PathLike[str]) -> HostsFile:
         """Read the file at `path`. Raises HostsFileError when it isn't there, can't be read or isn't TOML."""
         path = Path(path)
-        content = _content(path)
+        content = hostsdisk.read(path)
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise HostsFileError(f"{path}: line {line} isn't UTF-8; save the file as UTF-8.") from None
-        return cls(path, text, _digest(content))
+        return cls(path, text, hostsdisk.digest(content))
 
     @classmethod
     def new(cls, path: str | os.PathLike[str]) -> HostsFile:
@@ -85,7 +53,7 @@ class HostsFile:
         return cls(Path(path), NEW_TEXT, None)
 
     @property
-    def _state(self) -> _State:
+    def _state(self) -> HostsText:
         return self._states[-1]
 
     @property
@@ -132,7 +100,8 @@ class HostsFile:
     def set_host(self, index: int, key: str, value: Any) -> None:
         """Give `key` of host `index` a value, typed or as text from a form; None removes its line."""
         parsed = self._parse(HOST_KEYS, key, value)
-        if parsed == "" and key not in self._state.data.get("defaults", {}):
+        defaults = self._state.data.get("defaults")
+        if parsed == "" and not (isinstance(defaults, dict) and key in defaults):
             parsed = None  # an emptied field; with a default, the empty text is what says "none for this host"
         self._set(("host", index), key, parsed, ("host", index, key))
 
@@ -141,8 +110,12 @@ class HostsFile:
         self._set(("run",), key, self._parse(RUN_KEYS, key, value), ("run", key))
 
     def set_experiment(self, name: str, value: Any) -> None:
-        """Give a parameter a (valid) value in [experiment]; None removes its line."""
-        value = list(value) if isinstance(value, tuple) else value
+        """Give a parameter a value in [experiment], typed or as text; None removes its line."""
+        try:
+            setting = experiment_setting(name)
+            value = None if value is None else setting.parse(value)
+        except SettingError as error:
+            raise HostsFileError(schema.printable(str(error))) from None
         self._set(("experiment",), name, value, ("experiment", name))
 
     def keeps_line(self, name: str) -> bool:
@@ -154,13 +127,11 @@ class HostsFile:
     def add_host(self, index: int | None = None, **keys: Any) -> int:
         """Add a host before host `index` (None: as the last) and return its index; it needs a `name`."""
         values = {key: self._parse(HOST_KEYS, key, value) for key, value in keys.items()}
-        if "name" not in values:
-            raise HostsFileError("A new host needs a name.")
-        self._new_name(values["name"])
+        self._check_name(values.get("name"))
         values = {key: values[key] for key in HOST_KEYS if values.get(key) is not None}
         text = "[[host]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
         at = len(self.hosts) if index is None else index
-        return self._insert(at, text, {key: _plain(value) for key, value in values.items()})
+        return self._insert(at, text, {key: plain(value) for key, value in values.items()})
 
     def duplicate_host(self, index: int) -> int:
         """Add a copy of host `index` right below it under a new name and return its index."""
@@ -219,7 +190,7 @@ class HostsFile:
         return True
 
     def _set(self, table: tuple[str | int, ...], key: str, value: Any, edited: tuple[object, ...]) -> None:
-        value = _plain(value)
+        value = plain(value)
         current = self._table(table[1]) if table[0] == "host" else self._state.data.get(table[0], {})
         if not isinstance(current, dict):
             raise HostsFileError(f"{self.path}: {table[0]} is no table; mend that in the file itself first.")
@@ -227,7 +198,7 @@ class HostsFile:
             return
         if table[0] == "host":
             if key == "name":
-                self._new_name(value)
+                self._check_name(value)
             block = self._blocks()[table[1]]
         else:
             blocks = self._state.layout.indices(table[0])
@@ -258,8 +229,7 @@ class HostsFile:
         wanted = copy.deepcopy(self._state.data)
         change(wanted)
         try:
-            text = new_layout().text
-            state = _parsed(self.path, text)
+            state = read_text(self.path, new_layout().text, edited)
         except CannotEdit as error:
             raise HostsFileError(f"{self.path}: {error}") from None
         except HostsFileError:
@@ -268,12 +238,11 @@ class HostsFile:
             raise HostsFileError(
                 f"{self.path}: this can't be edited here as it is written; change it in the file itself."
             )
-        state = _State(state.text, state.data, state.layout, state.contents, edited)
-        if self._state.edited == edited and len(edited) > 1 and edited[0] in ("host", "run", "experiment"):
+        if self._state.edited == edited and edited[-1] in _TYPED:
             self._states.pop()  # typing on in the same field is one step of undo
         self._states.append(state)
 
-    def _parse(self, known: Mapping[str, Any], key: str, value: Any) -> Any:
+    def _parse(self, known: Mapping[str, Key], key: str, value: Any) -> Any:
         if key not in known:
             raise HostsFileError(f"There is no key {key!r}; python -m controller keys lists them.")
         if value is None:
@@ -283,7 +252,9 @@ class HostsFile:
         except HostValueError as error:
             raise HostsFileError(schema.printable(f"{key} = {schema.shown(value)}: {error}.")) from None
 
-    def _new_name(self, name: str) -> None:
+    def _check_name(self, name: str | None) -> None:
+        if name is None:
+            raise HostsFileError("A host needs a name.")
         if any(host.name == name for host in self.hosts):
             raise HostsFileError(f"There is a host called {name} already.")
 
@@ -305,7 +276,7 @@ class HostsFile:
     def changed_on_disk(self) -> bool:
         """Whether the file is no longer what was read or saved last: changed, removed, or made meanwhile."""
         try:
-            digest = _digest(self.path.read_bytes())
+            digest = hostsdisk.digest(self.path.read_bytes())
         except FileNotFoundError:
             digest = None
         except OSError:
@@ -322,105 +293,5 @@ class HostsFile:
             what = "was changed" if self.path.exists() else "was removed"
             raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
         content = self.text().encode("utf-8")
-        try:
-            _replace(Path(os.path.realpath(self.path)), content)
-        except OSError as error:
-            raise HostsFileError(f"{self.path} can't be written: {error.strerror or error}.") from None
-        self._saved, self._digest = self.text(), _digest(content)
-
-
-def toml(value: Any) -> str:
-    """`value` as TOML on one line."""
-    if isinstance(value, Mapping):
-        pairs = [f"{tomlkit.key(key).as_string()} = {toml(item)}" for key, item in value.items()]
-        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
-    return tomlkit.item(_plain(value)).as_string()
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two parsed values are equal, types included: 1, 1.0 and true differ."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other or (one != one and other != other)  # nan
-
-
-def _parsed(path: Path, text: str) -> _State:
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HostsFileError(f"{path}: {_syntax(str(error), text)}") from None
-    except (RecursionError, ValueError):
-        raise HostsFileError(
-            f"{path}: this isn't a hosts file: its values are nested too deeply or too long."
-        ) from None
-    parts = layout(text)
-    statements = scan(text if text.endswith("\n") else text + "\n") if text else []
-    return _State(text, data, parts, schema.read(data, lines(statements)))
-
-
-def _syntax(message: str, text: str) -> str:
-    """The sentence for a TOML error whose message ends in (at line 3, column 5)."""
-    what, _, where = message.partition(" (at ")
-    place = re.match(r"line (\d+), column (\d+)", where)
-    at = f"line {place[1]}, column {place[2]}" if place else f"line {text.count(chr(10)) + 1}"
-    return schema.printable(f"{at}: this isn't TOML: {what[:1].lower()}{what[1:]}.")
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}.") from None
-    except OSError as error:
-        raise HostsFileError(f"{path} can't be read: {error.strerror or error}.") from None
-    if len(content) > MOST_BYTES:
-        raise HostsFileError(f"{path} is {len(content)} bytes long; a hosts file has {MOST_BYTES} at the most.")
-    return content
-
-
-def _how_to_make_one(path: Path) -> str:
-    example = Path(__file__).resolve().parent.parent / "hosts.toml"
-    if example.is_file() and example != Path(os.path.realpath(path)):
-        return f"make one from the example: cp {example} {path}"
-    return "write one with [[host]], name, servers and workers"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` by a rename, so that a crash leaves the old file or the new one."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-    if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(13, "it is write-protected")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+        hostsdisk.write(self.path, content)
+        self._saved, self._digest = self.text(), hostsdisk.digest(content)

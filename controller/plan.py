@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.hosts import UNTIL_FINISHED, FileProblem, Host
+from controller.hosts import FileProblem, Host
+from controller.hostvalues import UNTIL_FINISHED
 from garfield import catalog, experiment, settings
 from garfield.experiment import Finding
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, HostValueError, Key, has_control
+from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
+from controller.hostvalues import HostValueError, has_control
 from controller.statements import Path
 from garfield import settings
 

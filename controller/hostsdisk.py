@@ -1,0 +1,78 @@
+"""A hosts file on disk: read with sentences for what can go wrong, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+MOST_BYTES = 4_000_000
+
+
+class HostsFileError(ValueError):
+    """A hosts file that can't be opened, edited or saved; the text is one sentence."""
+
+
+class ChangedOnDisk(HostsFileError):
+    """The file was changed by someone else since it was read; `save(overwrite=True)` writes over that."""
+
+
+def read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}.") from None
+    except OSError as error:
+        raise HostsFileError(f"{path} can't be read: {error.strerror or error}.") from None
+    if len(content) > MOST_BYTES:
+        raise HostsFileError(f"{path} is {len(content)} bytes long; a hosts file has {MOST_BYTES} at the most.")
+    return content
+
+
+def _how_to_make_one(path: Path) -> str:
+    example = Path(__file__).resolve().parent.parent / "hosts.toml"
+    if example.is_file() and example != Path(os.path.realpath(path)):
+        return f"make one from the example: cp {example} {path}"
+    return "write one with [[host]], name, servers and workers"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, whole or not at all; mode and symbolic links are kept. Raises HostsFileError."""
+    try:
+        _replace(Path(os.path.realpath(path)), content)
+    except OSError as error:
+        raise HostsFileError(f"{path} can't be written: {error.strerror or error}.") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` at `path` by a rename, so that a crash leaves the old file or the new one."""
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(13, "it is write-protected")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
