@@ -1,0 +1,64 @@
+"""Accuracy on the whole test set, measured beside the training."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+import torch
+from torch import Tensor
+
+from garfield.datasets import Samples
+from garfield.events import Evaluation
+from garfield.transport import Inbox, Result
+from garfield.vector import FlatModel
+
+CHUNK = 500  # samples of the test set that go through the model at once
+
+
+def accuracy(model: FlatModel, samples: Samples) -> float:
+    """The share of `samples` that the model labels correctly."""
+    model.module.eval()
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, len(samples), CHUNK):
+            output = model.module(samples.images[start : start + CHUNK])
+            right += int((output.argmax(1) == samples.labels[start : start + CHUNK]).sum())
+    return right / len(samples)
+
+
+class Evaluator:
+    """Evaluates snapshots of the model in a thread of its own; while it does, only the newest one waits.
+
+    Each Evaluation goes into `inbox`, as a Result called "evaluation".
+    """
+
+    def __init__(self, model: FlatModel, samples: Samples, inbox: Inbox) -> None:
+        self._model, self._samples, self._inbox = model, samples, inbox
+        self._waiting: queue.Queue[tuple[int, Tensor]] = queue.Queue(1)
+        self.submitted = 0  # the step of the newest snapshot, 0: none yet
+        threading.Thread(target=self._run, name="evaluation", daemon=True).start()
+
+    def submit(self, step: int, model: Tensor) -> None:
+        """Evaluate the model (d,) as it is after `step` steps."""
+        snapshot = model.clone()
+        while True:
+            try:
+                self._waiting.put_nowait((step, snapshot))
+                break
+            except queue.Full:
+                try:
+                    self._waiting.get_nowait()
+                except queue.Empty:
+                    continue
+        self.submitted = step
+
+    def _run(self) -> None:
+        while True:
+            step, snapshot = self._waiting.get()
+            began = time.perf_counter()
+            self._model.parameters.copy_(snapshot)
+            share = accuracy(self._model, self._samples)
+            seconds = time.perf_counter() - began
+            self._inbox.put(Result("evaluation", Evaluation(step, share, len(self._samples), seconds)))

@@ -1,0 +1,95 @@
+"""What both roles hold: the parameters, the report, the request to stop, and the queue of what happens."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from garfield import experiment
+from garfield.report import Report
+from garfield.stopping import Stop
+from garfield.transport import Event, Inbox, Kind, Link
+
+BUSY_EVERY = 2.0  # seconds between two signs of life of a rank that loads data
+
+
+class TrainingError(Exception):
+    """Why a rank can't train; one sentence."""
+
+
+class RankLost(TrainingError):
+    """A rank that this one can't do without is gone or silent; one sentence that names it."""
+
+    def __init__(self, text: str, missing: Sequence[int]) -> None:
+        super().__init__(text)
+        self.missing = list(missing)
+
+
+@dataclass
+class Rank:
+    """One rank. `values` are all parameters, typed; `listen_fd` a listening socket a PS was handed."""
+
+    values: Mapping[str, Any]
+    report: Report
+    stop: Stop
+    inbox: Inbox
+    listen_fd: int | None = None
+    total_steps: int = field(init=False)
+    steps_per_epoch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total_steps = experiment.total_steps(self.values)
+        self.steps_per_epoch = experiment.steps_per_epoch(self.values)
+
+    @property
+    def number(self) -> int:
+        """This rank's number."""
+        return self.values["rank"]
+
+    def next_event(self, deadline: float) -> Event | None:
+        """The next thing that happens, or None when the monotonic clock reaches `deadline` first."""
+        try:
+            return self.inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    @contextmanager
+    def busy(self, links: Callable[[], Sequence[Link]]) -> Iterator[None]:
+        """Tell the peers that this rank is alive while the block takes long without sending anything."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(BUSY_EVERY):
+                for link in links():
+                    link.send(Kind.BUSY)
+
+        threading.Thread(target=tell, name="busy", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+class Clock:
+    """Where the time of a step goes, by a monotonic clock."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = dict.fromkeys(parts, 0.0)
+        self._began = self._mark = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """The time since the last lap, or the start of the step, went into `part`."""
+        now = time.perf_counter()
+        self.parts[part] += now - self._mark
+        self._mark = now
+
+    def restart(self) -> float:
+        """Begin the next step; returns the seconds of the one that is over."""
+        seconds, self._began = self._mark - self._began, self._mark
+        self.parts = dict.fromkeys(self.parts, 0.0)
+        return seconds

@@ -1,0 +1,67 @@
+"""What a rank tells: events for the controller, lines for a person who started it by hand."""
+
+from __future__ import annotations
+
+import sys
+
+from garfield.events import Begin, End, Evaluation, Event, EventWriter, Failure, Notice, Phase, Step
+
+
+class Report:
+    """Tells of one rank. `loud` ranks, those started by hand, print what the controller would show.
+
+    `log` prints the loss of each step, `bench` where its time went.
+    """
+
+    def __init__(self, rank: int, writer: EventWriter, loud: bool, log: bool, bench: bool) -> None:
+        self._rank, self._writer, self._loud, self._log, self._bench = rank, writer, loud, log, bench
+
+    def phase(self, phase: str, detail: str = "") -> None:
+        """What the rank is busy with now."""
+        self._tell(Phase(phase, detail), f"{phase}: {detail}" if detail else phase)
+
+    def begin(self, total_steps: int, steps_per_epoch: int, dimension: int, samples: int) -> None:
+        """Training is about to begin."""
+        self._tell(
+            Begin(total_steps, steps_per_epoch, dimension, samples),
+            f"{total_steps} steps, {steps_per_epoch} an epoch; {dimension} parameters, {samples} samples",
+        )
+
+    def step(self, step: Step, epoch_loss: float | None = None) -> None:
+        """A step is over. `epoch_loss`: a worker's loss, summed since the epoch began."""
+        self._writer.write(step)
+        if self._log:
+            loss = "-" if step.loss is None else f"{step.loss:.6g}"
+            total = "" if epoch_loss is None else f", since the epoch began {epoch_loss:.6g}"
+            self._print(f"step {step.step} loss {loss}{total}")
+        if self._bench:
+            parts = ", ".join(f"{name} {1000 * seconds:.2f}" for name, seconds in step.parts.items())
+            traffic = f"{step.sent / 1e6:.2f} MB out, {step.received / 1e6:.2f} MB in"
+            self._print(f"step {step.step} took {1000 * step.seconds:.2f} ms ({parts}); {traffic}")
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """An accuracy is known."""
+        accuracy, samples, seconds = evaluation.accuracy, evaluation.samples, evaluation.seconds
+        text = f"step {evaluation.step} accuracy {accuracy:.4f} on {samples} test samples ({seconds:.2f} s)"
+        self._tell(evaluation, text)
+
+    def notice(self, level: str, text: str) -> None:
+        """Something that ends nothing."""
+        self._tell(Notice(level, text), f"{level}: {text}")
+
+    def failure(self, text: str, missing: list[int]) -> None:
+        """Why the rank is about to end."""
+        self._writer.write(Failure(text, missing))
+        print(f"rank {self._rank}: {text}", file=sys.stderr, flush=True)
+
+    def end(self, step: int, reason: str) -> None:
+        """The rank is done."""
+        self._tell(End(step, reason), f"{reason} after {step} steps")
+
+    def _tell(self, event: Event, text: str) -> None:
+        self._writer.write(event)
+        if self._loud:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        print(f"rank {self._rank}: {text}", flush=True)

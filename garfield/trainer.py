@@ -1,0 +1,156 @@
+"""One rank of a training run: `python -m garfield.trainer --rank … --master …`.
+
+Nothing here imports torch before the parameters are known to be good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from garfield import addresses, experiment, settings
+from garfield.events import EventWriter
+
+FINISHED, CRASHED, BAD_PARAMETERS, LOST_A_RANK = 0, 1, 2, 3
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_PARAMETERS, f"{message.rstrip('.')}. (python -m garfield.trainer --help lists the parameters.)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rank that the command line says; the exit code is that of `run_rank`."""
+    parser = _Parser(
+        prog="python -m garfield.trainer",
+        description="Train as one rank of a cluster: a parameter server or a worker.",
+        epilog="Start every rank with the same parameters but its own --rank; parameter servers come first, from 0.",
+        allow_abbrev=False,
+    )
+    settings.add_arguments(parser)
+    return run_rank(vars(parser.parse_args(arguments)))
+
+
+def run_rank(
+    values: Mapping[str, Any],
+    *,
+    event_fd: int | None = None,
+    control_fd: int | None = None,
+    listen_fd: int | None = None,
+) -> int:
+    """Be the rank that `values` (every parameter by name) say. Call it from the main thread.
+
+    Events go to the pipe `event_fd`; without one the rank was started by hand and prints what happens. Control messages
+    come from the pipe `control_fd`. A parameter server's store listens on the bound socket `listen_fd`, if given.
+
+    Returns the exit code: 0 finished or stopped as asked, 1 crashed, 2 bad parameters, 3 lost a rank it needed. The
+    caller ends the process with os._exit: threads that wait for a peer can't be joined.
+    """
+    writer = EventWriter(event_fd)
+    try:
+        values = _parsed(values)
+    except settings.SettingError as error:
+        print(error, file=sys.stderr, flush=True)
+        return BAD_PARAMETERS
+    findings = experiment.check(values)
+    for finding in findings:
+        if event_fd is None or finding.level == "error":
+            print(f"{finding.level}: {finding.text}", file=sys.stderr, flush=True)
+    if any(finding.level == "error" for finding in findings):
+        return BAD_PARAMETERS
+    _prepare_torch(values)
+    return _run(values, writer, event_fd is None, control_fd, listen_fd)
+
+
+def warm_up(dataset: str) -> None:
+    """Import everything that a rank on `dataset` needs and use none of it, so that forks share it."""
+    _silence()
+    from garfield import datasets, server, worker  # noqa: F401
+
+    datasets.import_packages(dataset)
+
+
+def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
+    parsed = {name: settings.find_setting(name).parse(raw) for name, raw in values.items()}
+    parsed = settings.defaults() | parsed
+    addresses.split(parsed["master"])
+    return parsed
+
+
+def _silence() -> None:
+    # c10d warns from C++ of every closed connection; that would fill the last lines of stderr. Read at torch's import.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _prepare_torch(values: Mapping[str, Any]) -> None:
+    _silence()
+    import torch
+
+    torch.set_num_threads(values["threads"] or _share_of_cores(values))
+
+
+def _share_of_cores(values: Mapping[str, Any]) -> int:
+    """Cores of this host over the ranks on it: as the launcher says; by hand all ranks are here if the master is."""
+    told = os.environ.get("GARFIELD_LOCAL_RANKS", "")
+    if told.isdigit() and int(told):
+        ranks = int(told)
+    else:
+        ranks = values["num_ps"] + values["num_workers"] if addresses.is_loopback(values["master"]) else 1
+    return max(1, len(os.sched_getaffinity(0)) // ranks)
+
+
+def _run(
+    values: Mapping[str, Any], writer: EventWriter, by_hand: bool, control_fd: int | None, listen_fd: int | None
+) -> int:
+    from garfield.downloads import DataMissing
+    from garfield.rank import Rank, RankLost, TrainingError
+    from garfield.rendezvous import RendezvousError
+    from garfield.report import Report
+    from garfield.stopping import Stop
+    from garfield.transport import Wake
+
+    inbox: queue.SimpleQueue = queue.SimpleQueue()
+    report = Report(values["rank"], writer, by_hand, values["log"], values["bench"])
+    stop = Stop(lambda: inbox.put(Wake()))
+    stop.on_signals(say=by_hand)
+    if control_fd is not None:
+        stop.on_control(control_fd)
+    rank = Rank(values, report, stop, inbox, listen_fd)
+    try:
+        if experiment.role_of(values, values["rank"]) == "ps":
+            from garfield.server import serve
+
+            serve(rank)
+        else:
+            from garfield.worker import work
+
+            work(rank)
+    except RankLost as error:
+        report.failure(str(error), error.missing)
+        return LOST_A_RANK
+    except RendezvousError as error:
+        report.failure(str(error), [0] if values["rank"] else [])
+        return LOST_A_RANK if values["rank"] else CRASHED
+    except (TrainingError, DataMissing) as error:
+        report.failure(str(error), [])
+        return CRASHED
+    except Exception as error:
+        traceback.print_exc()
+        report.failure(f"{type(error).__name__}: {error}", [])
+        return CRASHED
+    return FINISHED
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that wait in gloo for a peer would keep the interpreter from ending, or crash its end.
+    os._exit(code)
