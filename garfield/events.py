@@ -52,8 +52,8 @@ class Step:
     loss: float | None
     seconds: float
     parts: dict[str, float]
-    sent: int = 0
-    received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     quorum: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     late: int = 0

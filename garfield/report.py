@@ -36,7 +36,7 @@ class Report:
             self._print(f"step {step.step} loss {loss}{total}")
         if self._bench:
             parts = ", ".join(f"{name} {1000 * seconds:.2f}" for name, seconds in step.parts.items())
-            traffic = f"{step.sent / 1e6:.2f} MB out, {step.received / 1e6:.2f} MB in"
+            traffic = f"{step.bytes_sent / 1e6:.2f} MB out, {step.bytes_received / 1e6:.2f} MB in"
             self._print(f"step {step.step} took {1000 * step.seconds:.2f} ms ({parts}); {traffic}")
 
     def evaluation(self, evaluation: Evaluation) -> None:

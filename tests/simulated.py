@@ -78,6 +78,7 @@ class _Simulation:
         }
         self.values |= {} if values is None else dict(values)
         self.faults = sorted(faults, key=lambda fault: fault.step)
+        self.accuracy: float | None = None
         self.time = START
         self.n = 0
 
@@ -100,7 +101,8 @@ class _Simulation:
                 yield from self.fall(self.faults[0], step - 1, outcome)
                 return
             yield from self.step(step)
-        yield from self.finish(outcome)
+        if until is None:
+            yield from self.finish(outcome)
 
     def launch(self) -> Iterator[dict[str, Any]]:
         ranks = [
@@ -174,8 +176,8 @@ class _Simulation:
                 loss=losses[-1],
                 seconds=pace,
                 parts=parts,
-                sent=4 * DIMENSION,
-                received=4 * DIMENSION,
+                bytes_sent=4 * DIMENSION,
+                bytes_received=4 * DIMENSION,
                 quorum=[],
                 weights=[],
                 late=0,
@@ -190,16 +192,16 @@ class _Simulation:
                 loss=sorted(losses)[len(losses) // 2],
                 seconds=pace,
                 parts=parts,
-                sent=4 * DIMENSION * len(self.workers),
-                received=4 * DIMENSION * len(self.workers),
+                bytes_sent=4 * DIMENSION * len(self.workers),
+                bytes_received=4 * DIMENSION * len(self.workers),
                 quorum=list(self.workers),
                 weights=self.weights(),
                 late=0,
                 dropped=0,
             )
             if step % 50 == 0 or step == self.values["steps"]:
-                accuracy = round(0.96 - 0.85 * math.exp(-step / 60), 4)
-                yield self.of(rank, "evaluation", step=step, accuracy=accuracy, samples=360, seconds=0.2)
+                self.accuracy = round(0.96 - 0.85 * math.exp(-step / 60), 4)
+                yield self.of(rank, "evaluation", step=step, accuracy=self.accuracy, samples=360, seconds=0.2)
 
     def weights(self) -> list[float]:
         """Shares of the workers: liars none; one honest worker, a different one each step, is left out as well."""
@@ -263,15 +265,14 @@ class _Simulation:
             yield self.record("bye", host, left=[])
         if not outcome:
             return
-        accuracy = round(0.96 - 0.85 * math.exp(-(step // 50 * 50) / 60), 4) if step >= 50 else None
         yield self.record(
             "outcome",
             outcome=word,
             root_cause=cause,
             left=0,
             unconfirmed=[],
-            accuracy=accuracy,
-            accuracies={} if accuracy is None else {str(rank): accuracy for rank in self.servers},
+            accuracy=self.accuracy,
+            accuracies={} if self.accuracy is None else {str(rank): self.accuracy for rank in self.servers},
             steps=step,
             seconds=round(self.time - START, 3),
         )

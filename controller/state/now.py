@@ -67,10 +67,10 @@ class HostNow:
 class RankNow:
     """One rank.
 
-    Times are in seconds, `sent` and `received` bytes of its last step. `weight` is a worker's recent mean share in the
-    aggregate relative to the fair share 1/m (1.0: like everyone, 0.0: ignored), None until it was weighed;
-    `in_quorum` whether the last step counted it. `weights` is a PS's last word: rank to share, None for a share that
-    isn't finite.
+    Times are in seconds; `parts`, `bytes_sent` and `bytes_received` are of its last step. `weight` is a worker's recent
+    mean share in the aggregate relative to the fair share 1/m (1.0: like everyone, 0.0: ignored), None until it was
+    weighed; `in_quorum` whether the last step counted it. `weights` is a PS's last word: rank to share, None for a
+    share that isn't finite.
     """
 
     rank: int
@@ -86,8 +86,8 @@ class RankNow:
     loss: float | None = None
     seconds: float | None = None
     parts: dict[str, float] = field(default_factory=dict)
-    sent: int = 0
-    received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     quorum: list[int] = field(default_factory=list)
     weights: dict[int, float | None] = field(default_factory=dict)
     late: int = 0

@@ -35,6 +35,8 @@ class RunState:
             kind = text(record, "kind")
             received = maybe_number(record, "received")
             now.last = max(now.last, received or 0.0)
+            if not kind:
+                raise BadRecord("kind is missing")
             handler = _HANDLERS.get(kind)
             if handler is not None:
                 handler(self, record)
@@ -180,6 +182,10 @@ def _problem(state: RunState, record: Mapping[str, Any]) -> None:
         state.blame(sentence)
 
 
+def _warning(state: RunState, record: Mapping[str, Any]) -> None:
+    state.say("!", text(record, "text"))
+
+
 def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
     now = state.now
     word = text(record, "outcome")
@@ -215,5 +221,6 @@ _HANDLERS: dict[str, Callable[[RunState, Mapping[str, Any]], None]] = {
     "dropped": _dropped,
     "bye": endings.bye,
     "problem": _problem,
+    "warning": _warning,
     "outcome": _outcome,
 }

@@ -176,8 +176,8 @@ class Trust:
 
 
 class Series:
-    """All lines of a run, over steps: by rank `loss`, `seconds` and `accuracy`; `rate` (steps/s) and `bytes` (moved in a
-    step) of the leading PS; `trust` by PS."""
+    """All lines of a run, over steps: `loss`, `seconds` and `accuracy` by rank, `trust` by PS, and of the leading PS
+    `rate` (steps/s) and `bytes` (moved in a step)."""
 
     def __init__(self) -> None:
         self.loss: dict[int, Line] = {}

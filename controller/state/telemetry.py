@@ -52,7 +52,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     if made < 1:
         raise BadRecord("steps count from 1")
     loss, seconds, parts = maybe_number(record, "loss"), number(record, "seconds"), numbers(record, "parts")
-    sent, received = count(record, "sent"), count(record, "received")
+    sent, received = count(record, "bytes_sent"), count(record, "bytes_received")
     members, weights, late, lost = (
         integers(record, "quorum"),
         _weights(record),
@@ -64,7 +64,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     time = maybe_number(record, "time") or state.now.last
 
     rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
-    rank.sent, rank.received = sent, received
+    rank.bytes_sent, rank.bytes_received = sent, received
     if rank.alive:
         rank.state = "running"
         rank.phase = rank.detail = ""
@@ -153,7 +153,7 @@ def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
     pace = now.rate(_RATE_STEPS)
     if pace is not None:
         state.series.rate.append(rank.step, pace)
-    state.series.bytes.append(rank.step, rank.sent + rank.received)
+    state.series.bytes.append(rank.step, rank.bytes_sent + rank.bytes_received)
 
 
 def lead_changed(state: RunState) -> None:

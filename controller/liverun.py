@@ -1,0 +1,343 @@
+"""A run that goes on now: what the screens and the headless command both hold.
+
+It feeds every record to the state, the recorder and its subscribers, decides when the run is over, and sees to it that
+every host is told to end. Nothing here waits without a bound, and whatever goes wrong ends in an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from controller import paths
+from controller.plan import Plan
+from controller.runs.recorder import Recorder, new_run_id
+from controller.state import RunState
+from controller.verdict import Verdict, verdict
+
+Record = dict[str, Any]
+Subscriber = Callable[[Sequence[Record]], None]
+
+BATCH_SECONDS = 0.05  # how long records are gathered before subscribers see them
+LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
+WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
+LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
+GOODBYE_SECONDS = 30.0  # longest stop: the ladder takes 8 s, a lost connection 12 s to be noticed
+KILL_SECONDS = 15.0  # longest stop that kills at once
+
+
+class RunRefused(Exception):
+    """A run that can't be started; the text is one sentence a line."""
+
+
+class ClusterLike(Protocol):
+    """What a run needs of `controller.cluster.Cluster`."""
+
+    async def launch(self) -> None: ...
+
+    async def stop(self, kill: bool = False) -> None: ...
+
+    async def ended(self) -> Mapping[str, Any]: ...
+
+
+MakeCluster = Callable[[Plan, str, Callable[[Record], None]], ClusterLike]
+
+
+class LiveRun:
+    """One launch of a plan, from the first connection until every host said goodbye."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        name: str = "",
+        note: str = "",
+        hosts_text: str = "",
+        folder: Path | None = None,
+        make_cluster: MakeCluster | None = None,
+    ) -> None:
+        self.plan = plan
+        self.run_id = folder.name if folder else new_run_id()
+        self.folder = folder or paths.runs_dir() / self.run_id
+        self.state = RunState()
+        self._name, self._note, self._hosts_text = name, note, hosts_text
+        self._make_cluster = make_cluster or _make_cluster
+        self._cluster: ClusterLike | None = None
+        self._recorder: Recorder | None = None
+        self._trouble_told = False
+        self._n = 0
+        self._subscribers: list[Subscriber] = []
+        self._batch: list[Record] = []
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._killing = asyncio.Event()
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[Record] | None = None
+
+    @property
+    def running(self) -> bool:
+        """It was started and has no outcome yet."""
+        return self._task is not None and not self._task.done()
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call `callback` with each batch of new records, at most 20 times a second; the result ends that."""
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            with contextlib.suppress(ValueError):
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    async def start(self) -> None:
+        """Launch; returns when all ranks are started, or the run has its outcome already.
+
+        Raises RunRefused when the plan has errors; what goes wrong later is told by the outcome.
+        """
+        if self._task is not None:
+            raise RunRefused("This run was started before.")
+        if not self.plan.ok:
+            raise RunRefused("\n".join(finding.text for finding in self.plan.errors))
+        self._task = asyncio.create_task(self._drive(), name=f"run {self.run_id}")
+        self._task.add_done_callback(lambda _: self._up.set())
+        await self._up.wait()
+
+    async def wait(self) -> Record:
+        """The outcome record, once every host said goodbye or can't be confirmed. Needs `start` before."""
+        if self._task is None:
+            raise RunRefused("This run was not started.")
+        return await asyncio.shield(self._task)
+
+    async def stop(self, kill: bool = False) -> None:
+        """Ask the run to end; `wait` tells when it did. A second call, or `kill`, kills every rank at once."""
+        kill = kill or self._stopping.is_set()
+        if self._killing.is_set() or not self.running:
+            self._stopping.set()
+            return
+        if kill:
+            self._emit({"kind": "act", "act": "kill", "text": f"kill, by {_person()}"})
+            self._killing.set()
+        else:
+            self._emit({"kind": "act", "act": "stop", "text": f"stop, by {_person()}"})
+        self._stopping.set()
+        self._changed.set()
+
+    # One run, top to bottom.
+
+    async def _drive(self) -> Record:
+        started = time.monotonic()
+        self._open_recorder()
+        self._emit(self._run_record())
+        self._emit({"kind": "act", "act": "launch", "text": f"launch, by {_person()}"})
+        outcome, told = "failed", None
+        try:
+            self._cluster = self._make_cluster(self.plan, self.run_id, self._emit)
+            if await self._launch():
+                self._up.set()
+                outcome = await self._watch()
+            else:
+                outcome = "stopped"
+        except Exception as error:
+            told = await self._fail(error)
+        left, unconfirmed = await self._end()
+        return self._conclude(outcome, told, left, unconfirmed, time.monotonic() - started)
+
+    async def _launch(self) -> bool:
+        """Start every rank; False when the run was stopped before that. Raises what the launch raises."""
+        if self._stopping.is_set():
+            return False
+        launching = asyncio.create_task(self._cluster.launch())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({launching, stopping}, timeout=LAUNCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if launching.done():
+                await launching
+                return True
+            if not self._stopping.is_set():
+                raise TimeoutError(f"The launch took more than {LAUNCH_SECONDS:.0f} s and was given up.")
+            return False
+        finally:
+            stopping.cancel()
+            if not launching.done():
+                launching.cancel()
+                await asyncio.wait({launching}, timeout=5)
+            if launching.done() and not launching.cancelled():
+                launching.exception()  # seen: a launch that is being stopped may well fail
+
+    async def _watch(self) -> str:
+        """Wait until the run is over or was asked to end; its outcome."""
+        while True:
+            self._changed.clear()
+            over = verdict(self.state.now)
+            if over is not None:
+                return await self._settle(over)
+            if self._stopping.is_set():
+                return "stopped"
+            await self._changed.wait()
+
+    async def _settle(self, over: Verdict) -> str:
+        """Give the other ranks a moment to leave or to say what they saw, unless someone asks to end now."""
+        seconds = WITNESS_SECONDS if over.outcome == "failed" else LEAVE_SECONDS
+        deadline = time.monotonic() + seconds
+        while not over.settled and not self._stopping.is_set() and time.monotonic() < deadline:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+            newer = verdict(self.state.now) or over
+            over = Verdict(over.outcome, newer.settled) if over.outcome == "failed" else newer
+        return over.outcome
+
+    async def _end(self) -> tuple[int | None, list[str]]:
+        """Tell every host to end and wait for their goodbyes: how many processes are left, and who didn't confirm."""
+        if self._cluster is None:
+            return 0, []
+        asking = asyncio.create_task(self._ask_to_end())
+        ending = asyncio.ensure_future(self._cluster.ended())
+        killing = asyncio.create_task(self._killing.wait())
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        try:
+            await asyncio.wait({ending, killing}, timeout=GOODBYE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done() and not killing.done():
+                self._killing.set()
+            await asyncio.wait({ending}, timeout=max(KILL_SECONDS, deadline - time.monotonic()))
+            if ending.done():
+                told = ending.result()
+                return told.get("left"), [str(name) for name in told.get("unconfirmed") or []]
+        except Exception as error:
+            self._problem(f"The end of the run could not be confirmed: {_sentence(error)}")
+        finally:
+            for task in (asking, killing, ending):
+                task.cancel()
+            await asyncio.wait({asking, killing, ending}, timeout=2)
+        silent = [host.name for host in self.state.now.hosts.values() if host.left is None]
+        return (None, silent) if silent else (sum(h.left or 0 for h in self.state.now.hosts.values()), [])
+
+    async def _ask_to_end(self) -> None:
+        """Start the long ladder, and SIGKILL as soon as that is asked for, however far the ladder got."""
+        async with asyncio.TaskGroup() as group:
+            if not self._killing.is_set():
+                group.create_task(self._tell_to_end(kill=False))
+            await self._killing.wait()
+            group.create_task(self._tell_to_end(kill=True))
+
+    async def _tell_to_end(self, kill: bool) -> None:
+        try:
+            await self._cluster.stop(kill=kill)
+        except Exception as error:
+            self._problem(f"The hosts could not be told to stop: {_sentence(error)}")
+
+    async def _fail(self, error: Exception) -> str:
+        """A launch or the watching of it failed: one sentence for it."""
+        sentence = _sentence(error)
+        if sentence not in self.state.now.problems:
+            self._problem(sentence)
+        return sentence
+
+    def _problem(self, sentence: str) -> None:
+        self._emit({"kind": "problem", "text": sentence})
+
+    def _conclude(
+        self, outcome: str, told: str | None, left: int | None, unconfirmed: list[str], seconds: float
+    ) -> Record:
+        now = self.state.now
+        record: Record = {
+            "kind": "outcome",
+            "outcome": outcome,
+            "root_cause": (now.root_cause or told or "unknown") if outcome == "failed" else None,
+            "left": left,
+            "unconfirmed": unconfirmed,
+            "accuracy": now.accuracy,
+            "accuracies": {str(rank): accuracy for rank, accuracy in sorted(now.accuracies.items())},
+            "steps": now.step,
+            "seconds": round(seconds, 3),
+        }
+        self._emit(record)
+        self._deliver()
+        if self._recorder is not None:
+            self._recorder.close({"run": self.run_id, **record})
+        return record
+
+    # Records.
+
+    def _emit(self, record: Record) -> None:
+        """Stamp a record and give it to the state, the recorder and, in the next batch, the subscribers."""
+        self._n += 1
+        record["n"], record["received"] = self._n, round(time.time(), 6)
+        record.setdefault("host", None)
+        record.setdefault("rank", None)
+        self.state.apply(record)
+        self._record(record)
+        self._batch.append(record)
+        self._changed.set()
+        if self._flush_at is None:
+            self._flush_at = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._deliver)
+
+    def _record(self, record: Record) -> None:
+        if self._recorder is not None:
+            self._recorder.write(record)
+            self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        """Say once that the run isn't recorded any more."""
+        if self._recorder.trouble and not self._trouble_told:
+            self._trouble_told = True
+            self._emit({"kind": "warning", "text": self._recorder.trouble})
+
+    def _deliver(self) -> None:
+        """Hand the gathered records on. A subscriber that fails is dropped: it must not end the run."""
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
+        batch, self._batch = self._batch, []
+        if self._recorder is not None:
+            self._recorder.flush()
+            self._tell_trouble()
+        for callback in list(self._subscribers) if batch else ():
+            try:
+                callback(batch)
+            except Exception as error:
+                self._subscribers.remove(callback)
+                context = {"message": "A subscriber of the run failed and was dropped.", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+    def _open_recorder(self) -> None:
+        described = {key: value for key, value in self._run_record().items() if key != "kind"}
+        described |= {"started": time.time(), "summary": self.plan.summary(), "hosts_text": self._hosts_text}
+        self._recorder = Recorder(self.folder, described)
+
+    def _run_record(self) -> Record:
+        origin = {"user": _person(), "machine": platform.node()}
+        return {
+            "kind": "run",
+            "run": self.run_id,
+            "name": self._name,
+            "note": self._note,
+            "origin": origin,
+            **self.plan.to_record(),
+        }
+
+
+def _make_cluster(plan: Plan, run_id: str, emit: Callable[[Record], None]) -> ClusterLike:
+    from controller.cluster import Cluster  # asyncssh is heavy: imported when there is something to connect to
+
+    return Cluster(plan, run_id, emit)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "someone"
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error says, as one line."""
+    text = " ".join(str(error).split())
+    return text or f"unexpected {type(error).__name__}"

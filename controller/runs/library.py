@@ -1,0 +1,211 @@
+"""Recorded runs, read back. A folder is a file like any other: what is damaged in it is told and never fatal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controller import paths
+from controller.state import RunState
+
+LONGEST_LINE = 1 << 20  # bytes of one recorded line
+LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One recorded run, as lists show it.
+
+    `outcome` is finished, stopped or failed, "running" while a controller on this machine writes the folder, or
+    "cut off" when it ended without an outcome. `started` is in Unix seconds. `damage` is a sentence when something in
+    the folder could not be read; what could be is there.
+    """
+
+    id: str
+    folder: Path
+    name: str = ""
+    note: str = ""
+    started: float | None = None
+    summary: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    outcome: str = "cut off"
+    accuracy: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    root_cause: str | None = None
+    damage: str | None = None
+
+
+class NoSuchRun(LookupError):
+    """No recorded run is meant by a text, or several are; the text is one sentence."""
+
+
+def list_runs(folder: Path | None = None) -> list[RunInfo]:
+    """Every run in `folder` (the runs folder unless given), newest first."""
+    folder = folder or paths.runs_dir()
+    try:
+        found = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted(map(read_run, found), key=lambda run: (run.started or 0.0, run.id), reverse=True)
+
+
+def find_run(text: str, folder: Path | None = None) -> RunInfo:
+    """The run whose id, or the beginning of whose id, or whose name is `text`. Raises NoSuchRun."""
+    runs = list_runs(folder)
+    exact = [run for run in runs if run.id == text]
+    meant = exact or [run for run in runs if run.name == text] or [run for run in runs if run.id.startswith(text)]
+    if not meant:
+        raise NoSuchRun(f"There is no run {text}; python -m controller runs lists them.")
+    if len(meant) > 1:
+        raise NoSuchRun(f"{text} may be any of {', '.join(run.id for run in meant[:5])}: give the whole id.")
+    return meant[0]
+
+
+def read_run(folder: Path) -> RunInfo:
+    """What run.json and outcome.json of `folder` tell."""
+    damage: list[str] = []
+    told = _read_json(folder / "run.json", damage)
+    ended = _read_json(folder / "outcome.json", damage) if (folder / "outcome.json").exists() else None
+    values = told.get("values") if isinstance(told.get("values"), dict) else {}
+    hosts = told.get("hosts") if isinstance(told.get("hosts"), list) else []
+    outcome = "running" if ended is None and _locked(folder) else "cut off"
+    if ended is not None:
+        outcome = ended.get("outcome") if ended.get("outcome") in ("finished", "stopped", "failed") else "cut off"
+    ended = ended or {}
+    steps = ended.get("steps")
+    return RunInfo(
+        folder.name,
+        folder,
+        _text(told, "name"),
+        _text(told, "note"),
+        _number(told, "started"),
+        _text(told, "summary"),
+        values,
+        tuple(_text(host, "name") for host in hosts if isinstance(host, dict)),
+        outcome,
+        _number(ended, "accuracy"),
+        steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
+        _number(ended, "seconds"),
+        _text(ended, "root_cause") or None,
+        " ".join(damage) or None,
+    )
+
+
+def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The records of the run in `folder`, in order; sentences about what could not be read are added to `damage`.
+
+    Records pass through `controller.wire` like everything else that was written by someone else.
+    """
+    damage = [] if damage is None else damage
+    for path in _segments(folder):
+        bad = 0
+        try:
+            for line in _lines(path):
+                record = _record(line)
+                if record is None:
+                    bad += 1
+                else:
+                    yield record
+        except (OSError, EOFError, zlib.error) as error:
+            damage.append(f"{path.name} breaks off ({error}).")
+        if bad:
+            damage.append(
+                f"{path.name} has {bad} line{'' if bad == 1 else 's'} that {'is' if bad == 1 else 'are'} no record."
+            )
+
+
+def load_state(folder: Path) -> RunState:
+    """The state that the records of `folder` lead to."""
+    state = RunState()
+    for record in load_records(folder):
+        state.apply(record)
+    return state
+
+
+def _segments(folder: Path) -> list[Path]:
+    """The event files in order; a segment that is there both packed and plain is read plain."""
+    chosen: dict[str, Path] = {}
+    for path in sorted(folder.glob("events-*.jsonl*"), reverse=True):
+        if path.suffix in (".jsonl", ".gz"):
+            chosen[path.name.removesuffix(".gz")] = path
+    return [chosen[name] for name in sorted(chosen)]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE):
+            yield line
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return None
+    return _clean(record)
+
+
+_UNSEEN = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_UNSEEN)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return {_clean(key): _clean(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _read_json(path: Path, damage: list[str]) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError("it is too large")
+        content = _clean(json.loads(path.read_bytes()))
+        if not isinstance(content, dict):
+            raise ValueError("it is no table")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        damage.append(f"{path.name} can't be read ({reason}).")
+        return {}
+    return content
+
+
+def _locked(folder: Path) -> bool:
+    """Whether a controller on this machine is writing `folder`."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    return False
+
+
+def _text(source: Mapping[str, Any], key: str) -> str:
+    value = source.get(key)
+    return value[:500] if isinstance(value, str) else ""
+
+
+def _number(source: Mapping[str, Any], key: str) -> float | None:
+    value = source.get(key)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return float(value) if good else None

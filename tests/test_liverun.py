@@ -1,0 +1,249 @@
+"""LiveRun: whatever a cluster does, a run ends in an outcome, and its records reach state, folder and subscribers."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import liverun
+from controller.hosts import Host
+from controller.liverun import LiveRun, RunRefused
+from controller.plan import Plan, make_plan
+from controller.runs import load_records, load_state, read_run
+from controller.verdict import Verdict, verdict
+from tests.fakes import FakeCluster
+from tests.simulated import Fault, simulate
+from tests.test_state import state_of
+
+BOUND = 10  # seconds after which a test has hung
+
+
+def a_plan(**values: Any) -> Plan:
+    host = Host("here", connection="local", servers=1, workers=5)
+    chosen = {"dataset": "digits", "steps": 60, "aggregator": "multi-krum", "fw": 1, "quorum": "all"}
+    return make_plan([host], chosen | values)
+
+
+def of_ranks(**options: Any) -> Iterator[dict[str, Any]]:
+    """A simulated run's records without those that LiveRun and FakeCluster make themselves."""
+    skipped = ("run", "act", "started", "bye", "outcome")
+    return (record for record in simulate(outcome=False, **options) if record["kind"] not in skipped)
+
+
+def a_run(tmp_path: Path, cluster: FakeCluster, **options: Any) -> LiveRun:
+    return LiveRun(a_plan(), name="night", folder=tmp_path / "a-run", make_cluster=cluster, **options)
+
+
+async def outcome_of(run: LiveRun) -> dict[str, Any]:
+    async with asyncio.timeout(BOUND):
+        await run.start()
+        return await run.wait()
+
+
+async def test_a_run_that_finishes(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60))
+    run = a_run(tmp_path, cluster)
+    outcome = await outcome_of(run)
+    assert outcome["outcome"] == "finished"
+    assert outcome["steps"] == 60
+    assert outcome["accuracy"] == outcome["accuracies"]["0"] == run.state.now.accuracy
+    assert (outcome["left"], outcome["unconfirmed"], outcome["root_cause"]) == (0, [], None)
+    assert cluster.stops == [False]
+    assert not run.running
+    assert run.state.now.bad_records == 0
+
+
+async def test_the_folder_holds_every_record_once_and_leads_to_the_same_state(tmp_path: Path) -> None:
+    run, seen = a_run(tmp_path, FakeCluster(of_ranks(steps=60)), hosts_text="# mine\n"), []
+    run.subscribe(seen.extend)
+    await outcome_of(run)
+    records = list(load_records(run.folder))
+    assert [record["n"] for record in records] == list(range(1, len(records) + 1))
+    assert records == json.loads(json.dumps(seen))
+    assert load_state(run.folder).now == run.state.now
+    told = json.loads((run.folder / "run.json").read_text())
+    assert (told["name"], told["hosts_text"], told["values"]["steps"]) == ("night", "# mine\n", 60)
+    assert read_run(run.folder).outcome == "finished"
+
+
+async def test_subscribers_get_batches_not_a_flood(tmp_path: Path) -> None:
+    run, sizes = a_run(tmp_path, FakeCluster(of_ranks(steps=60))), []
+    run.subscribe(lambda batch: sizes.append(len(batch)))
+    await outcome_of(run)
+    assert sum(sizes) == run.state.now.records
+    assert len(sizes) <= 20 * (run.state.now.elapsed() or 0) + 3
+
+
+async def test_a_subscriber_that_fails_is_dropped_and_told(tmp_path: Path) -> None:
+    run, told, calls = a_run(tmp_path, FakeCluster(of_ranks(steps=60))), [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def failing(batch: Any) -> None:
+        calls.append(len(batch))
+        raise ValueError("a screen's mistake")
+
+    run.subscribe(failing)
+    assert (await outcome_of(run))["outcome"] == "finished"
+    assert len(calls) == 1
+    assert [str(error) for error in told] == ["a screen's mistake"]
+
+
+async def test_a_subscriber_that_left_hears_nothing(tmp_path: Path) -> None:
+    run, seen = a_run(tmp_path, FakeCluster(of_ranks(steps=60))), []
+    run.subscribe(seen.extend)()
+    await outcome_of(run)
+    assert seen == []
+
+
+async def test_a_dead_worker_fails_the_run_with_its_name(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, faults=[Fault(3, 20)]))
+    outcome = await outcome_of(a_run(tmp_path, cluster))
+    assert outcome["outcome"] == "failed"
+    assert outcome["root_cause"] == "worker 3 on here: killed by signal 9 (SIGKILL)"
+    assert outcome["steps"] == 20
+    assert cluster.stops == [False]
+
+
+async def test_a_launch_that_fails_is_one_sentence(tmp_path: Path) -> None:
+    cluster = FakeCluster(launch_error=RuntimeError("here: that Python has no torch.\n"))
+    run = a_run(tmp_path, cluster)
+    outcome = await outcome_of(run)
+    assert (outcome["outcome"], outcome["root_cause"]) == ("failed", "here: that Python has no torch.")
+    assert run.state.now.problems == ["here: that Python has no torch."]
+    assert cluster.stops == [False]
+
+
+async def test_a_stop_during_the_launch_ends_it(tmp_path: Path) -> None:
+    cluster = FakeCluster(hangs=["launch"])
+    run = a_run(tmp_path, cluster)
+    async with asyncio.timeout(BOUND):
+        starting = asyncio.create_task(run.start())
+        await cluster.launching.wait()
+        await run.stop()
+        await starting
+        outcome = await run.wait()
+    assert outcome["outcome"] == "stopped"
+    assert outcome["left"] == 0
+
+
+async def test_a_stop_before_the_launch_starts_nothing(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60))
+    run = a_run(tmp_path, cluster)
+    await run.stop()
+    outcome = await outcome_of(run)
+    assert outcome["outcome"] == "stopped"
+    assert cluster.player is None
+
+
+async def test_a_launch_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liverun, "LAUNCH_SECONDS", 0.1)
+    outcome = await outcome_of(a_run(tmp_path, FakeCluster(hangs=["launch"])))
+    assert outcome["outcome"] == "failed"
+    assert "was given up" in outcome["root_cause"]
+
+
+async def test_stopping_a_run(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    async with asyncio.timeout(BOUND):
+        await run.start()
+        await cluster.player
+        await run.stop()
+        outcome = await run.wait()
+    assert (outcome["outcome"], outcome["steps"], outcome["root_cause"]) == ("stopped", 20, None)
+    assert cluster.stops == [False]
+
+
+@pytest.mark.parametrize("obstacle", [{"deaf": True}, {"hangs": ["stop"]}])
+async def test_a_second_stop_kills(tmp_path: Path, obstacle: dict[str, Any]) -> None:
+    """Even when the first one is still being carried out."""
+    cluster = FakeCluster(of_ranks(steps=60, until=20), **obstacle)
+    run = a_run(tmp_path, cluster)
+    async with asyncio.timeout(BOUND):
+        await run.start()
+        await run.stop()
+        await cluster.stopping.wait()
+        await run.stop()
+        outcome = await run.wait()
+    assert outcome["outcome"] == "stopped"
+    assert cluster.stops == [False, True]
+
+
+async def test_a_cluster_that_never_says_goodbye_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liverun, "GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr(liverun, "KILL_SECONDS", 0.1)
+    cluster = FakeCluster(of_ranks(steps=60, until=20), deaf=True, hangs=["ended"])
+    cluster.answer = {}
+    run = a_run(tmp_path, cluster)
+
+    async def deaf(kill: bool = False) -> None:
+        cluster.stops.append(kill)
+
+    cluster.stop = deaf
+    async with asyncio.timeout(BOUND):
+        await run.start()
+        await run.stop()
+        outcome = await run.wait()
+    assert (outcome["left"], outcome["unconfirmed"]) == (None, ["here"])
+    assert cluster.stops == [False, True]
+
+
+async def test_what_is_left_is_told(tmp_path: Path) -> None:
+    outcome = await outcome_of(a_run(tmp_path, FakeCluster(of_ranks(steps=60), left=2)))
+    assert outcome["left"] == 2
+
+
+async def test_a_plan_with_errors_is_refused(tmp_path: Path) -> None:
+    plan = a_plan(aggregator="krum", fw=4)
+    run = LiveRun(plan, folder=tmp_path / "r", make_cluster=FakeCluster())
+    with pytest.raises(RunRefused, match="krum needs n >= 2f\\+3"):
+        await run.start()
+    assert not run.folder.exists()
+
+
+async def test_a_run_that_cannot_be_recorded_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run = LiveRun(a_plan(), folder=tmp_path / "file" / "r", make_cluster=FakeCluster(of_ranks(steps=60)))
+    assert (await outcome_of(run))["outcome"] == "finished"
+    assert [line.level for line in run.state.now.log if "isn't recorded" in line.text] == ["!"]
+
+
+async def test_a_run_starts_once(tmp_path: Path) -> None:
+    run = a_run(tmp_path, FakeCluster(of_ranks(steps=60)))
+    with pytest.raises(RunRefused):
+        await run.wait()
+    await outcome_of(run)
+    with pytest.raises(RunRefused):
+        await run.start()
+
+
+def test_verdicts() -> None:
+    assert verdict(state_of(steps=60, until=20).now) is None
+    assert verdict(state_of(steps=60, outcome=False).now) == Verdict("finished", True)
+    assert verdict(state_of(steps=60, faults=[Fault(2, 20)], outcome=False).now) == Verdict("failed", True)
+
+
+def test_below_a_quorum_of_all_a_worker_may_fall() -> None:
+    state = state_of(steps=60, until=20, values={"quorum": "n-f"})
+    state.apply({"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": False})
+    assert verdict(state.now) is None
+    state.apply({"kind": "exit", "rank": 3, "code": None, "signal": 9, "asked": False})
+    assert verdict(state.now) == Verdict("failed", False)
+
+
+def test_a_finished_server_waits_for_its_workers_to_leave() -> None:
+    state = state_of(steps=60, until=60)
+    state.apply({"kind": "end", "rank": 0, "step": 60, "reason": "finished"})
+    state.apply({"kind": "exit", "rank": 0, "code": 0, "signal": None, "asked": False})
+    assert verdict(state.now) == Verdict("finished", False)
+
+
+def test_ranks_that_were_told_to_stop_by_someone_else_make_a_stopped_run() -> None:
+    state = state_of(steps=60, until=20)
+    for rank in range(6):
+        state.apply({"kind": "end", "rank": rank, "step": 20, "reason": "stopped"})
+        state.apply({"kind": "exit", "rank": rank, "code": 0, "signal": None, "asked": True})
+    assert verdict(state.now) == Verdict("stopped", True)

@@ -1,0 +1,272 @@
+"""RunState: a run as its records tell it."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from controller.state import RunState
+from tests.simulated import Fault, simulate
+
+
+def state_of(*args: Any, **options: Any) -> RunState:
+    state = RunState()
+    for record in simulate(*args, **options):
+        state.apply(record)
+    assert state.now.bad_records == 0
+    return state
+
+
+def sentences(state: RunState) -> list[str]:
+    return [line.text for line in state.now.log]
+
+
+def test_a_whole_run() -> None:
+    state = state_of(1, 5, steps=120)
+    now = state.now
+    assert (now.state, now.step, now.total_steps, now.quorum) == ("ended", 120, 120, 5)
+    assert now.progress() == 1.0
+    assert now.outcome is not None
+    assert now.outcome["outcome"] == "finished"
+    assert {rank.state for rank in now.ranks.values()} == {"finished"}
+    assert now.accuracy == now.accuracies[0] == now.outcome["accuracy"]
+    assert now.hosts["here"].left == 0
+    assert now.hosts["here"].facts["torch"] == "2.13.0"
+    assert [x for x, *_ in state.series.median_loss()] == list(range(1, 121))
+    assert len(state.series.accuracy[0]) == 3
+    assert "PS 0 on here finished after step 120" in sentences(state)
+    assert sentences(state)[-1].startswith("run finished after ")
+
+
+def test_while_it_runs() -> None:
+    now = state_of(1, 5, steps=300, until=60).now
+    assert now.state == "running"
+    assert now.progress() == 0.2
+    assert now.rate() == pytest.approx(1 / 0.15, rel=0.1)
+    assert now.remaining() == pytest.approx(240 * 0.15, rel=0.1)
+    assert now.first_step is not None
+    assert now.started is not None
+    assert now.started < now.first_step < now.last
+
+
+def test_remaining_time_is_hidden_before_twenty_steps() -> None:
+    assert state_of(steps=300, until=19).now.remaining() is None
+    assert state_of(steps=300, until=20).now.remaining() is not None
+
+
+def test_the_attacker_shows_in_its_weight() -> None:
+    ranks = state_of(1, 5, attackers=1, steps=100).now.ranks
+    assert ranks[1].byzantine
+    assert ranks[1].weight == 0.0
+    assert ranks[1].in_quorum
+    assert all(ranks[honest].weight > 0.9 for honest in (2, 3, 4, 5))
+
+
+def test_states_of_a_rank_in_order() -> None:
+    state, seen = RunState(), []
+    for record in simulate(1, 1, attackers=0, steps=2):
+        state.apply(record)
+        rank = state.now.ranks.get(1)
+        if rank and (not seen or seen[-1] != rank.state):
+            seen.append(rank.state)
+    assert seen == ["waiting", "starting", "joining", "running", "finished"]
+
+
+def test_a_killed_worker_is_the_root_cause_and_the_rest_is_not() -> None:
+    state = state_of(1, 8, n_hosts=4, steps=200, faults=[Fault(5, 120)])
+    now = state.now
+    assert now.root_cause == "worker 5 on lab3: killed by signal 9 (SIGKILL)"
+    assert now.root_rank == 5
+    assert now.ranks[5].state == "lost"
+    assert now.ranks[0].state == "failed"
+    assert {now.ranks[rank].state for rank in (1, 2, 3, 4, 6, 7, 8)} == {"stopped"}
+    assert "worker 5 on lab3 lost: killed by signal 9 (SIGKILL)" in sentences(state)
+
+
+def test_a_rank_that_blames_another_is_only_the_cause_until_that_one_ends() -> None:
+    """Over two hosts the PS's exit may arrive before that of the worker whose death it noticed."""
+    records = list(simulate(1, 4, n_hosts=2, steps=50, faults=[Fault(4, 20, "crash")], outcome=False))
+    death = next(i for i, r in enumerate(records) if r["kind"] == "exit" and r["rank"] == 4)
+    witness = next(i for i, r in enumerate(records) if r["kind"] == "exit" and r["rank"] == 0)
+    records.insert(witness, records.pop(death))
+    state = RunState()
+    for record in records[:witness]:
+        state.apply(record)
+    assert state.now.root_rank == 0
+    assert state.now.root_cause.startswith("PS 0 on lab1: exit code 3: worker 4 closed its link")
+    for record in records[witness:]:
+        state.apply(record)
+    assert state.now.root_rank == 4
+    assert state.now.root_cause == (
+        "worker 4 on lab2: exit code 1: RuntimeError: a plausible error (PS 0: worker 4 closed its link in step 21.)"
+    )
+
+
+def test_an_exit_that_was_asked_for_is_no_cause() -> None:
+    state = state_of(steps=50, until=10)
+    state.apply({"kind": "act", "act": "stop", "text": "stop, by alice", "received": state.now.last})
+    assert state.now.state == "stopping"
+    for rank in range(6):
+        state.apply({"kind": "exit", "rank": rank, "code": None, "signal": 15, "asked": True, "stderr": []})
+    assert {rank.state for rank in state.now.ranks.values()} == {"killed"}
+    assert state.now.root_cause is None
+
+
+def test_a_lost_host_takes_its_ranks_with_it() -> None:
+    state = state_of(1, 3, n_hosts=2, steps=50, until=10)
+    state.apply({"kind": "host", "host": "lab2", "state": "lost", "detail": "the connection was reset"})
+    assert [state.now.ranks[rank].state for rank in range(4)] == ["running", "running", "lost", "lost"]
+    assert state.now.root_cause == "lab2: the connection was reset"
+
+
+def test_accuracy_is_that_of_the_lowest_surviving_honest_server() -> None:
+    state = state_of(3, 4, attackers=0, steps=50, until=10)
+    state.now.ranks[0].byzantine = True
+    for rank, accuracy in ((0, 0.1), (1, 0.8), (2, 0.7)):
+        state.apply({"kind": "evaluation", "rank": rank, "step": 10, "accuracy": accuracy})
+    assert state.now.accuracy == 0.8
+    state.apply({"kind": "exit", "rank": 1, "code": None, "signal": 9, "asked": False, "stderr": []})
+    assert state.now.accuracy == 0.7
+    assert state.now.accuracies == {0: 0.1, 1: 0.8, 2: 0.7}
+
+
+def test_the_next_server_leads_when_the_first_falls() -> None:
+    state = state_of(2, 2, attackers=0, steps=50, until=10)
+    state.apply({"kind": "step", "rank": 1, "step": 9, "seconds": 0.1, "loss": 1.0})
+    state.apply({"kind": "exit", "rank": 0, "code": None, "signal": 9, "asked": False, "stderr": []})
+    assert state.now.lead() is state.now.ranks[1]
+    assert state.now.step == 9
+
+
+def test_a_weight_that_is_not_finite_is_neither_zero_nor_absent() -> None:
+    state = state_of(1, 3, attackers=0, steps=50, until=10)
+    before = state.now.ranks[2].weight
+    step = {"kind": "step", "rank": 0, "step": 11, "seconds": 0.1, "loss": None}
+    state.apply(step | {"quorum": [1, 2], "weights": [1.0, None]})
+    assert state.now.bad_records == 0
+    assert state.now.ranks[2].weight == before
+    assert state.now.ranks[2].in_quorum is True
+    assert state.now.ranks[3].in_quorum is False
+    assert state.series.trust[0].columns[-1].strange == {2: 1}
+
+
+def test_output_is_kept_by_rank_and_by_host() -> None:
+    state = state_of(steps=50, until=1)
+    state.apply({"kind": "output", "host": "here", "rank": None, "stream": "agent", "lines": ["a", "b"]})
+    assert [line for _, _, line in state.now.output["here", None]] == ["a", "b"]
+    assert [stream for _, stream, _ in state.now.output["here", 3]] == ["stderr"]
+
+
+def test_who_is_left_behind_is_named() -> None:
+    state = state_of(steps=50, until=1)
+    state.apply({"kind": "bye", "host": "here", "left": [{"rank": 3, "pid": 77, "name": "garfield worker 3"}]})
+    assert state.now.hosts["here"].left == 1
+    assert sentences(state)[-1] == "here: still alive: rank 3 (pid 77)"
+
+
+BAD_RECORDS = [
+    {},
+    {"kind": None},
+    {"kind": 7},
+    {"kind": "step"},
+    {"kind": "step", "rank": 99, "step": 1, "seconds": 1},
+    {"kind": "step", "rank": True, "step": 1, "seconds": 1},
+    {"kind": "step", "rank": 0, "step": 0, "seconds": 1},
+    {"kind": "step", "rank": 0, "step": 10**400, "seconds": 1},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": 10**400},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": float("nan")},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": 1, "parts": [1]},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": 1, "parts": {"wait": "long"}},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": 1, "quorum": [1, 2], "weights": [1.0]},
+    {"kind": "step", "rank": 0, "step": 5, "seconds": 1, "bytes_sent": -1},
+    {"kind": "evaluation", "rank": 0, "step": 5, "accuracy": 17},
+    {"kind": "begin", "rank": 0, "total_steps": 0, "steps_per_epoch": 0},
+    {"kind": "host", "host": "elsewhere", "state": "ready"},
+    {"kind": "host", "host": ["here"], "state": "ready"},
+    {"kind": "exit", "rank": 0, "code": "one"},
+    {"kind": "end", "rank": 0, "step": 5, "reason": "bored"},
+    {"kind": "output", "rank": 0, "stream": "stdout", "lines": "not a list"},
+    {"kind": "bye", "host": "here", "left": [3]},
+    {"kind": "outcome", "outcome": "splendid"},
+    {"kind": "run", "run": "again", "hosts": [], "ranks": []},
+    {"kind": "facts", "host": "here", "facts": [1]},
+    {"kind": "facts", "host": "here", "received": "now", "facts": {}},
+]
+
+
+@pytest.mark.parametrize("record", BAD_RECORDS, ids=[json.dumps(record)[:60] for record in BAD_RECORDS])
+def test_a_bad_record_changes_nothing_but_its_count(record: dict[str, Any]) -> None:
+    state = state_of(steps=50, until=3)
+    now = state.now
+    before = (now.step, now.state, now.accuracy, len(now.log), now.ranks[0].step, now.ranks[0].state, now.outcome)
+    state.apply(record)
+    assert now.bad_records == 1
+    assert before == (
+        now.step,
+        now.state,
+        now.accuracy,
+        len(now.log),
+        now.ranks[0].step,
+        now.ranks[0].state,
+        now.outcome,
+    )
+
+
+def test_a_record_of_an_unknown_kind_does_no_harm() -> None:
+    state = state_of(steps=50, until=3)
+    log = len(state.now.log)
+    state.apply({"kind": "weather", "rank": 0, "received": state.now.last + 1})
+    assert state.now.bad_records == 0
+    assert len(state.now.log) == log
+
+
+_LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["here", "ps"])
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+_ORDINARY = list(simulate(2, 3, steps=12, n_hosts=2, faults=[Fault(3, 8)]))
+
+
+@hypothesis_settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_no_record_whatever_raises(data: st.DataObject) -> None:
+    """Ordinary records with fields replaced by anything, in any order, as an edited file would hold them."""
+    state = RunState()
+    order = data.draw(st.randoms(use_true_random=False))
+    records = _ORDINARY if data.draw(st.booleans()) else order.sample(_ORDINARY, len(_ORDINARY))
+    for record in records:
+        if order.random() < 0.15:
+            key = data.draw(st.sampled_from(sorted(record)))
+            record = record | {key: data.draw(_VALUES)}
+        state.apply(record)
+    now = state.now
+    now.rate(), now.remaining(), now.progress(), now.elapsed(), now.setup_line(), now.lead(), now.judge()
+    state.series.median_loss()
+
+
+def test_the_same_records_give_the_same_state() -> None:
+    first, second = state_of(1, 5, steps=80, seed=3), state_of(1, 5, steps=80, seed=3)
+    assert first.now == second.now
+    assert first.series.median_loss() == second.series.median_loss()
+
+
+def test_memory_of_a_long_run_is_bounded() -> None:
+    """Log, output and clocks keep their newest entries only, however long a run goes on."""
+    state = state_of(1, 2, attackers=0, steps=10, until=2)
+    for number in range(3, 6_000):
+        state.apply({"kind": "output", "rank": 1, "stream": "stdout", "lines": ["x" * 5_000]})
+        state.apply({"kind": "notice", "rank": 1, "level": "info", "text": "still here"})
+        state.apply({"kind": "step", "rank": 0, "step": number, "seconds": random.random()})
+    now = state.now
+    assert len(now.output["here", 1]) == 2_000
+    assert max(len(text) for _, _, text in now.output["here", 1]) == 2_000
+    assert len(now.log) == 2_000
+    assert len(now.clock) < 300
