@@ -92,6 +92,8 @@ class Layout:
             gap = above if first else below if last else max(above, below, key=len)
         else:
             gap = "".join(part for part in (above, below) if part.strip())
+            if above.strip() and below.strip() and above.endswith(self.newline * 2):
+                gap = above + below.removeprefix(self.newline)
         gaps = (*self.gaps[:index], gap, *self.gaps[index + 2 :])
         return replace(self, gaps=gaps, blocks=self.blocks[:index] + self.blocks[index + 1 :])
 
@@ -148,8 +150,8 @@ def _parts(statements: Sequence[Statement]) -> list[Block | Statement]:
     if first_pair < (headers[0] if headers else len(statements)):
         starts.insert(0, (_lead_start(statements, first_pair), first_pair))
     parts: list[Block | Statement] = list(statements[: starts[0][0]] if starts else statements)
-    ends = [lead for lead, _ in starts[1:]] + [len(statements)]
-    for (lead, start), limit in zip(starts, ends, strict=True):
+    limits = [lead for lead, _ in starts] + [len(statements)]
+    for (lead, start), limit in zip(starts, limits[1:], strict=True):
         end = 1 + max(i for i in range(start, limit) if statements[i].kind in ("pair", "header"))
         while end < limit and statements[end].kind == "comment":
             end += 1

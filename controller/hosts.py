@@ -118,7 +118,7 @@ HOST_KEYS: dict[str, Key] = _table(
     Key("data_dir", "path", None, "folder of the data sets there; wins over the experiment's data_dir", '"~/data"'),
     Key(
         "interface",
-        "path",
+        "word",
         None,
         "network interface that ranks talk over; absent: the route to the first PS",
         '"enp3s0"',

@@ -99,11 +99,15 @@ class HostsFile:
 
     def set_host(self, index: int, key: str, value: Any) -> None:
         """Give `key` of host `index` a value, typed or as text from a form; None removes its line."""
-        parsed = self._parse(HOST_KEYS, key, value)
+        if isinstance(value, str) and not value.strip() and key in HOST_KEYS and HOST_KEYS[key].default is None:
+            value = self._emptied(key)
+        self._set(("host", index), key, self._parse(HOST_KEYS, key, value), ("host", index, key))
+
+    def _emptied(self, key: str) -> str | None:
+        """What an emptied field stands for: no key, or "" where a key of [defaults] has to be put aside."""
         defaults = self._state.data.get("defaults")
-        if parsed == "" and not (isinstance(defaults, dict) and key in defaults):
-            parsed = None  # an emptied field; with a default, the empty text is what says "none for this host"
-        self._set(("host", index), key, parsed, ("host", index, key))
+        is_text = HOST_KEYS[key].kind not in ("port", "gpus", "env")
+        return "" if isinstance(defaults, dict) and key in defaults and is_text else None
 
     def set_run(self, key: str, value: Any) -> None:
         """Give a key of [run] a value; None removes its line."""

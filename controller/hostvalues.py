@@ -63,6 +63,13 @@ def _word(raw: Any) -> str:
     return text
 
 
+def _path(raw: Any) -> str:
+    text = _word(raw)
+    if text.startswith("~") and not text.startswith("~/"):
+        raise HostValueError("must begin with ~/ where a home is meant; other homes have no short form here")
+    return text
+
+
 def _name(raw: Any) -> str:
     text = _word(raw)
     if not text:
@@ -171,7 +178,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "address": _address,
     "user": _user,
     "jump": _jump,
-    "path": _word,
+    "path": _path,
+    "word": _word,
     "port": _port,
     "count": _count,
     "flag": _flag,

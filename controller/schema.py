@@ -141,7 +141,7 @@ def _check_parameters(reader: _Reader, table: Mapping[str, Any], path: Path) -> 
             settings.experiment_setting(name).parse(raw)
         except settings.SettingError as error:
             elsewhere = _belongs(name, "[experiment]")
-            text = f"{name}: this isn't a parameter; {elsewhere}." if elsewhere else str(error)
+            text = f"{name}: this isn't a parameter; {elsewhere}" if elsewhere else str(error)
             reader.problem((*path, name), text)
 
 
@@ -152,20 +152,20 @@ def _unknown(name: str, known: Iterable[str], title: str) -> str:
 
 
 def _belongs(name: str, title: str) -> str:
-    """Where a key that is unknown in the table `title` is known, as "it belongs in [run]"."""
+    """Where a key that is unknown in the table `title` is known, as "it belongs in [run].", or nothing."""
     homes: dict[str, Callable[[str], bool]] = {
         "[[host]]": HOST_KEYS.__contains__,
         "[run]": RUN_KEYS.__contains__,
         "[experiment]": lambda key: key in settings.defaults("experiment"),
     }
     home = next((home for home, holds in homes.items() if home != title and holds(name)), "")
-    return f"it belongs in {home}" if home else ""
+    return f"it belongs in {home}." if home else ""
 
 
 def _unknown_table(name: str, value: Any) -> str:
     if not isinstance(value, dict | list):
         home = _belongs(name, "")
-        return f"{name} is in no table; {home or 'the tables are ' + ', '.join(_HEADERS.values())}."
+        return f"{name} is in no table; {home or 'the tables are ' + ', '.join(_HEADERS.values()) + '.'}"
     near = get_close_matches(name, TABLES, 1, 0.5)
     hint = f"did you mean {_HEADERS[near[0]]}?" if near else f"there are {', '.join(_HEADERS.values())}."
     return f"there is no table [{name}]; {hint}"
