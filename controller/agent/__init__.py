@@ -1,0 +1,5 @@
+"""What runs on a host beside the ranks: the guardian, the agent and the warm process. Linux, standard library only.
+
+Nothing here imports anything of ours from outside this folder: `controller.shipping` sends these files over the pipe or
+SSH channel, and `bootstrap` imports them from memory, under the package name `garfield_agent`.
+"""

@@ -1,0 +1,257 @@
+"""The agent: starts, watches and ends the ranks of one host, and tells one controller about it.
+
+One thread, one loop. It never waits: not for the controller, not for a rank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import traceback
+from typing import Any
+
+from . import code, facts, processes, records, stopping
+from .crew import Crew
+from .loop import Loop
+from .outbox import LINE, Outbox
+from .rank import READ, Lines
+from .service import Service
+
+HEARTBEAT = 1.0  # seconds between two signs of life to the guardian
+FLUSH_EVERY = 0.075
+RESOURCES_EVERY = 3.0
+HELLO_WITHIN = 60.0  # seconds in which a controller has to say hello
+LAST_WORDS = 2.0  # seconds for bye to be taken
+TEXT_LINES = 40  # longest report of our own
+
+
+def main(heartbeat: int, blob: bytes) -> None:
+    """Run as the agent; never returns."""
+    processes.set_name("garfield-agent")
+    processes.become_subreaper()
+    try:
+        Agent(heartbeat, blob).loop.run()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.write(2, traceback.format_exc().encode())
+        os._exit(1)  # the guardian kills what is below us
+    os._exit(0)
+
+
+class Agent:
+    """One run on one host, from hello to bye."""
+
+    def __init__(self, heartbeat: int, blob: bytes) -> None:
+        self.loop = Loop()
+        for fd in (0, 1):
+            os.set_blocking(fd, False)
+        self.outbox = Outbox(1)
+        self.crew = Crew(self.loop, self.outbox, blob, self._tell_followers, self._on_record)
+        self.stop: stopping.Stopping | None = None
+        self._hello: dict[str, Any] | None = None
+        self._started = time.time()
+        self._heard_at = time.monotonic()
+        self._archive: list[str] = []
+        self._service: Service | None = None
+        self._record: records.Record | None = None
+        self._lines = Lines(LINE)
+        self.loop.on_readable(0, self._read)
+        self.loop.on_signal(signal.SIGCHLD, self._child_ended)
+        self.loop.on_signal(signal.SIGTERM, lambda: self._begin_stop(stopping.SHORT, "told to by SIGTERM"))
+        self.loop.every(HEARTBEAT, lambda: os.write(heartbeat, b"."))
+        self.loop.every(FLUSH_EVERY, self._flush)
+        self.loop.every(RESOURCES_EVERY, self.crew.tell_resources)
+        self.loop.every(0.5, self._check_lease)
+
+    # What the controller says, and its absence
+
+    def _read(self) -> None:
+        try:
+            data = os.read(0, READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._heard_at = time.monotonic()
+            for line, cut in self._lines.feed(data):
+                self.take(line, cut, self.outbox)
+            self._flush_outbox()
+        else:
+            self._controller_gone()
+
+    def _controller_gone(self) -> None:
+        """End of file: over a local pipe the controller is dead; over SSH maybe only the connection is."""
+        self.loop.forget(0)
+        if self._hello is None or self._hello["local"] or not self.crew.ranks:
+            self._begin_stop(stopping.SHORT, "the controller is gone")
+
+    def _check_lease(self) -> None:
+        silent = time.monotonic() - self._heard_at
+        lease = self._hello["lease"] if self._hello else HELLO_WITHIN
+        if self.stop or lease is None or silent < lease or (self._hello and self._hello["local"]):
+            return
+        self._begin_stop(stopping.SHORT, f"nothing was heard of the controller for {silent:.0f} s")
+
+    def take(self, line: bytes, cut: bool, answers: Outbox) -> None:
+        """Do what one line from a controller asks; answers go to `answers`."""
+        try:
+            if cut:
+                raise ValueError("it is too long")
+            message = json.loads(line)
+            handler = getattr(self, "_do_" + message["type"])
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+            return self._say([f"a message from a controller was not understood: {error}"])
+        try:
+            return handler(message, answers)
+        except Exception:
+            return self._say(traceback.format_exc().splitlines())
+
+    def _do_hello(self, message: dict[str, Any], answers: Outbox) -> None:
+        self._hello = message
+        answers.put({"type": "hello", "agent": os.getpid(), **facts.gather()})
+        try:
+            self._record = records.Record(message)
+            self._service = Service(self.loop, message["run"], self.take)
+        except OSError as error:
+            self._say([f"status and stop from elsewhere won't find this run: {error}"])
+
+    def _do_sync(self, message: dict[str, Any], answers: Outbox) -> None:
+        """Make sure that the code of a digest is here, then warm up: `data` holds a part of it, `last` ends it."""
+        digest = message["digest"]
+        try:
+            if "data" in message:
+                self._archive.append(message["data"])
+                if not message["last"]:
+                    return
+                archive, self._archive = "".join(self._archive), []
+                code.store(digest, archive)
+            found = code.stored(digest)
+            answers.put({"type": "synced", "missing": not found})
+        except (OSError, code.CodeError) as error:
+            answers.put({"type": "synced", "error": str(error)})
+            return
+        if found:
+            hello = self._hello
+            env = {**hello["env"], "GARFIELD_RUN": hello["run"], "GARFIELD_HOST": hello["host"]}
+            self.crew.warm_up(str(code.code_dir(digest)), hello["dataset"], env)
+
+    def _do_listen(self, message: dict[str, Any], answers: Outbox) -> None:
+        answer = {"type": "listening", "rank": message["rank"]}
+        try:
+            address, port = self.crew.listen(message["rank"], message)
+            answers.put({**answer, "address": address, "port": port})
+        except OSError as error:
+            answers.put({**answer, "error": error.strerror or str(error)})
+
+    def _do_spawn(self, message: dict[str, Any], answers: Outbox) -> None:
+        if why := self.crew.spawn(message):
+            answers.put({"type": "started", "rank": message["rank"], "error": why})
+
+    def _do_signal(self, message: dict[str, Any], answers: Outbox) -> None:
+        for rank in message["ranks"]:
+            self.crew.signal(rank, message["signal"])
+
+    def _do_stop(self, message: dict[str, Any], answers: Outbox) -> None:
+        if self._service and answers is not self.outbox:
+            self._service.follow(answers)
+        at_once = message.get("kill") or self.stop is not None
+        self._begin_stop(stopping.AT_ONCE if at_once else stopping.LONG, str(message.get("reason", "")))
+
+    def _do_ping(self, message: dict[str, Any], answers: Outbox) -> None:
+        answers.put_unnumbered({"type": "pong", "id": message.get("id")})
+
+    def _do_status(self, message: dict[str, Any], answers: Outbox) -> None:
+        """What another controller is told of this run."""
+        hello = self._hello or {}
+        answers.put_unnumbered(
+            {
+                "type": "status",
+                **{key: hello.get(key) for key in ("run", "name", "host", "origin", "lease")},
+                "started": self._started,
+                "stopping": self.stop is not None,
+                "silent": time.monotonic() - self._heard_at,
+                "ranks": [rank.status() for rank in self.crew.ranks.values()],
+            }
+        )
+
+    # Stopping
+
+    def _begin_stop(self, ladder: stopping.Ladder, reason: str) -> None:
+        """End everything below us, then ourselves. Asked again, it goes on with the faster of the two ladders."""
+        if self.stop:
+            self.stop.hurry(ladder)
+            return
+
+        def told(stage: str) -> None:
+            message = {"type": "stopping", "stage": stage, "reason": reason}
+            self.outbox.put(message)
+            self._tell_followers(message)
+            self._flush_outbox()
+
+        self.crew.close()
+        self.stop = stopping.Stopping(self.loop, self.crew.ranks, ladder, told, self._bye)
+        self.stop.look()
+
+    def _bye(self, left: list[processes.Process]) -> None:
+        self.crew.reap()
+        self.crew.flush()
+        ranks = {rank.pid: rank.rank for rank in self.crew.ranks.values()}
+        message = {
+            "type": "bye",
+            "left": [{"rank": ranks.get(one.pid), "pid": one.pid, "name": one.name} for one in left[:100]],
+        }
+        self.outbox.put(message)
+        self._tell_followers(message)
+        if self._record and not left:
+            self._record.remove()
+        self.loop.later(LAST_WORDS, self._end)
+        self.loop.every(0.01, self._end_when_told)
+        self._end_when_told()
+
+    def _end_when_told(self) -> None:
+        try:
+            told = self.outbox.flush()
+        except OSError:
+            told = True  # nobody is there to be told
+        if told and (self._service is None or self._service.told()):
+            self._end()
+
+    def _end(self) -> None:
+        if self._service:
+            self._service.close()
+        self.loop.stopped = True
+
+    # What others are told
+
+    def _child_ended(self) -> None:
+        self.crew.reap()
+        if self.stop:
+            self.stop.look()
+        self._flush_outbox()
+
+    def _flush(self) -> None:
+        self.crew.flush()
+        self._flush_outbox()
+
+    def _flush_outbox(self) -> None:
+        write = None
+        # A closed pipe is no reason to end: the lease is.
+        with contextlib.suppress(OSError):
+            write = None if self.outbox.flush() else self._flush_outbox
+        self.loop.on_writable(1, write)
+
+    def _say(self, lines: list[str]) -> None:
+        lines = lines[-TEXT_LINES:]
+        self.outbox.put({"type": "output", "rank": None, "stream": "agent", "lines": lines}, telemetry=True)
+
+    def _tell_followers(self, message: dict[str, Any]) -> None:
+        if self._service:
+            self._service.tell(message)
+
+    def _on_record(self, process: processes.Process, what: str) -> None:
+        if self._record:
+            self._record.add(process, what)

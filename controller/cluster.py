@@ -1,0 +1,242 @@
+"""All hosts of one run: launch it everywhere or nowhere, follow it, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import math
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from controller import shipping
+from controller.connection import HostError, Ways
+from controller.hosts import Host
+from controller.hostsession import HostSession, settle
+from controller.plan import Plan
+
+PORT = 29500  # what a PS listens on across machines, unless it is taken
+PREPARE_WITHIN = 15.0  # seconds in which the other hosts can still report after one has failed
+GOODBYE_WITHIN = 30.0  # seconds from a stop to the last goodbye: the long ladder, the sweep, and slack
+
+Record = dict[str, Any]
+
+
+class LaunchError(Exception):
+    """Why nothing was launched; one sentence."""
+
+
+class Cluster:
+    """The sessions of one run.
+
+    `emit` takes every record, without number and time. `code` is the package folder that is shipped to the hosts.
+    """
+
+    def __init__(self, plan: Plan, run_id: str, emit: Callable[[Record], None], code: Path = shipping.GARFIELD) -> None:
+        self.plan, self.run_id = plan, run_id
+        self._emit, self._code = emit, code
+        self._sessions: dict[str, HostSession] = {}
+        self._ways: Ways | None = None
+        self._stopping = False
+        self._reported: set[str] = set()  # hosts whose failure is told
+        self._followers: list[asyncio.Task[None]] = []
+
+    async def launch(self) -> None:
+        """Start every rank of the plan. When that fails on any host, the end of all begins and LaunchError is raised.
+
+        No rank is started anywhere before every host has imported torch. `ended` confirms the end, also when this is
+        cancelled.
+        """
+        try:
+            await self._prepare()
+            await self._spawn(await self._listen())
+        except BaseException:
+            await asyncio.shield(self.stop(kill=True))
+            raise
+
+    async def stop(self, kill: bool = False) -> None:
+        """Tell every host to end the run; the second time, or with `kill`, by SIGKILL. `ended` waits for the end."""
+        kill, self._stopping = kill or self._stopping, True
+        for session in self._sessions.values():
+            if not session.ended.done():
+                self._state(session.host, "stopping")
+            session.stop(kill, "killed" if kill else "stopped")
+
+    async def ended(self) -> dict[str, Any]:
+        """Wait until every host has said goodbye or can't be heard.
+
+        {"left": number of processes that could not be ended, None if some host can't confirm, "unconfirmed": hosts}
+        """
+        sessions = list(self._sessions.values())
+        if sessions and not self._stopping:
+            await asyncio.wait({session.ended for session in sessions})
+        await settle(sessions, GOODBYE_WITHIN)
+        await asyncio.gather(*self._followers)
+        if self._ways:
+            await self._ways.close()
+        unconfirmed = [session.host.name for session in sessions if session.ended.result().left is None]
+        left = sum(len(session.ended.result().left or ()) for session in sessions)
+        return {"left": None if unconfirmed else left, "unconfirmed": unconfirmed}
+
+    # The launch
+
+    async def _prepare(self) -> None:
+        """Bring every host to where it could fork its ranks."""
+        archive = shipping.pack(self._code)
+        if any(not host.local for host in self.plan.hosts):
+            from controller.ssh import SshWays
+
+            self._ways = SshWays()
+        for host in self.plan.hosts:
+            ranks = {rank.rank for rank in self.plan.ranks_on(host)}
+            session = HostSession(
+                host, self.run_id, ranks, self._ways, lambda message, host=host: self._hear(host, message)
+            )
+            self._sessions[host.name] = session
+            self._followers.append(asyncio.create_task(self._follow(session)))
+        tasks = [asyncio.create_task(self._prepare_host(session, archive)) for session in self._sessions.values()]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            # One host has failed or all are ready. The others may have something to say that is as important.
+            await asyncio.wait(tasks, timeout=PREPARE_WITHIN)
+        finally:
+            for task in tasks:
+                task.cancel()
+        failures = [task.exception() for task in tasks if task.done() and not task.cancelled() and task.exception()]
+        self._raise(failures)
+
+    async def _prepare_host(self, session: HostSession, archive: shipping.Archive) -> None:
+        host = session.host
+        try:
+            self._state(host, "connecting", "" if host.local else host.address)
+            await session.connect()
+            self._state(host, "checking")
+            facts = await session.hello(self._hello(host))
+            self._state(host, "shipping")
+            await session.sync(archive)
+            self._state(host, "importing", "torch")
+            warm = await session.warm()
+            facts = {key: value for key, value in facts.items() if key not in ("type", "seq")}
+            facts |= {**warm.get("versions", {}), "import_seconds": warm.get("seconds")}
+            self._emit({"kind": "facts", "host": host.name, "facts": facts})
+            self._state(host, "ready")
+        except HostError as error:
+            self._report(host, str(error))
+            raise
+
+    def _hello(self, host: Host) -> Mapping[str, Any]:
+        return {
+            "run": self.run_id,
+            "host": host.name,
+            "local": host.local,
+            "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
+            "env": dict(host.env),
+            "dataset": self.plan.values["dataset"],
+            "origin": {"user": _user(), "machine": platform.node()},
+        }
+
+    async def _listen(self) -> str:
+        """Have the first PS's port bound; the address that every rank joins at."""
+        first = self.plan.ranks[0].host
+        try:
+            return await self._sessions[first.name].listen(0, self._where(first))
+        except HostError as error:
+            self._report(first, str(error))
+            raise LaunchError(str(error)) from None
+
+    def _where(self, first: Host) -> Mapping[str, Any]:
+        """Where the PS on `first` has to listen, so that all hosts reach it and as few others as possible."""
+        if first.interface:
+            return {"interface": first.interface, "port": PORT}
+        places = {name: _place(session.facts) for name, session in self._sessions.items()}
+        elsewhere = [host for host in self.plan.hosts if places[host.name] != places[first.name]]
+        if not elsewhere:
+            return {"address": "127.0.0.1", "port": 0}
+        other = self._sessions[elsewhere[0].name].facts
+        towards = other.get("reached_at") or _outward(other)
+        if not towards:
+            raise HostError(first, f"no address is known by which {elsewhere[0].name} could be reached; set interface.")
+        return {"towards": towards, "port": PORT}
+
+    async def _spawn(self, master: str) -> None:
+        started = [self._spawn_rank(rank.rank, rank.role, rank.host, master) for rank in self.plan.ranks]
+        outcomes = await asyncio.gather(*started, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if isinstance(failure, HostError):
+                self._report(failure.host, str(failure))
+        self._raise(failures)
+        for host in self.plan.hosts:
+            self._state(host, "running")
+
+    async def _spawn_rank(self, rank: int, role: str, host: Host, master: str) -> None:
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in self.plan.values_of(rank).items()}
+        await self._sessions[host.name].spawn(rank, role, {**values, "master": master})
+
+    def _raise(self, failures: list[BaseException]) -> None:
+        if not failures:
+            return
+        first, others = failures[0], len(failures) - 1
+        if not isinstance(first, HostError | LaunchError):
+            raise first
+        more = f" ({others} more hosts failed)" if others > 1 else " (one more host failed)" if others else ""
+        raise LaunchError(f"{first}{more}") from None
+
+    # What the hosts say
+
+    def _hear(self, host: Host, message: Mapping[str, Any]) -> None:
+        kind, about = message["type"], {"host": host.name, "rank": message.get("rank")}
+        if kind == "event":
+            self._emit({**about, **message["event"]})
+        elif kind in ("output", "exit", "started", "dropped"):
+            if "error" not in message:
+                content = {key: value for key, value in message.items() if key not in ("type", "seq")}
+                self._emit({"kind": kind, **content, **about})
+        elif kind == "resources":
+            for entry in message["ranks"]:
+                self._emit({"kind": kind, "host": host.name, **entry})
+        elif kind == "stopping":
+            self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
+        elif kind == "warm" and message["state"] == "ended":
+            self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})
+        elif kind == "bye":
+            self._emit({"kind": kind, "host": host.name, "left": message["left"]})
+
+    async def _follow(self, session: HostSession) -> None:
+        """Tell how the host's part ended."""
+        ending = await session.ended
+        host = session.host
+        if host.name in self._reported:
+            return
+        if ending.left is None:
+            self._state(host, "lost", ending.text)
+        else:
+            self._state(host, "ended", ending.text)
+        if ending.text and not self._stopping:
+            self._emit({"kind": "problem", "host": host.name, "text": f"{host.name}: {ending.text}"})
+
+    def _report(self, host: Host, text: str) -> None:
+        if host.name not in self._reported:
+            self._reported.add(host.name)
+            self._state(host, "failed", text)
+            self._emit({"kind": "problem", "host": host.name, "text": text})
+
+    def _state(self, host: Host, state: str, detail: str = "") -> None:
+        self._emit({"kind": "host", "host": host.name, "state": state, "detail": detail})
+
+
+def _place(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (facts.get("boot"), facts.get("network"))
+
+
+def _outward(facts: Mapping[str, Any]) -> str:
+    """An address of that host which isn't loopback."""
+    return next((address for address in facts.get("addresses", {}).values() if not address.startswith("127.")), "")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "someone"

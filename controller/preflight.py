@@ -1,0 +1,61 @@
+"""Why a host can't run ranks, in sentences that say what would mend it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from controller import wire
+from controller.agent.bootstrap import OLDEST
+from controller.connection import HostError
+from controller.hosts import Host
+from controller.plan import shell_path
+from controller.shipping import requirements
+
+NEEDED = ".".join(map(str, OLDEST))
+
+
+def check_facts(host: Host, facts: Mapping[str, Any]) -> None:
+    """Refuse a host on which ranks can't run. Raises HostError."""
+    if refused := facts.get("refused"):
+        raise HostError(host, f"{refused}.")
+
+
+def why_too_old(host: Host, version: str) -> str:
+    """Its Python is older than ours."""
+    found = f"{host.interpreter} is Python {wire.one_line(version, 20)}"
+    return f"{found} and {NEEDED} or newer is needed; set python to a newer one that has torch."
+
+
+def why_no_start(host: Host, printed: bytes, stderr: str, code: int | None, flood: bool) -> str:
+    """The program did not begin to talk: no such Python, or something else ran in its place."""
+    if flood:
+        return "its login shell prints without end; make the shell's start-up files silent for ssh."
+    said = wire.one_line(stderr or printed.decode(errors="replace"), 300)
+    if code in (126, 127):
+        return (
+            f"python = {host.interpreter} is not there ({said}); set python to one that has torch, or install "
+            f"Python {NEEDED} or newer."
+        )
+    how = "no exit code" if code is None else f"exit code {code}"
+    return f"{host.interpreter} could not be started ({how}){': ' + said if said else ''}"
+
+
+def why_not_warm(host: Host, facts: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    """torch, or something it needs, can't be imported."""
+    text, missing = answer.get("text", ""), answer.get("missing", "")
+    if not missing or missing.partition(".")[0] in ("garfield", "controller"):
+        return f"the training code can't be imported there: {text}"
+    return f"its Python has no {missing.partition('.')[0]}; install it with: {install_command(host, facts)}"
+
+
+def install_command(host: Host, facts: Mapping[str, Any]) -> str:
+    """The command, for a shell here, that installs what ranks need on `host`."""
+    python = shell_path(host.python) if host.python else shlex.quote(facts.get("executable") or host.interpreter)
+    command = f"{python} -m pip install {' '.join(map(shlex.quote, requirements()))}"
+    if host.local:
+        return command
+    target = f"{host.user}@{host.address}" if host.user else host.address
+    port = f" -p {host.port}" if host.port else ""
+    return f"ssh{port} {shlex.quote(target)} {shlex.quote(command)}"

@@ -1,0 +1,247 @@
+"""The only way from bytes to messages: framing, caps, schema, sanitising.
+
+Everything that comes from a host is hostile until it has passed through here: the agent may be ours, but a rank's
+output, the host's login shell and an SSH server's words are not. Error texts of SSH and recorded runs go through
+`sanitise` and `clean` too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from garfield import events
+
+LINE = 64 << 10  # bytes of one message, its newline included
+DEPTH = 6  # levels of lists and objects in a message
+TEXT = 8 << 10  # characters of one text
+LARGEST = 2**53  # integers beyond it aren't exact in every reader of JSON
+
+# C0 but \n and \t, DEL, C1, marks that turn the direction of writing, line and paragraph separators, tag characters,
+# and halves of surrogate pairs, which can't be written to a file.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+class WireError(Exception):
+    """Bytes that are no message of ours; one sentence."""
+
+
+def sanitise(text: str, limit: int = TEXT) -> str:
+    """`text` safe to print and to write: control characters become "\ufffd"; cut to `limit` characters."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return _UNSAFE.sub("\ufffd", text)
+
+
+def one_line(text: str, limit: int = 500) -> str:
+    """`text` sanitised and on a single line."""
+    return sanitise(" ".join(text.split()), limit)
+
+
+def clean(value: Any, depth: int = DEPTH) -> Any:
+    """JSON data with every text sanitised. WireError when it is nested deeper than `depth` or a number is wild."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return sanitise(value)
+    if isinstance(value, int | float):
+        if not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST):
+            raise WireError("a number is out of range")
+        return value
+    if depth == 0:
+        raise WireError("it is nested too deeply")
+    if isinstance(value, list):
+        return [clean(item, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {sanitise(str(key), 200): clean(item, depth - 1) for key, item in value.items()}
+    raise WireError(f"{type(value).__name__} is no JSON")
+
+
+def load(line: bytes, depth: int = DEPTH) -> dict[str, Any]:
+    """The JSON object of `line`, cleaned. Raises WireError."""
+    try:
+        value = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"it is no JSON: {one_line(str(error), 100)}") from None
+    if not isinstance(value, dict):
+        raise WireError("it is no JSON object")
+    return clean(value, depth)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+class Splitter:
+    """Cuts a byte stream into lines. A line longer than `limit` ends the conversation: WireError."""
+
+    def __init__(self, limit: int = LINE) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes, without their newlines, empty ones left out."""
+        *whole, rest = data.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*self._parts, whole[0]])
+            self._parts, self._size = [], 0
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+        if self._size >= self._limit or any(len(line) >= self._limit for line in whole):
+            raise WireError(f"a message is longer than {self._limit} bytes")
+        return [line for line in whole if line]
+
+
+# The schema. A checker returns the value or raises WireError; `clean` has been over it already.
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WireError("a number is needed")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise WireError("a count is needed")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise WireError("a text is needed")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise WireError("true or false is needed")
+    return value
+
+
+def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+def _list(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise WireError("a list is needed")
+        return [check(item) for item in value]
+
+    return checked
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise WireError("an object is needed")
+    return {key: _text(item) for key, item in value.items()}
+
+
+def _object(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise WireError("an object is needed")
+        return {name: _field(value, name, check) for name, check in fields.items() if name in value}
+
+    return checked
+
+
+def _event(value: Any) -> dict[str, Any]:
+    try:
+        event = events.to_dict(events.from_dict(value))
+    except (events.EventError, AttributeError) as error:
+        raise WireError(one_line(str(error), 200)) from None
+    return {**event, "time": _number(value.get("time"))}
+
+
+def _field(value: Mapping[str, Any], name: str, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(value[name])
+    except WireError as error:
+        raise WireError(f"{name}: {error}") from None
+
+
+_RANK_STATUS = _object(rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag)
+_LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
+_RUN = {
+    "run": _text,
+    "name": _optional(_text),
+    "host": _optional(_text),
+    "origin": _optional(_texts),
+    "lease": _optional(_number),
+    "started": _number,
+    "stopping": _flag,
+    "silent": _number,
+    "ranks": _list(_RANK_STATUS),
+}
+
+# type: (needed fields, further fields)
+_SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[Any], Any]]]] = {
+    "hello": (
+        {},
+        {
+            **dict.fromkeys(("agent", "cores", "memory", "memory_available"), _count),
+            **dict.fromkeys(("python", "executable", "platform", "architecture", "hostname", "user"), _text),
+            **dict.fromkeys(("machine", "boot", "network", "reached_at", "refused"), _text),
+            "addresses": _texts,
+        },
+    ),
+    "synced": ({}, {"missing": _flag, "error": _text}),
+    "warm": (
+        {"state": _text},
+        {"text": _text, "missing": _text, "seconds": _number, "threads": _count, "versions": _texts},
+    ),
+    "listening": ({"rank": _count}, {"address": _text, "port": _count, "error": _text}),
+    "started": ({"rank": _count}, {"pid": _count, "error": _text}),
+    "event": ({"rank": _count, "event": _event}, {}),
+    "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_text)}, {}),
+    "exit": (
+        {
+            "rank": _count,
+            "code": _optional(_count),
+            "signal": _optional(_count),
+            "asked": _flag,
+            "stderr": _list(_text),
+        },
+        {},
+    ),
+    "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
+    "dropped": ({"from": _count, "to": _count}, {}),
+    "pong": ({}, {"id": _optional(_count)}),
+    "stopping": ({"stage": _text, "reason": _text}, {}),
+    "bye": ({"left": _list(_LEFT)}, {}),
+    "status": (_RUN, {}),
+    # Of a visit: what the agents of a host say, passed on.
+    "runs": ({"runs": _list(_object(**_RUN))}, {}),
+    "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
+}
+
+
+def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
+    """The message in `line`, with the fields of its type and no others. Raises WireError.
+
+    `ranks` are those of the host: a message about any other is refused.
+    """
+    raw = load(line)
+    try:
+        needed, further = _SCHEMA[raw["type"]]
+    except (KeyError, TypeError):
+        raise WireError(f"{one_line(str(raw.get('type')), 40)!r} is no type of message") from None
+    if missing := [name for name in needed if name not in raw]:
+        raise WireError(f"{raw['type']}: {missing[0]} is missing")
+    try:
+        message = {name: _field(raw, name, check) for name, check in (needed | further).items() if name in raw}
+    except WireError as error:
+        raise WireError(f"{raw['type']}: {error}") from None
+    claimed = [message.get("rank"), *(entry.get("rank") for entry in message.get("ranks", ()))]
+    if ranks is not None and (strangers := [rank for rank in claimed if rank is not None and rank not in ranks]):
+        raise WireError(f"{raw['type']}: rank {strangers[0]} is not on this host")
+    return {"type": raw["type"], "seq": _field({"seq": 0, **raw}, "seq", _count), **message}
