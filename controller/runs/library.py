@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gzip
-import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controller import paths
+from controller import paths, wire
 from controller.state import RunState
 
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
+DEPTH = 12  # levels of lists and tables in a record
 LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
 
 
@@ -149,33 +149,18 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = wire.load(line, DEPTH)
+    except wire.WireError:
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-        return None
-    return _clean(record)
-
-
-_UNSEEN = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.translate(_UNSEEN)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return {_clean(key): _clean(item) for key, item in value.items()} if isinstance(value, dict) else value
+    return record if isinstance(record.get("kind"), str) else None
 
 
 def _read_json(path: Path, damage: list[str]) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError("it is too large")
-        content = _clean(json.loads(path.read_bytes()))
-        if not isinstance(content, dict):
-            raise ValueError("it is no table")
-    except (OSError, ValueError, RecursionError) as error:
+        content = wire.load(path.read_bytes(), DEPTH)
+    except (OSError, ValueError, wire.WireError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         damage.append(f"{path.name} can't be read ({reason}).")
         return {}

@@ -142,6 +142,7 @@ class Now:
     hosts: dict[str, HostNow] = field(default_factory=dict)
     ranks: dict[int, RankNow] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    logged: int = 0  # how many lines the log ever had
     output: dict[tuple[str | None, int | None], deque[tuple[float, str, str]]] = field(default_factory=dict)
     last: float = 0.0
     records: int = 0

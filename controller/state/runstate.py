@@ -64,6 +64,7 @@ class RunState:
 
     def say(self, level: str, sentence: str, host: str | None = None, rank: int | None = None) -> None:
         """Add one sentence to the event log."""
+        self.now.logged += 1
         self.now.log.append(LogLine(self.now.last, level, host, rank, sentence))
 
     def blame(self, sentence: str, rank: int | None = None) -> None:

@@ -1,0 +1,113 @@
+"""python -m controller runs, keys, paths: what there is, as tables or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from typing import Any
+
+from controller import paths
+from controller.cli.out import complain, duration, say, say_json, table
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print one list; the exit code."""
+    return {"runs": _runs, "keys": _keys, "paths": _paths}[options.listing](options)
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from controller.hostsfile import HostsFile, HostsFileError
+    from controller.runs import list_runs
+
+    runs = list_runs()
+    if options.file is not None:
+        try:
+            names = {host.name for host in HostsFile.open(options.file).hosts}
+        except HostsFileError as error:
+            complain(str(error))
+            return 1
+        runs = [run for run in runs if run.hosts and names.issuperset(run.hosts)]
+    if options.json:
+        say_json([asdict(run) for run in runs])
+        return 0
+    if not runs:
+        say(f"No run is recorded in {paths.runs_dir()} yet.")
+        return 0
+    rows = [
+        [
+            run.id,
+            run.name or "–",
+            "–" if run.started is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started)),
+            run.outcome,
+            "–" if run.accuracy is None else f"{run.accuracy:.3f}",
+            "–" if run.steps is None else str(run.steps),
+            duration(run.seconds),
+            run.summary or "–",
+        ]
+        for run in runs
+    ]
+    headers = ["run", "name", "started", "outcome", "accuracy", "steps", "time", "what"]
+    say(table(headers, rows, right=(4, 5, 6)))
+    for run in runs:
+        if run.damage:
+            complain(f"! {run.id}: {run.damage}")
+    return 0
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from controller.hosts import HOST_KEYS, RUN_KEYS
+    from garfield.settings import SETTINGS
+
+    parameters = [setting for setting in SETTINGS.values() if setting.scope == "experiment"]
+    if options.json:
+        say_json(
+            {
+                "host": [_key(key) for key in HOST_KEYS.values()],
+                "run": [_key(key) for key in RUN_KEYS.values()],
+                "experiment": [
+                    {
+                        "name": setting.name,
+                        "default": setting.default,
+                        "help": setting.help,
+                        "group": setting.group,
+                        "choices": list(setting.choices()) if setting.choices else [],
+                    }
+                    for setting in parameters
+                ],
+            }
+        )
+        return 0
+    headers = ["key", "as in", "what it says"]
+    for title, keys in (("[[host]], and [defaults] for all of them", HOST_KEYS), ("[run]", RUN_KEYS)):
+        rows = [[key.name, key.example, _help(key)] for key in keys.values()]
+        say(f"{title}\n{table(headers, rows)}\n")
+    rows = [[setting.name, setting.format(setting.default), setting.help + _choices(setting)] for setting in parameters]
+    say(f"[experiment], [preset.NAME] and --set\n{table(['parameter', 'default', 'what it says'], rows)}")
+    return 0
+
+
+def _key(key: Any) -> dict[str, Any]:
+    return {name: getattr(key, name) for name in ("name", "kind", "default", "help", "example", "choices")}
+
+
+def _help(key: Any) -> str:
+    notes = [] if key.default in (None, "") else [f"[{_toml(key.default)}]"]
+    notes += [] if key.in_defaults else ["(each host's own)"]
+    return " ".join([key.help, *notes])
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _choices(setting: Any) -> str:
+    return f" ({', '.join(setting.choices())})" if setting.choices else ""
+
+
+def _paths(options: argparse.Namespace) -> int:
+    if options.json:
+        say_json(paths.all_paths())
+    else:
+        say("\n".join(f"{what:18} {path}" for what, path in paths.all_paths().items()))
+    return 0

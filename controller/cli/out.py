@@ -1,0 +1,58 @@
+"""Printing: plain text only, whatever a host wrote, and never an error because nobody reads any more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from controller.wire import sanitise
+
+
+def say(text: str = "", stream: TextIO | None = None) -> None:
+    """Print `text` with control characters replaced. A closed terminal is no error; a closed pipe ends the program."""
+    with contextlib.suppress(OSError):
+        try:
+            print(sanitise(text), file=stream or sys.stdout, flush=True)
+        except UnicodeEncodeError:
+            plain = sanitise(text).encode("ascii", "replace").decode()
+            print(plain, file=stream or sys.stdout, flush=True)
+
+
+def complain(sentences: Sequence[str] | str) -> None:
+    """Print one sentence a line on standard error."""
+    for sentence in [sentences] if isinstance(sentences, str) else sentences:
+        say(sentence, sys.stderr)
+
+
+def say_json(content: Any) -> None:
+    """Print `content` as one line of JSON."""
+    with contextlib.suppress(OSError):
+        print(json.dumps(content, default=str), flush=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Columns as wide as their widest cell; those numbered in `right` are flush right, the last is not padded."""
+    lines = [list(headers), *([" ".join(cell.split()) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """8.4 s; 3 m 20 s; 2 h 05 m; – when unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} m"
