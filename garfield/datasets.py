@@ -36,7 +36,7 @@ class Samples:
 def import_packages(dataset: str) -> None:
     """Import what `load(dataset, …)` needs, and nothing else: torchvision takes a second, digits don't need it."""
     if dataset == "digits":
-        importlib.import_module("numpy")
+        importlib.import_module("numpy.random")
     else:
         import_torchvision()
 

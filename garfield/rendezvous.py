@@ -26,7 +26,7 @@ class RendezvousError(Exception):
     """The parameter server's address can't be used or reached; one sentence."""
 
 
-def _store(host: str, port: int, timeout: float) -> TCPStore:
+def _client(host: str, port: int, timeout: float) -> TCPStore:
     # A client serialises its callers, so every thread that waits has its own.
     return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=timeout))
 
@@ -59,13 +59,17 @@ class Host:
         )
         self.device = make_device(self.address)
 
+    def client(self) -> TCPStore:
+        """A client of the store for one thread of this process."""
+        return _client(self.address, self.port, 300)
+
     def accept(self, inbox: Inbox, slots: Callable[[int], list[Tensor] | None]) -> None:
         """Make links from now on; each is told to `inbox`. `slots(rank)` gives the memory of a rank's link, or None
         where no rank of that number is expected."""
         threading.Thread(target=self._accept_all, args=(inbox, slots), name="accept", daemon=True).start()
 
     def _accept_all(self, inbox: Inbox, slots: Callable[[int], list[Tensor] | None]) -> None:
-        store = _store(self.address, self.port, 30)
+        store = self.client()
         quiet = 0
         while True:
             if not store.queue_len(_HELLO):
@@ -86,7 +90,7 @@ class Host:
 
     def _link(self, inbox: Inbox, worker: int, incarnation: int, slots: list[Tensor]) -> None:
         try:
-            store = PrefixStore(_link_key(self._rank, worker, incarnation), _store(self.address, self.port, 30))
+            store = PrefixStore(_link_key(self._rank, worker, incarnation), self.client())
             link = Link(make_group(store, 0, 2, self.device), 0, worker, incarnation, slots)
         except RuntimeError:
             return  # it died while it joined; if it comes back it says hello again
@@ -133,16 +137,20 @@ class Guest:
                     ) from None
             time.sleep(0.05)
 
+    def client(self) -> TCPStore:
+        """A client of the server's store for one thread of this process."""
+        return _client(self._host, self._port, 300)
+
     def link(self, inbox: Inbox, slots: list[Tensor]) -> None:
         """Make the link in a thread; it is told to `inbox`."""
         threading.Thread(target=self._link, args=(inbox, slots), name="join", daemon=True).start()
 
     def _link(self, inbox: Inbox, slots: list[Tensor]) -> None:
-        self.store = _store(self._host, self._port, 300)
+        store = self.client()
         self.device = make_device(self.address)
-        incarnation = self.store.add(f"incarnation/{self._rank}", 1)
-        self.store.queue_push(_HELLO, json.dumps({"rank": self._rank, "incarnation": incarnation}))
+        incarnation = store.add(f"incarnation/{self._rank}", 1)
+        store.queue_push(_HELLO, json.dumps({"rank": self._rank, "incarnation": incarnation}))
         key = _link_key(self._server, self._rank, incarnation)
-        link = Link(make_group(PrefixStore(key, self.store), 1, 2, self.device), 1, self._server, incarnation, slots)
+        link = Link(make_group(PrefixStore(key, store), 1, 2, self.device), 1, self._server, incarnation, slots)
         inbox.put(Up(link))
         link.start(inbox)

@@ -15,6 +15,7 @@ class Report:
 
     def __init__(self, rank: int, writer: EventWriter, loud: bool, log: bool, bench: bool) -> None:
         self._rank, self._writer, self._loud, self._log, self._bench = rank, writer, loud, log, bench
+        self.evaluated = -1  # the step of the last evaluation that was told
 
     def phase(self, phase: str, detail: str = "") -> None:
         """What the rank is busy with now."""
@@ -44,6 +45,7 @@ class Report:
         accuracy, samples, seconds = evaluation.accuracy, evaluation.samples, evaluation.seconds
         text = f"step {evaluation.step} accuracy {accuracy:.4f} on {samples} test samples ({seconds:.2f} s)"
         self._tell(evaluation, text)
+        self.evaluated = evaluation.step
 
     def notice(self, level: str, text: str) -> None:
         """Something that ends nothing."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from garfield import datasets, experiment, models
 from garfield.aggregators import make_aggregator
+from garfield.collectives import CollectiveWorkers
 from garfield.evaluation import Evaluator
 from garfield.events import Evaluation, Step
 from garfield.optimiser import Sgd
@@ -28,7 +29,8 @@ def serve(rank: Rank) -> None:
     scratch = FlatModel(models.make_model(values["model"], values["loss"], values["seed"]))
     pool = Pool(scratch.dimension)
     model = pool.take(keep=scratch.parameters).copy_(scratch.parameters)
-    workers = Workers(rank, scratch.dimension, pool, report.evaluation)
+    kind = CollectiveWorkers if experiment.setup(values) == "vanilla" else Workers
+    workers = kind(rank, scratch.dimension, pool, report.evaluation)
     aggregate = Aggregation(rank, scratch.dimension)
     optimiser = Sgd(values["lr"], values["momentum"], values["wd"])
     with rank.busy(workers.links):
@@ -88,12 +90,10 @@ def _evaluate_last(rank: Rank, evaluator: Evaluator, step: int, model: Tensor) -
     if evaluator.submitted != step:
         evaluator.submit(step, model)
     deadline = time.monotonic() + LAST_EVALUATION
-    while not rank.stop.urgent and time.monotonic() < deadline:
+    while rank.report.evaluated != step and not rank.stop.urgent and time.monotonic() < deadline:
         match rank.next_event(deadline):
             case Result("evaluation", Evaluation() as evaluation):
                 rank.report.evaluation(evaluation)
-                if evaluation.step == step:
-                    return
 
 
 class Aggregation:

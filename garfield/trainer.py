@@ -71,7 +71,7 @@ def run_rank(
 
 def warm_up(dataset: str) -> None:
     """Import everything that a rank on `dataset` needs and use none of it, so that forks share it."""
-    _silence()
+    _before_torch()
     from garfield import datasets, server, worker  # noqa: F401
 
     datasets.import_packages(dataset)
@@ -84,13 +84,15 @@ def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
     return parsed
 
 
-def _silence() -> None:
+def _before_torch() -> None:
     # c10d warns from C++ of every closed connection; that would fill the last lines of stderr. Read at torch's import.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # numpy's BLAS would start threads on import, which no fork survives.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _prepare_torch(values: Mapping[str, Any]) -> None:
-    _silence()
+    _before_torch()
     import torch
 
     torch.set_num_threads(values["threads"] or _share_of_cores(values))

@@ -112,7 +112,7 @@ class Link:
     """One end of a link to the rank `peer`, in its `incarnation`-th life.
 
     `slots` are the (d,) vectors it receives payloads into, each used by one message at a time: while a rule reads one,
-    the next step's can arrive in another.
+    the next step's can arrive in another. Without slots, a message with a payload is refused.
     """
 
     def __init__(self, group: ProcessGroupGloo, side: int, peer: int, incarnation: int, slots: list[Tensor]) -> None:
@@ -120,7 +120,7 @@ class Link:
         self.sent = self.received = 0  # bytes
         self.alive = True
         self._group, self._other = group, 1 - side
-        self._dimension = slots[0].numel()
+        self._dimension = slots[0].numel() if slots else 0
         self._free: queue.SimpleQueue[Tensor] = queue.SimpleQueue()
         for slot in slots:
             self._free.put(slot)
@@ -214,8 +214,8 @@ def parse_header(words: list[int], dimension: int) -> tuple[Kind, int, float, bo
     magic, kind, step, length, loss, done = words
     if magic != _MAGIC or kind not in Kind.__members__.values() or step < 0:
         raise ValueError("it sent something that is no message")
-    if length != (dimension if kind in _WITH_PAYLOAD else 0):
-        raise ValueError(f"it sent {length} numbers where the model has {dimension}")
+    if length != (dimension if kind in _WITH_PAYLOAD else 0) or (kind in _WITH_PAYLOAD and not dimension):
+        raise ValueError(f"it sent {length} numbers with a message that has {dimension}")
     return Kind(kind), step, struct.unpack("<d", struct.pack("<q", loss))[0], bool(done)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from garfield import catalog, datasets, experiment, models, randomness
 from garfield.attacks import make_attack
+from garfield.collectives import CollectiveUpstream
 from garfield.datasets import Batches, Samples
 from garfield.events import Step
 from garfield.models import LOSSES
@@ -21,21 +22,22 @@ def work(rank: Rank) -> None:
     """
     values, report = rank.values, rank.report
     gradients = Gradients(rank)
-    upstream = Upstream(rank, gradients.model.dimension)
+    kind = CollectiveUpstream if experiment.setup(values) == "vanilla" else Upstream
+    upstream = kind(rank, gradients.model.dimension)
     report.phase("join")
-    joined = upstream.join()
-    if not joined:
+    if not upstream.join():
         report.end(0, "stopped")
         return
+    report.phase("data")
     with rank.busy(upstream.links):
-        report.phase("data")
         shard = _load_shard(rank)
     batches = Batches(shard, values["batch"], rank.steps_per_epoch, values["seed"], rank.number)
     report.begin(rank.total_steps, rank.steps_per_epoch, gradients.model.dimension, len(shard))
     report.phase("train")
     clock = Clock("pull", "merge", "load", "compute", "push")
     step, done, epoch_loss, traffic = 0, False, 0.0, upstream.traffic
-    while not rank.stop.requested:
+    ready = upstream.ready()
+    while ready and not rank.stop.requested:
         model = upstream.pull(step)
         if model is None:
             break

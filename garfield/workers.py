@@ -47,6 +47,8 @@ class Workers:
     Under quorum `all` a lost or silent worker raises RankLost; below it, too few of them do.
     """
 
+    GRADIENT = Kind.GRADIENT  # what a worker says when it has a gradient
+
     def __init__(self, rank: Rank, dimension: int, pool: Pool, on_evaluation: Callable[[Evaluation], None]) -> None:
         self._rank, self._dimension, self._pool = rank, dimension, pool
         self._on_evaluation = on_evaluation
@@ -65,17 +67,17 @@ class Workers:
         self._model: Tensor | None = None
         self._done = False
         self._heard = 0.0  # when a worker that is waited for last gave a sign of progress
-        self._gone_sent = self._gone_received = 0
-        self._host = Host(rank.number, rank.values["master"], rank.listen_fd)
-        self._host.accept(rank.inbox, self._slots)
+        self._sent = self._received = 0  # bytes, but for those over links that stand
+        self.host = Host(rank.number, rank.values["master"], rank.listen_fd)
+        self.host.accept(rank.inbox, self._slots)
 
     @property
     def traffic(self) -> tuple[int, int]:
         """Bytes (sent, received) over all links so far."""
         links = self._links.values()
         return (
-            self._gone_sent + sum(link.sent for link in links),
-            self._gone_received + sum(link.received for link in links),
+            self._sent + sum(link.sent for link in links),
+            self._received + sum(link.received for link in links),
         )
 
     def links(self) -> list[Link]:
@@ -99,8 +101,11 @@ class Workers:
 
     def gather(self, step: int, model: Tensor) -> Round | None:
         """Hand out the model (d,) of `step` and collect gradients at it to the quorum; None: a stop came before."""
-        self._begin(step, model)
-        while len(self._gradients) < self._quorum:
+        self._step, self._model = step, model
+        self._gradients, self._ahead = self._ahead, {}
+        self._heard = time.monotonic()
+        self._begin()
+        while not self._complete():
             self._check_reachable()
             if self._must_leave():
                 return None
@@ -124,13 +129,13 @@ class Workers:
             if event is not None:
                 self._handle(event)
 
-    def _begin(self, step: int, model: Tensor) -> None:
-        self._step, self._model = step, model
-        self._gradients, self._ahead = self._ahead, {}
-        self._heard = time.monotonic()
+    def _begin(self) -> None:
         for rank, wanted in list(self._pulls.items()):
-            if wanted <= step:
+            if wanted <= self._step:
                 self._answer(rank)
+
+    def _complete(self) -> bool:
+        return len(self._gradients) >= self._quorum
 
     def _round(self) -> Round:
         late, self._late = self._late, 0
@@ -192,8 +197,8 @@ class Workers:
         if self._links.get(rank) is not link:
             return
         del self._links[rank]
-        self._gone_sent += link.sent
-        self._gone_received += link.received
+        self._sent += link.sent
+        self._received += link.received
         self._pulls.pop(rank, None)
         self._lost[rank] = reason
         if not self._done and not self._all and not self._rank.stop.requested:
@@ -206,7 +211,7 @@ class Workers:
                 self._pulls[rank] = message.step
                 if self._done or (self._model is not None and message.step <= self._step):
                     self._answer(rank)
-            case Kind.GRADIENT:
+            case self.GRADIENT:
                 self._take(rank, message)
             case Kind.BUSY:
                 self._heard = time.monotonic()

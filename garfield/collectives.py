@@ -1,0 +1,204 @@
+"""The vanilla setup: models and gradients over the native collectives of one group of all ranks.
+
+When a rank dies every survivor's collective fails, with an address and no rank: so each worker has a link beside, which
+names the dead and carries losses and goodbyes.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.distributed import BroadcastOptions, GatherOptions, PrefixStore
+from torch.distributed.distributed_c10d import ProcessGroupGloo
+
+from garfield.rank import Rank, RankLost
+from garfield.transport import Event, Inbox, Kind, Link, Message, Result, make_group
+from garfield.upstream import PATIENCE, SERVER, Model, Upstream
+from garfield.workers import PEERS_STOP, Round, Workers, is_finite
+
+_WORLD = "world"
+
+
+class Caller:
+    """A thread that makes blocking calls one after the other; what they come to goes into the inbox."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._calls: queue.SimpleQueue[tuple[str, Callable[[], object]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="collectives", daemon=True).start()
+
+    def call(self, name: str, function: Callable[[], object]) -> None:
+        """Call `function` after those before it; a Result called `name` follows."""
+        self._calls.put((name, function))
+
+    def _run(self) -> None:
+        while True:
+            name, function = self._calls.get()
+            try:
+                self._inbox.put(Result(name, function()))
+            except RuntimeError as error:
+                self._inbox.put(Result(name, error=error))
+
+
+def _broadcast(group: ProcessGroupGloo, vector: Tensor) -> None:
+    options = BroadcastOptions()
+    options.rootRank = 0
+    group.broadcast([vector], options).wait()
+
+
+def _gather(group: ProcessGroupGloo, vector: Tensor, rows: list[Tensor]) -> None:
+    options = GatherOptions()
+    options.rootRank = 0
+    group.gather([rows] if rows else [], [vector], options).wait()
+
+
+class CollectiveWorkers(Workers):
+    """The workers of the vanilla setup's PS. What is broadcast is the model and, behind it, whether the run is over."""
+
+    GRADIENT = Kind.LOSS
+
+    _group: ProcessGroupGloo | None = None
+    _arrived = False
+    _broken: Exception | None = None
+
+    def join(self) -> bool:
+        """As Workers.join; then form the group of all ranks."""
+        if not super().join():
+            return False
+        world = 1 + len(self._expected)
+        self._frame = torch.zeros(self._dimension + 1)
+        self._rows = list(torch.zeros(world, self._dimension))
+        self._caller = Caller(self._rank.inbox)
+        host = self.host
+        self._caller.call(_WORLD, lambda: make_group(PrefixStore(_WORLD, host.client()), 0, world, host.device))
+        while self._group is None:
+            self._check_reachable()
+            self._check_group()
+            if self._rank.stop.requested:
+                return False
+            if not self._next():
+                raise RankLost(f"the group of all ranks did not form within {self._timeout:g} s.", [])
+        return True
+
+    def finish(self, step: int, model: Tensor) -> None:
+        """As Workers.finish."""
+        idle = self._group is not None and self._arrived and self._broken is None
+        if idle:
+            self._frame[-1] = 1
+            self._caller.call("done", partial(_broadcast, self._group, self._frame))
+        else:
+            for link in self.links():
+                link.send(Kind.BYE, done=True)
+        super().finish(step, model)
+
+    def _begin(self) -> None:
+        self._arrived = False
+        self._frame[:-1] = self._model
+        self._caller.call("model", partial(_broadcast, self._group, self._frame))
+        self._caller.call("gradients", partial(_gather, self._group, self._rows[0], self._rows))
+
+    def _complete(self) -> bool:
+        self._check_group()
+        return self._arrived and super()._complete()
+
+    def _round(self) -> Round:
+        losses = [self._gradients[rank].loss for rank in self._expected]
+        rows = self._rows[1:]
+        return Round(list(self._expected), rows, losses, list(map(is_finite, rows)))
+
+    def _slots(self, rank: int) -> list[Tensor] | None:
+        return [] if rank in self._expected else None
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Result(of, value, None) if of == _WORLD:
+                self._group = value
+                self._arrived = True
+            case Result("gradients", _, None):
+                self._arrived = True
+                self._sent += 4 * len(self._expected) * (self._dimension + 1)
+                self._received += 4 * len(self._expected) * self._dimension
+            case Result("model" | "gradients" | "world", _, Exception() as error):
+                self._broken = self._broken or error
+            case _:
+                super()._handle(event)
+
+    def _check_group(self) -> None:
+        """Raise RankLost if a collective failed; a moment later, so that the link of the dead can name it."""
+        if self._broken is None or self._rank.stop.requested:
+            return
+        deadline = time.monotonic() + PEERS_STOP
+        while time.monotonic() < deadline and not self._rank.stop.requested:
+            self._check_reachable()
+            event = self._rank.next_event(deadline)
+            if event is not None:
+                self._handle(event)
+        if not self._rank.stop.requested:
+            raise RankLost(f"a collective failed at step {self._step + 1}: {self._broken}", [])
+
+
+class CollectiveUpstream(Upstream):
+    """The PS of a worker in the vanilla setup."""
+
+    _link: Link
+
+    def __init__(self, rank: Rank, dimension: int) -> None:
+        super().__init__(rank, dimension)
+        self._frame = torch.zeros(dimension + 1)
+        self._caller = Caller(rank.inbox)
+
+    def ready(self) -> bool:
+        """Form the group of all ranks; False if a stop was asked for."""
+        guest, values = self.guest, self._rank.values
+        world = 1 + values["num_workers"]
+        self._caller.call(
+            _WORLD, lambda: make_group(PrefixStore(_WORLD, guest.client()), self._rank.number, world, guest.device)
+        )
+        result = self._result(_WORLD, "the group of all ranks did not form")
+        if result is not None:
+            self._group: ProcessGroupGloo = result.value
+        return result is not None
+
+    def pull(self, step: int) -> Model | None:
+        """The model of `step`, or None as in Upstream."""
+        self._caller.call("model", partial(_broadcast, self._group, self._frame))
+        if self._result("model", f"parameter server rank {SERVER} sent no model of step {step + 1}") is None:
+            return None
+        self._received += 4 * (self._dimension + 1)
+        return Model(step, bool(self._frame[-1]), self._frame[:-1], lambda: None)
+
+    def push(self, step: int, gradient: Tensor, loss: float) -> None:
+        """As Upstream.push."""
+        self._link.send(Kind.LOSS, step, loss=loss)
+        self._caller.call("gradient", partial(_gather, self._group, gradient, []))
+        self._sent += 4 * self._dimension
+
+    def pushed(self) -> None:
+        """Nothing to wait for: a model only comes when the gradient before it was gathered."""
+
+    def _slots(self) -> list[Tensor]:
+        return []
+
+    def _result(self, name: str, failing: str) -> Result | None:
+        """Wait for the call `name`; None if a stop was asked for or the run is over. Raises RankLost."""
+        timeout: float = self._rank.values["timeout"]
+        deadline = time.monotonic() + timeout + PATIENCE
+        otherwise = RankLost(f"{failing} within {timeout:g} s.", [SERVER])
+        while True:
+            match self._wait(deadline, otherwise):
+                case None:
+                    return None
+                case Result(_, _, Exception() as error):
+                    # Somebody died or left. The PS knows who; its word, or its end, comes over the link.
+                    deadline = min(deadline, time.monotonic() + 2 * PEERS_STOP)
+                    otherwise = RankLost(f"a collective failed, {failing}: {error}", [])
+                case Result(of) as result if of == name:
+                    return result
+                case Message(kind=Kind.BUSY):
+                    deadline = time.monotonic() + timeout + PATIENCE
