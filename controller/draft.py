@@ -8,6 +8,7 @@ line, unless that line carries a comment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,6 +22,15 @@ from garfield import settings
 from garfield.settings import SettingError
 
 
+@dataclass(frozen=True)
+class _Aside:
+    """An edit that put the layers over a parameter aside; the file's undo takes it back if it was `in_text` too."""
+
+    depth: int  # the file's undo depth before it
+    before: frozenset[str]  # names put aside before it
+    in_text: bool
+
+
 class Draft:
     """One launch in the making: a hosts file, a preset laid over it, and overrides of a command line.
 
@@ -32,7 +42,7 @@ class Draft:
         self.file = file
         self._overrides = {name: _parse(name, raw) for name, raw in (overrides or {}).items()}
         self._edited: frozenset[str] = frozenset()  # names whose upper layers an edit has put aside
-        self._history: list[tuple[int, frozenset[str]]] = []  # (undo depth of the file, _edited) before each edit
+        self._history: list[_Aside] = []  # each edit that put a layer aside
         self._typed: dict[str, str] = {}
         self._preset: str | None = None
         self.preset = preset
@@ -112,12 +122,16 @@ class Draft:
         self._write(name, None)
 
     def undo(self) -> bool:
-        """Take back the last edit of the file, hosts included; False when there is none."""
-        self._typed.clear()
+        """Take back the last edit, of hosts or parameters; False when there is none."""
+        if self._history and not self._history[-1].in_text and self._history[-1].depth == self.file.depth:
+            self._edited = self._history.pop().before
+            return True
         if not self.file.undo():
-            return False
-        while self._history and self._history[-1][0] >= self.file.depth:
-            self._edited = self._history.pop()[1]
+            undone, self._typed = bool(self._typed), {}
+            return undone
+        self._typed.clear()
+        while self._history and self._history[-1].depth + self._history[-1].in_text > self.file.depth:
+            self._edited = self._history.pop().before
         return True
 
     def problems(self) -> list[str]:
@@ -137,12 +151,14 @@ class Draft:
         self.file.save(overwrite)
 
     def _write(self, name: str, value: Any) -> None:
-        self._history.append((self.file.depth, self._edited))
+        depth, text = self.file.depth, self.file.text()
         if name in RUN_KEYS:
             self.file.set_run(name, value)
         else:
             self.file.set_experiment(name, value)
-        self._edited |= {name}
+        if name not in self._edited:
+            self._history.append(_Aside(depth, self._edited, self.file.text() != text))
+            self._edited |= {name}
 
     def _layered(self, name: str) -> tuple[Any, str]:
         if settings.SETTINGS.get(name) and settings.SETTINGS[name].scope == "placement":

@@ -6,6 +6,7 @@ of the file, its lines and its comments are in `controller.hostsfile`.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,16 @@ class Key:
         if self.kind == "choice" and raw not in self.choices:
             raise HostValueError(f"must be one of {', '.join(self.choices)}")
         return PARSERS[self.kind](raw)
+
+    def format(self, value: Any) -> str:
+        """The text for a form that `parse` turns back into `value`; empty for an absent key."""
+        if value is None:
+            return ""
+        if self.kind == "env":
+            return " ".join(f"{name}={shlex.quote(text)}" for name, text in value.items())
+        if self.kind == "flag":
+            return "true" if value else "false"
+        return ", ".join(map(str, value)) if self.kind == "gpus" else str(value)
 
 
 @dataclass(frozen=True)

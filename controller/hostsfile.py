@@ -31,6 +31,7 @@ class HostsFile:
 
     def __init__(self, path: Path, text: str, digest: str | None) -> None:
         self.path = path
+        self._mark, text = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)  # as some editors write
         self._states = [read_text(path, text)]
         self._saved = text if digest else None  # None: not on disk yet
         self._digest = digest
@@ -296,6 +297,6 @@ class HostsFile:
         if not overwrite and self.changed_on_disk():
             what = "was changed" if self.path.exists() else "was removed"
             raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
-        content = self.text().encode("utf-8")
+        content = (self._mark + self.text()).encode("utf-8")
         hostsdisk.write(self.path, content)
         self._saved, self._digest = self.text(), hostsdisk.digest(content)

@@ -13,6 +13,7 @@ from typing import Any
 from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
 from controller.hostvalues import HostValueError, has_control
 from controller.statements import Path
+from controller.tomlvalues import toml
 from garfield import settings
 
 TABLES = ("defaults", "host", "run", "experiment", "preset")
@@ -172,8 +173,11 @@ def _unknown_table(name: str, value: Any) -> str:
 
 
 def shown(raw: Any) -> str:
-    """A raw TOML value as it may be written, cut short."""
-    text = {True: "true", False: "false"}.get(raw, "") if isinstance(raw, bool) else repr(raw)
+    """A raw value as TOML writes it, cut short."""
+    try:
+        text = toml(raw)
+    except (TypeError, ValueError):
+        text = repr(raw)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -66,6 +66,25 @@ def test_an_edit_goes_to_the_file_and_wins_over_every_layer():
     assert (made.value("lr"), made.origin("lr"), made.dirty) == (1.0, "preset", False)
 
 
+def test_undo_brings_back_a_layer_that_hid_the_same_value():
+    made = draft(preset="fast")
+    made.set("steps", "300")
+    made.set("lr", "0.1")
+    assert (made.value("lr"), made.origin("lr"), made.file.text()) == (0.1, "file", TEXT)
+    made.set("lr", "0.2")
+    made.set("lr", "0.3")
+    assert [(made.undo(), made.value("lr")) for _ in range(3)] == [(True, 0.1), (True, 1.0), (True, 1.0)]
+    assert (made.value("steps"), made.undo()) == (10, False)
+
+
+def test_undo_brings_back_layers_and_drops_texts_that_are_no_value():
+    made = draft(preset="fast")
+    with pytest.raises(SettingError):
+        made.set("lr", "x")
+    assert [made.undo(), made.undo()] == [True, False]
+    assert (made.invalid, made.value("lr")) == ({}, 1.0)
+
+
 def test_a_preset_chosen_after_an_edit_wins_over_it():
     made = draft()
     made.set("lr", 0.3)
@@ -126,7 +145,7 @@ def test_lease_is_edited_like_a_parameter():
     made.set("lease", "until finished")
     assert (made.lease, made.origin("lease")) == (math.inf, "file")
     assert '[run]\nlease = "until finished"\n' in made.file.text()
-    with pytest.raises(SettingError, match="lease = 'soon': must be a time"):
+    with pytest.raises(SettingError, match='lease = "soon": must be a time'):
         made.set("lease", "soon")
     assert made.complaint("lease")
     made.set("lease", "15s")
@@ -141,7 +160,7 @@ def test_lease_is_edited_like_a_parameter():
         ({"overrides": {"aggregator": "krumm"}}, "did you mean krum"),
         ({"overrides": {"agregator": "krum"}}, "did you mean aggregator"),
         ({"overrides": {"num_workers": "3"}}, "num_workers: follows from where the hosts place"),
-        ({"overrides": {"lease": "soon"}}, "lease = 'soon': must be a time"),
+        ({"overrides": {"lease": "soon"}}, 'lease = "soon": must be a time'),
     ],
 )
 def test_what_is_not_there_is_refused_at_once(arguments, told):

@@ -37,6 +37,28 @@ def test_host_fields_are_the_keys():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("env", {"A": "two words", "B": "it's"}),
+        ("gpus", (0, 2)),
+        ("enabled", False),
+        ("port", 22),
+        ("user", "al"),
+        ("env", {}),
+    ],
+)
+def test_form_text_of_a_value_reads_back(name, value):
+    assert HOST_KEYS[name].parse(HOST_KEYS[name].format(value)) == value
+
+
+def test_form_text_that_is_no_table_is_refused():
+    for text in ("A", "A='1"):
+        with pytest.raises(HostValueError):
+            HOST_KEYS["env"].parse(text)
+    assert HOST_KEYS["jump"].format(None) == ""
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"), [("15s", 15), ("15m", 900), ("2h", 7200), ("1.5 h", 5400), ("until finished", math.inf)]
 )
 def test_lease_reads_and_writes(text, seconds):
@@ -74,25 +96,25 @@ PROBLEMS = [
     ("lease = '1m'", "line 5: [[host]] has no key 'lease'; it belongs in [run]."),
     ("lr = 0.1", "line 5: [[host]] has no key 'lr'; it belongs in [experiment]."),
     ("zzz = 1", "line 5: [[host]] has no key 'zzz'; python -m controller keys lists them."),
-    ("port = '22x'", "line 5: port = '22x': must be a whole number."),
+    ("port = '22x'", 'line 5: port = "22x": must be a whole number.'),
     ("port = 0", "line 5: port = 0: must be 1 to 65535."),
     ("port = true", "line 5: port = true: must be a whole number."),
     ("enabled = 1", "line 5: enabled = 1: must be true or false."),
     ("gpus = 1", "line 5: gpus = 1: must be a list of GPU numbers, as in [0, 1]."),
     ("gpus = [1, 1]", "line 5: gpus = [1, 1]: must be a list of different GPU numbers from 0, as in [0, 1]."),
-    ("connection = 'telnet'", "line 5: connection = 'telnet': must be one of ssh, local."),
-    ("connection = ['ssh']", "line 5: connection = ['ssh']: must be one of ssh, local."),
-    ("address = 'me@x'", "line 5: address = 'me@x': must be a host name, an IP address or an alias of ~/.ssh/config, "),
-    ("address = 'x:22'", "line 5: address = 'x:22': must be without a port; that is the key port."),
-    ("address = '-oProxyCommand=x'", "line 5: address = '-oProxyCommand=x': must not begin with \"-\"."),
-    ("user = '-x'", "line 5: user = '-x': must not begin with \"-\"."),
-    ("python = '-c'", "line 5: python = '-c': must not begin with \"-\"."),
-    ('python = "a\\u001b[2J"', "line 5: python = 'a\\x1b[2J': must not hold control characters or line breaks."),
+    ("connection = 'telnet'", 'line 5: connection = "telnet": must be one of ssh, local.'),
+    ("connection = ['ssh']", 'line 5: connection = ["ssh"]: must be one of ssh, local.'),
+    ("address = 'me@x'", 'line 5: address = "me@x": must be a host name, an IP address or an alias of ~/.ssh/config, '),
+    ("address = 'x:22'", 'line 5: address = "x:22": must be without a port; that is the key port.'),
+    ("address = '-oProxyCommand=x'", 'line 5: address = "-oProxyCommand=x": must not begin with "-".'),
+    ("user = '-x'", 'line 5: user = "-x": must not begin with "-".'),
+    ("python = '-c'", 'line 5: python = "-c": must not begin with "-".'),
+    ('python = "a\\u001b[2J"', 'line 5: python = "a\\u001b[2J": must not hold control characters or line breaks.'),
     ("env = 3", 'line 5: env = 3: must be a table of texts, as in { OMP_NUM_THREADS = "4" }.'),
-    ("env.A = 3", "line 5: env = {'A': 3}: A must be text in quotes, as in A = \"3\"."),
-    ("env = { 'A B' = '' }", "line 5: env = {'A B': ''}: 'A B' is no name of an environment variable."),
-    ('env = { A = "1\\n2" }', "line 5: env = {'A': '1\\n2'}: A must not hold control characters or line breaks."),
-    ("env = { GARFIELD_RUN = 'x' }", "line 5: env = {'GARFIELD_RUN': 'x'}: GARFIELD_RUN is set by the launch itself."),
+    ("env.A = 3", 'line 5: env = { A = 3 }: A must be text in quotes, as in A = "3".'),
+    ("env = { 'A B' = '' }", 'line 5: env = { "A B" = "" }: \'A B\' is no name of an environment variable.'),
+    ('env = { A = "1\\n2" }', 'line 5: env = { A = "1\\n2" }: A must not hold control characters or line breaks.'),
+    ("env = { GARFIELD_RUN = 'x' }", 'line 5: env = { GARFIELD_RUN = "x" }: GARFIELD_RUN is set by the launch itself.'),
     ("[run]\nlease = 15", 'line 6: lease = 15: must be a time such as "15s", "15m" or "2h", or "until finished".'),
     ("[run]\nleese = '15s'", "line 6: [run] has no key 'leese'; did you mean lease?"),
     ("[defaults]\nname = 'x'", "line 6: [defaults] can't hold name: each host has its own."),
@@ -111,8 +133,8 @@ PROBLEMS = [
     ("[[experiment]]\nlr = 1", "line 5: experiment must be a table, written as [experiment]."),
     ("[[host]]\nservers = 0", "line 5: [[host]] has no name; each host needs one."),
     ("[[host]]\nname = 'a'", "line 6: a is the name of the host on line 1 already."),
-    ("[[host]]\nname = '-x'", "line 6: name = '-x': must not begin with \"-\"."),
-    ("[[host]]\nname = ' '", "line 6: name = ' ': must not be empty."),
+    ("[[host]]\nname = '-x'", 'line 6: name = "-x": must not begin with "-".'),
+    ("[[host]]\nname = ' '", 'line 6: name = " ": must not be empty.'),
     ("[[host]]\nname = 'b'\nservers = -1", "line 7: servers = -1: must be 0 to 1000."),
     ("[[host]]\nname = 'b'\nworkers = 1001", "line 7: workers = 1001: must be 0 to 1000."),
     ("[[host]]\nname = 'b'\nworkers = 2.0", "line 7: workers = 2.0: must be a whole number."),

@@ -300,6 +300,15 @@ def test_carriage_returns_are_kept_on_disk(tmp_path):
     assert content.count(b"\n") == content.count(b"\r\n") == TEXT.count("\n") + 3
 
 
+def test_a_byte_order_mark_is_kept(tmp_path):
+    file = opened(tmp_path, "\ufeff" + TEXT)
+    assert [host.line for host in file.hosts] == [3, 10]
+    file.set_host(1, "workers", 5)
+    file.save()
+    assert file.path.read_bytes().startswith(b"\xef\xbb\xbf# The lab.")
+    assert not HostsFile.open(file.path).dirty
+
+
 def test_a_change_on_disk_is_noticed_by_content(tmp_path):
     file = opened(tmp_path, TEXT)
     file.set_host(1, "workers", 5)
