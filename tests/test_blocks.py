@@ -79,7 +79,7 @@ def text_of(gaps, blocks):
     return gaps[0] + "".join(part for pair in zip(blocks, gaps[1:], strict=True) for part in pair)
 
 
-bounded = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @bounded
