@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import math
-import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,11 @@ from controller import shipping
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
+from controller.origin import origin
 from controller.plan import Plan
+from controller.visit import Visit, visit
+
+__all__ = ["Cluster", "LaunchError", "Visit", "visit"]
 
 PORT = 29500  # what a PS listens on across machines, unless it is taken
 PREPARE_WITHIN = 15.0  # seconds in which the other hosts can still report after one has failed
@@ -133,7 +135,7 @@ class Cluster:
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
             "env": dict(host.env),
             "dataset": self.plan.values["dataset"],
-            "origin": {"user": _user(), "machine": platform.node()},
+            "origin": origin(),
         }
 
     async def _listen(self) -> str:
@@ -233,10 +235,3 @@ def _place(facts: Mapping[str, Any]) -> tuple[Any, ...]:
 def _outward(facts: Mapping[str, Any]) -> str:
     """An address of that host which isn't loopback."""
     return next((address for address in facts.get("addresses", {}).values() if not address.startswith("127.")), "")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "someone"

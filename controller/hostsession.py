@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -34,17 +35,23 @@ class Ending:
 class HostSession:
     """One host of a run.
 
-    `heard` gets each message of its agent, checked; `ended` is done when it can't be heard any more.
+    `heard` gets each message of its agent, checked; `ended` is done when it can't be heard any more. `ranks` are those
+    of this host, the only ones it may speak of; None: any.
     """
 
     def __init__(
-        self, host: Host, run_id: str, ranks: Collection[int], ways: Ways, heard: Callable[[dict[str, Any]], None]
+        self,
+        host: Host,
+        run_id: str,
+        ranks: Collection[int] | None,
+        ways: Ways | None,
+        heard: Callable[[dict[str, Any]], None],
     ) -> None:
         self.host, self.run_id = host, run_id
         self.facts: dict[str, Any] = {}
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.connected = False
-        self._ranks, self._ways, self._heard = frozenset(ranks), ways, heard
+        self._ranks, self._ways, self._heard = None if ranks is None else frozenset(ranks), ways, heard
         self._answers: dict[tuple[str, int | None], asyncio.Future[dict[str, Any]]] = {}
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,14 +74,14 @@ class HostSession:
 
     async def hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Introduce ourselves; the facts of the host. Raises HostError when ranks can't run there."""
-        self.facts = await self._ask({"type": "hello", **message}, "hello")
+        self.facts = await self.ask({"type": "hello", **message}, "hello")
         preflight.check_facts(self.host, self.facts)
         return self.facts
 
     async def sync(self, archive: shipping.Archive) -> bool:
         """See to it that the code is on the host; whether it had to be sent. The host then begins to import torch."""
         ready = self._expect("warm")  # it may come before we wait for it
-        answer = await self._ask({"type": "sync", "digest": archive.digest}, "synced")
+        answer = await self.ask({"type": "sync", "digest": archive.digest}, "synced")
         if missing := answer.get("missing", False):
             answered = self._expect("synced")
             for data, last in archive.parts():
@@ -96,7 +103,7 @@ class HostSession:
 
     async def listen(self, rank: int, where: Mapping[str, Any]) -> str:
         """Bind the port of a PS there; its address:port. Raises HostError."""
-        answer = await self._ask({"type": "listen", "rank": rank, **where}, "listening", rank)
+        answer = await self.ask({"type": "listen", "rank": rank, **where}, "listening", rank)
         if "error" in answer:
             raise HostError(self.host, f"rank {rank} can't listen there: {answer['error']}")
         address = f"[{answer['address']}]" if ":" in answer["address"] else answer["address"]
@@ -104,7 +111,7 @@ class HostSession:
 
     async def spawn(self, rank: int, role: str, values: Mapping[str, Any]) -> int:
         """Start a rank; its pid. Raises HostError."""
-        answer = await self._ask({"type": "spawn", "rank": rank, "role": role, "values": values}, "started", rank)
+        answer = await self.ask({"type": "spawn", "rank": rank, "role": role, "values": values}, "started", rank)
         if "error" in answer:
             raise HostError(self.host, f"rank {rank} did not start: {answer['error']}")
         return answer["pid"]
@@ -139,10 +146,13 @@ class HostSession:
 
     # Talking
 
-    async def _ask(self, message: Mapping[str, Any], kind: str, rank: int | None = None) -> dict[str, Any]:
+    async def ask(
+        self, message: Mapping[str, Any], kind: str, rank: int | None = None, seconds: float = ANSWER_WITHIN
+    ) -> dict[str, Any]:
+        """Send a message and wait for the answer of type `kind`. Raises HostError."""
         answer = self._expect(kind, rank)
         self.send(message)
-        return await self._wait(answer, ANSWER_WITHIN)
+        return await self._wait(answer, seconds)
 
     def _expect(self, kind: str, rank: int | None = None) -> asyncio.Future[dict[str, Any]]:
         answer = self._answers[kind, rank] = asyncio.get_running_loop().create_future()
@@ -226,8 +236,6 @@ class HostSession:
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """`message` as one line for an agent."""
-    import json
-
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     if len(line) > wire.LINE:
         raise ValueError(f"a message of type {message['type']} takes {len(line)} bytes")

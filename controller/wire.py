@@ -173,7 +173,6 @@ _RANK_STATUS = _object(rank=_count, role=_text, pid=_optional(_count), phase=_te
 _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {
     "run": _text,
-    "name": _optional(_text),
     "host": _optional(_text),
     "origin": _optional(_texts),
     "lease": _optional(_number),

@@ -170,7 +170,7 @@ class Agent:
         answers.put_unnumbered(
             {
                 "type": "status",
-                **{key: hello.get(key) for key in ("run", "name", "host", "origin", "lease")},
+                **{key: hello.get(key) for key in ("run", "host", "origin", "lease")},
                 "started": self._started,
                 "stopping": self.stop is not None,
                 "silent": time.monotonic() - self._heard_at,

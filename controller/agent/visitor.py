@@ -1,0 +1,109 @@
+"""A look at a host without starting anything: which runs go on there, and ending one of them.
+
+It asks the agents of this user over their Unix sockets. It has no guardian, as it starts no process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .outbox import LINE
+from .rank import READ, Lines
+from .service import sockets_dir
+
+IDLE = 120.0  # seconds without a word after which the controller counts as gone
+ANSWER_WITHIN = 2.0  # seconds an agent may take for its status
+STOP_WITHIN = 25.0  # seconds from a stop to its bye: the long ladder, the sweep, and slack
+
+
+def main(_: bytes) -> None:
+    """Answer `runs` and `stop` from stdin until its end."""
+    lines = Lines(LINE)
+    while select.select([0], [], [], IDLE)[0] and (data := os.read(0, READ)):
+        for line, _cut in lines.feed(data):
+            message = json.loads(line)
+            if message["type"] == "runs":
+                _say({"type": "runs", "runs": [status for _, status in _agents()]})
+            elif message["type"] == "stop":
+                _stop(message)
+
+
+def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """(socket, status) of every agent of this user that answers. Sockets of dead ones are removed."""
+    for path in sorted(sockets_dir().glob("*.sock")):
+        try:
+            with _connect(path) as agent:
+                agent.sendall(b'{"type":"status"}\n')
+                answer = next(_messages(agent, time.monotonic() + ANSWER_WITHIN), None)
+        except ConnectionRefusedError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            continue
+        except OSError:
+            continue
+        if answer:
+            yield path, {key: value for key, value in answer.items() if key != "type"}
+
+
+def _stop(message: dict[str, Any]) -> None:
+    """Tell all agents of a run to end it, pass on how they do, and how many processes they left."""
+    run, left, error = message["run"], 0, ""
+    with contextlib.ExitStack() as stack:
+        agents = []
+        for path, status in _agents():
+            if status["run"] == run:
+                with contextlib.suppress(OSError):  # it ended between the two calls
+                    agent = stack.enter_context(_connect(path))
+                    agent.sendall(json.dumps(message).encode() + b"\n")
+                    agents.append(agent)
+        if not agents:
+            error = "no such run goes on here"
+        give_up = time.monotonic() + STOP_WITHIN
+        for agent in agents:
+            for heard in _messages(agent, give_up):
+                if heard["type"] == "stopping":
+                    _say({key: heard[key] for key in ("type", "stage", "reason")})
+                elif heard["type"] == "bye":
+                    left += len(heard["left"])
+                    break
+            else:
+                error = "an agent did not say goodbye"
+    _say({"type": "ended", "run": run, "left": None if error else left, "error": error})
+
+
+def _connect(path: Path) -> socket.socket:
+    agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        agent.settimeout(ANSWER_WITHIN)
+        agent.connect(str(path))
+        return agent
+    except OSError:
+        agent.close()
+        raise
+
+
+def _messages(agent: socket.socket, give_up: float) -> Iterator[dict[str, Any]]:
+    """What an agent says until it closes or the time is over."""
+    lines = Lines(LINE)
+    while (wait := give_up - time.monotonic()) > 0:
+        agent.settimeout(wait)
+        try:
+            data = agent.recv(READ)
+        except OSError:
+            return
+        if not data:
+            return
+        for line, _cut in lines.feed(data):
+            yield json.loads(line)
+
+
+def _say(message: dict[str, Any]) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")
