@@ -162,7 +162,6 @@ def make_plan(
     findings = [
         *map(_file_finding, problems),
         *_placement_findings(hosts, carrying, values),
-        *_host_findings(carrying),
     ]
     if ranks and 0 < servers < len(ranks):
         findings += experiment.check(values)
@@ -194,13 +193,6 @@ def _placement_findings(
         yield Finding("error", "servers", "No host carries a parameter server: give one servers = 1.")
     elif not values["num_workers"]:
         yield Finding("error", "workers", "No host carries a worker: give one workers = 1 or more.")
-
-
-def _host_findings(hosts: Sequence[Host]) -> Iterator[Finding]:
-    for jump in dict.fromkeys(host.jump for host in hosts if host.jump and not host.local):
-        behind = ", ".join(host.name for host in hosts if host.jump == jump and not host.local)
-        text = f"jump = {jump}: jump hosts are not supported yet; give {behind} an address that is reached directly."
-        yield Finding("error", "jump", text)
 
 
 def _outnumbered(values: Mapping[str, Any]) -> Iterator[Finding]:

@@ -78,13 +78,6 @@ def test_problems_of_the_file_and_the_form_refuse_the_launch():
     ]
 
 
-def test_a_jump_host_is_refused_for_ssh_only():
-    hosts = [Host("a", servers=1, jump="gate"), Host("b", workers=1, jump="gate"), Host("c", "local", jump="gate")]
-    assert errors(hosts, {}) == [
-        "jump = gate: jump hosts are not supported yet; give a, b an address that is reached directly."
-    ]
-
-
 def test_more_attackers_than_declared_is_a_warning():
     values = {"aggregator": "median", "fw": 1, "attack": "random", "byz_workers": 2}
     (warning,) = make_plan(LAB, values).findings
@@ -117,7 +110,6 @@ def test_of_the_cluster_sketch_only_what_comes_later_is_refused():
     plan = sketch(CLUSTER)
     assert (plan.values["num_ps"], plan.values["num_workers"]) == (4, 8)
     assert all("supported yet" in finding.text or finding.name == "fps" for finding in plan.errors)
-    assert "jump" in {finding.name for finding in plan.errors}
 
 
 def test_values_of_a_rank():
