@@ -17,6 +17,7 @@ from controller.tomlvalues import toml
 from garfield import settings
 
 TABLES = ("defaults", "host", "run", "experiment", "preset")
+LONGEST = 400  # characters of a sentence: keys and values may be as long as the file
 _HEADERS = {name: f"[[{name}]]" if name == "host" else f"[{name}]" for name in TABLES}
 
 
@@ -44,7 +45,7 @@ class _Reader:
 
     def problem(self, path: Path, text: str) -> None:
         line = self.line(path)
-        text = printable(text)
+        text = printable(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
         self.contents.problems.append(
             FileProblem(line, str(path[-1]) if path else "host", f"line {line}: {text}" if line else text)
         )
@@ -139,7 +140,7 @@ def _host(own: Mapping[str, Any], defaults: Mapping[str, Any], index: int, line:
 def _check_parameters(reader: _Reader, table: Mapping[str, Any], path: Path) -> None:
     for name, raw in table.items():
         try:
-            settings.experiment_setting(name).parse(raw)
+            settings.experiment_setting(name[:LONGEST]).parse(raw)
         except settings.SettingError as error:
             elsewhere = _belongs(name, "[experiment]")
             text = f"{name}: this isn't a parameter; {elsewhere}" if elsewhere else str(error)
@@ -147,7 +148,7 @@ def _check_parameters(reader: _Reader, table: Mapping[str, Any], path: Path) -> 
 
 
 def _unknown(name: str, known: Iterable[str], title: str) -> str:
-    near = get_close_matches(name, list(known), 1, 0.5)
+    near = get_close_matches(name[:LONGEST], list(known), 1, 0.5)
     hint = _belongs(name, title) or (f"did you mean {near[0]}?" if near else "")
     return f"{title} has no key {name!r}; {hint or 'python -m controller keys lists them.'}"
 
@@ -167,7 +168,7 @@ def _unknown_table(name: str, value: Any) -> str:
     if not isinstance(value, dict | list):
         home = _belongs(name, "")
         return f"{name} is in no table; {home or 'the tables are ' + ', '.join(_HEADERS.values()) + '.'}"
-    near = get_close_matches(name, TABLES, 1, 0.5)
+    near = get_close_matches(name[:LONGEST], TABLES, 1, 0.5)
     hint = f"did you mean {_HEADERS[near[0]]}?" if near else f"there are {', '.join(_HEADERS.values())}."
     return f"there is no table [{name}]; {hint}"
 

@@ -1,6 +1,8 @@
 """Parameters in layers, and what an edit of one writes to the file."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,13 @@ def test_assignments_of_a_command_line():
     for text in ("lr", "=1"):
         with pytest.raises(SettingError, match="--set name=value"):
             assignments([text])
+
+
+def test_nothing_heavy_is_imported():
+    heavy = {"torch", "torchvision", "numpy", "sklearn", "asyncssh", "textual"}
+    script = f"import controller.draft, sys; print(*sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == ""
 
 
 def test_save_writes_the_edits_and_no_overlay(tmp_path):

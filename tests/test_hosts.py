@@ -174,6 +174,14 @@ def test_hostile_text_is_refused_without_its_control_characters(tmp_path):
     assert not any(has_control(text) for text in found)
 
 
+def test_keys_and_values_as_long_as_the_file_give_short_sentences(tmp_path):
+    long = "x" * 300_000
+    text = f"{HOST}{long} = 1\n[experiment]\n{long} = 1\nlr = '{long}'\n[{long}]\n"
+    found = problems(tmp_path, text)
+    assert len(found) == 4
+    assert max(map(len, found)) < 450
+
+
 def test_shipped_file_has_no_problem():
     file = HostsFile.open(SHIPPED)
     assert file.problems == []
