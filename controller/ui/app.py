@@ -1,0 +1,298 @@
+"""The app: its screens and keys, the tick that keeps them up to date, and an orderly way out in every case."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, ReturnType
+from textual.binding import Binding
+from textual.content import Content
+
+from controller.hostsfile import ChangedOnDisk, HostsFileError
+from controller.ui import asking, theme
+from controller.ui.screens.base import MainScreen
+from controller.ui.screens.cluster import ClusterScreen
+from controller.ui.screens.dialogs import Choice, Keys, Message
+from controller.ui.screens.experiment import ExperimentScreen
+from controller.ui.screens.live import LiveScreen
+from controller.ui.screens.logs import LogsScreen
+from controller.ui.screens.problem import ProblemScreen
+from controller.ui.screens.stopping import Stopping
+from controller.ui.session import Session
+from controller.ui.widgets.lines import findings
+from controller.ui.widgets.status import run_title
+
+TICK = 0.1  # seconds between looks at the run: text at 10 Hz at the most
+CHART_TICKS = 4  # charts every so many ticks: 2.5 Hz
+IDLE_TICKS = 10  # ticks after which the times on the screen move on without a record
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class GarfieldApp(App[str]):
+    """The whole TUI. What it knows is in `session`; the screens show it and ask for acts."""
+
+    TITLE = "Garfield"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar = {
+        "cluster": ClusterScreen,
+        "experiment": ExperimentScreen,
+        "live": LiveScreen,
+        "logs": LogsScreen,
+        "problem": ProblemScreen,
+    }
+    BINDINGS: ClassVar = [
+        Binding("1", "show_screen('cluster')", "Cluster", show=False, tooltip="The hosts and what runs on them"),
+        Binding("2", "show_screen('experiment')", "Experiment", show=False, tooltip="The parameters and the plan"),
+        Binding("3", "show_screen('live')", "Live", show=False, tooltip="The run as it goes"),
+        Binding("4", "show_screen('logs')", "Logs", show=False, tooltip="What every rank and host prints"),
+        Binding("L", "launch", "launch", tooltip="Launch the plan"),
+        Binding("S", "stop", "stop", tooltip="Stop the run on all hosts; asks first, and pressed again kills"),
+        Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
+        Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
+        Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
+        Binding("q", "quit", "quit", tooltip="Quit; asks when a run goes on or something is unsaved"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit, from a field too"),
+    ]
+
+    def __init__(self, session: Session, *, launch: bool = False) -> None:
+        super().__init__()
+        self.session = session
+        self._launch_at_once = launch
+        self._ticks = 0
+        self._leaving: asyncio.Task[None] | None = None
+        self.left_by: signal.Signals | None = None
+        theme.register(self)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables, under every theme."""
+        return theme.VARIABLES
+
+    # --- life
+
+    def on_mount(self) -> None:
+        """Open the file, show the first screen, begin to tick."""
+        self.session.open()
+        self.open_first_screen()
+        self.set_interval(TICK, self._tick)
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, self._told_to_leave, number)
+        self.call_after_refresh(self._painted)
+
+    def open_first_screen(self) -> None:
+        """The problem with the file, or the screens."""
+        if self.session.draft is None:
+            self.switch_mode("problem")
+        elif self._launch_at_once:
+            self._launch_at_once = False
+            self.switch_mode("live")
+            self.call_after_refresh(self.action_launch)
+        else:
+            self.switch_mode("cluster")
+
+    def _painted(self) -> None:
+        self.run_worker(self._look_for_last_run, thread=True, exit_on_error=False, name="last run")
+
+    def _look_for_last_run(self) -> None:
+        self.session.look_for_last_run()
+        self.call_from_thread(self.draft_changed)
+
+    def _tick(self) -> None:
+        """Let the screens show what the records since the last tick told; nothing is painted per record."""
+        self._ticks += 1
+        idle = self.session.running and self._ticks % IDLE_TICKS == 0
+        charts = self._ticks % CHART_TICKS == 0
+        if not (self.session.dirty or idle or (charts and self._charts_wait)):
+            return
+        self._charts_wait = (self._charts_wait or self.session.dirty) and not charts
+        self.session.dirty = False
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen | Stopping) and screen.ready:
+                screen.tick(charts)
+            if isinstance(screen, MainScreen) and screen.ready:
+                screen.refresh_top()
+        self.refresh_bindings()
+
+    _charts_wait = False
+
+    def draft_changed(self) -> None:
+        """The draft changed: the plan is made anew and the screen that is shown follows."""
+        self.session.changed()
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.ready:
+                screen.draft_changed()
+                screen.refresh_top()
+        self.refresh_bindings()
+
+    # --- what screens show of the whole
+
+    @property
+    def file_title(self) -> str:
+        """The name of the hosts file."""
+        return self.session.path.name
+
+    @property
+    def unsaved(self) -> bool:
+        """Something would be lost by quitting now."""
+        return self.session.unsaved
+
+    def run_text(self, width: int) -> str:
+        """The run at the right end of the top line."""
+        now = self.session.now
+        return run_title(now, width=width) if now is not None and now.hosts else "no run"
+
+    def plan_line(self) -> Content:
+        """The plan and its checks on one line."""
+        plan = self.session.plan
+        if plan is None:
+            return Content("")
+        return findings(plan.summary(), [check for check in plan.checks() if check.name != "num_workers"])
+
+    def open_log(self, rank: int | None) -> None:
+        """Show what `rank` prints."""
+        self.switch_mode("logs")
+        screen = self.screen
+        if isinstance(screen, LogsScreen) and rank is not None:
+            screen.choose_rank(rank)
+
+    # --- acts
+
+    def action_show_screen(self, mode: str) -> None:
+        """Switch to the screen behind a digit."""
+        if self.session.draft is not None:
+            self.switch_mode(mode)
+
+    def action_launch(self) -> None:
+        """Start a run of the plan, or say why that can't be."""
+        session = self.session
+        if session.running:
+            self.say("A run goes on: S stops it.", "warning")
+        elif session.plan is None or not session.plan.ok:
+            self.push_screen(Message("This can't be launched", asking.refusal(session)))
+        else:
+            session.launch()
+            self.switch_mode("live")
+            self.draft_changed()
+
+    def action_stop(self) -> None:
+        """Ask, then stop the run; while it is stopping, ask to kill."""
+        if not self.session.running:
+            self.say("Nothing runs: there is nothing to stop.")
+        else:
+            self.run_worker(asking.stop(self), group="asking", exclusive=True)
+
+    def action_preset(self) -> None:
+        """Choose a preset."""
+        draft = self.session.draft
+        if draft is None or not draft.file.presets:
+            self.say("The hosts file has no [preset.NAME] table.")
+            return
+        options = [("", "no preset", "the [experiment] table as it is")]
+        options += [
+            (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
+            for name, table in draft.file.presets.items()
+        ]
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                draft.preset = name or None
+                self.draft_changed()
+
+        self.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
+
+    def action_save(self) -> None:
+        """Save the draft."""
+        self.run_worker(self.save(), group="asking", exclusive=True)
+
+    async def save(self) -> bool:
+        """Save the draft; ask when the file was changed meanwhile. Whether it was saved."""
+        draft = self.session.draft
+        if draft is None:
+            return False
+        try:
+            draft.save()
+        except ChangedOnDisk as error:
+            if not await asking.changed_on_disk(self, str(error)):
+                return False
+        except HostsFileError as error:
+            await self.push_screen_wait(Message("Not saved", str(error)))
+            return False
+        self.draft_changed()
+        self.say(f"Saved {self.session.path.name}.")
+        return True
+
+    def action_keys(self) -> None:
+        """Show the keys of where one is."""
+        entries = []
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if active.enabled and binding.tooltip and type(active.node).__module__.startswith("controller."):
+                where = "Everywhere" if active.node is self else "Here"
+                entries.append((where, self.get_key_display(binding), binding.tooltip))
+        self.push_screen(Keys(sorted(entries, key=lambda entry: entry[0] == "Everywhere")))
+
+    async def action_quit(self) -> None:
+        """Quit, after asking what would be lost."""
+        self.run_worker(asking.quit_(self), group="asking", exclusive=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        if action == "stop":
+            return self.session.running
+        if action == "launch":
+            return self.session.draft is not None and not self.session.running
+        if action in ("save", "preset", "show_screen"):
+            return self.session.draft is not None
+        return True
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """A passing word; never markup."""
+        self.notify(text, severity=severity, markup=False)
+
+    # --- ways out
+
+    def leave(self) -> None:
+        """Exit; `session.leave` has stopped what ran."""
+        self.exit(self.session.farewell())
+
+    def _told_to_leave(self, number: signal.Signals) -> None:
+        """A signal: stop the run first, in bounded time; a second signal kills it."""
+        self.left_by = signal.Signals(number)
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave_after_stop(), name="leave")
+        else:
+            self.session.stop(kill=True)
+
+    async def _leave_after_stop(self) -> None:
+        try:
+            await self.session.leave()
+        finally:
+            self.exit(self.session.farewell(), return_code=128 + self.left_by)
+
+    def _fatal_error(self) -> None:
+        """A fault of ours: the traceback without local variables, which may hold what is nobody's business."""
+        self._exit_renderables.append(Content(traceback.format_exc(chain=True)).__rich__())
+        self._close_messages_no_wait()
+
+
+async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
+    """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
+    session = Session(path)
+    app = GarfieldApp(session, launch=launch)
+    result: ReturnType | None = None
+    try:
+        result = await app.run_async()
+    finally:
+        if session.running:  # the app went without stopping it: a fault of ours
+            print("Stopping the run…", file=sys.stderr, flush=True)
+            await session.leave()
+    return app.return_code or 0, result or session.farewell()

@@ -1,0 +1,110 @@
+"""Questions before something is lost or ended: stop, kill, quit, unsaved changes, a file changed meanwhile.
+
+Each is a short conversation: `await` a dialog, act on the answer. Cancel has the focus everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from controller.hostsfile import HostsFileError
+from controller.ui import formats
+from controller.ui.screens.dialogs import Answer, Message, Question
+from controller.ui.screens.stopping import Stopping
+
+if TYPE_CHECKING:
+    from controller.state import Now
+    from controller.ui.app import GarfieldApp
+    from controller.ui.session import Session
+
+CANCEL = Answer("cancel", "Cancel")
+
+
+def refusal(session: Session) -> str:
+    """Why the plan can't be launched, and where that is changed."""
+    plan = session.plan
+    if plan is None:
+        return session.problem or "There is no hosts file."
+    reasons = "\n".join(f"✖ {finding.text}" for finding in plan.errors)
+    return f"{reasons}\n\n1 Cluster changes the hosts, 2 Experiment the parameters."
+
+
+def what_runs(now: Now) -> str:
+    """The hosts and processes that an end of the run concerns."""
+    alive = [rank for rank in now.ranks.values() if rank.alive and rank.pid is not None]
+    servers = sum(rank.role == "ps" for rank in alive)
+    hosts = [host.name for host in now.hosts.values()]
+    named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
+    if not alive:
+        return f"No rank has started yet; the launch on {named} is given up."
+    processes = formats.plural(len(alive), "training process")
+    workers = formats.plural(len(alive) - servers, "worker")
+    return f"{processes} ({servers} PS, {workers}) on {formats.plural(len(hosts), 'host')}: {named}."
+
+
+async def stop(app: GarfieldApp) -> None:
+    """Ask whether to stop, or, while it stops, to kill."""
+    session = app.session
+    if session.stopping:
+        text = "The run is stopping: ranks finish their step and say goodbye, within about 10 s.\n\n" + what_runs(
+            session.now
+        )
+        answers = [Answer("cancel", "Wait"), Answer("kill", "Kill all at once", "error")]
+        if await app.push_screen_wait(Question("Kill what still runs?", text, answers)) == "kill":
+            session.stop(kill=True)
+        return
+    name = session.now.name or session.run.run_id
+    text = f"{what_runs(session.now)}\n\nRanks finish their step, then end. What was recorded stays."
+    if (
+        await app.push_screen_wait(Question(f"Stop {name}?", text, [CANCEL, Answer("stop", "Stop the run", "error")]))
+        == "stop"
+    ):
+        session.stop()
+        app.switch_mode("live")
+
+
+async def quit_(app: GarfieldApp) -> None:
+    """Ask about what would be lost, stop what runs, leave."""
+    session = app.session
+    if session.unsaved and not await _leave_unsaved(app):
+        return
+    if session.running:
+        name = session.now.name or session.run.run_id
+        text = f"{name} goes on: {what_runs(session.now)}\n\nQuitting stops it on every host first."
+        answers = [Answer("stay", "Stay"), Answer("stop", "Stop it and quit", "error")]
+        if not session.stopping and await app.push_screen_wait(Question("A run goes on", text, answers)) != "stop":
+            return
+        session.stop()
+        await app.push_screen_wait(Stopping())
+    app.leave()
+
+
+async def _leave_unsaved(app: GarfieldApp) -> bool:
+    answers = [CANCEL, Answer("save", "Save and quit", "primary"), Answer("discard", "Quit without saving", "error")]
+    text = f"{app.session.path} has changes that are not saved."
+    answer = await app.push_screen_wait(Question("Unsaved changes", text, answers))
+    return answer == "discard" or (answer == "save" and await app.save())
+
+
+async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
+    """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved."""
+    answers = [
+        CANCEL,
+        Answer("reload", "Read theirs, drop my changes", "warning"),
+        Answer("overwrite", "Overwrite", "error"),
+    ]
+    answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
+    if answer == "reload":
+        app.session.open()
+        app.open_first_screen()
+        app.draft_changed()
+    if answer != "overwrite":
+        return False
+    try:
+        app.session.draft.file.save(overwrite=True)
+    except HostsFileError as error:
+        await app.push_screen_wait(Message("Not saved", Content(str(error))))
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""What the main screens share: the top line, the key line, the smallest size, and being told of changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widgets import Static
+
+from controller.ui.widgets.keybar import KeyBar
+from controller.ui.widgets.topbar import TopBar
+
+if TYPE_CHECKING:
+    from controller.ui.app import GarfieldApp
+
+SMALLEST = (80, 24)
+
+
+class MainScreen(Screen[None]):
+    """One of the screens behind a digit. Subclasses compose a `body` and follow the draft and the run."""
+
+    MODE = ""
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-too-narrow"), (SMALLEST[0], "-narrow"), (110, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-too-low"), (SMALLEST[1], "-low"), (34, "-tall")]
+    app: GarfieldApp
+    ready = False  # composed and shown once: it may be told of changes
+
+    def compose(self) -> ComposeResult:
+        """The top line, the screen's own body, the keys."""
+        yield TopBar(self.MODE)
+        yield from self.body()
+        yield KeyBar()
+        yield Static(id="too-small", markup=False)
+
+    def body(self) -> ComposeResult:
+        """The screen's own widgets."""
+        yield from ()
+
+    def draft_changed(self) -> None:
+        """Hosts, parameters or the preset changed, here or on another screen."""
+
+    def tick(self, charts: bool) -> None:
+        """The run has new facts; `charts` tells that it is a charts' turn too."""
+
+    def refresh_top(self) -> None:
+        """The file, its unsaved mark and the run in the top line."""
+        self.query_one(TopBar).show(
+            file=self.app.file_title, unsaved=self.app.unsaved, run=self.app.run_text(self.size.width)
+        )
+
+    def on_mount(self) -> None:
+        """Show what is known when the screen is first opened."""
+        self.ready = True
+        self.refresh_top()
+        self.draft_changed()
+        self.tick(True)
+
+    def on_screen_resume(self) -> None:
+        """Things may have changed while another screen was shown."""
+        if self.ready:
+            self.refresh_top()
+            self.draft_changed()
+            self.tick(True)
+
+    def on_resize(self) -> None:
+        """Say which size is needed when there is too little room."""
+        width, height = SMALLEST
+        self.query_one("#too-small", Static).update(
+            f"Garfield needs a terminal of {width} by {height} characters.\n"
+            f"This one has {self.size.width} by {self.size.height}: make it larger, or its letters smaller.\n\n"
+            "Keys still work: S stops a run, q quits."
+        )

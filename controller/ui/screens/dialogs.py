@@ -1,0 +1,141 @@
+"""Small dialogs: a question, a message, a choice from a list, the keys of where one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, OptionList, Static
+from textual.widgets.option_list import Option
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One button of a question: what it returns, says, and how it looks (default, primary, warning, error)."""
+
+    value: str
+    label: str
+    variant: str = "default"
+
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """A frame in the middle of the screen; Esc steps out of it with None."""
+
+    BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
+
+    def action_cancel(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+
+class Question(Dialog[str]):
+    """A question with some answers; the first has the focus, so it is the harmless one."""
+
+    BINDINGS: ClassVar = [
+        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, title: str, text: str | Content, answers: Sequence[Answer]) -> None:
+        """Title and text are shown as they are, never as markup."""
+        super().__init__()
+        self._title, self._text, self._answers = title, text, answers
+
+    def compose(self) -> ComposeResult:
+        """The question over its buttons."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(f" {self._title} ")
+            with VerticalScroll(classes="dialog-text", can_focus=False):
+                yield Static(self._text, markup=False)
+            with Horizontal(classes="buttons"):
+                for answer in self._answers:
+                    yield Button(Content(answer.label), variant=answer.variant, id=f"answer-{answer.value}")
+
+    def on_mount(self) -> None:
+        """The first answer has the focus."""
+        self.query(Button).first().focus()
+
+    @on(Button.Pressed)
+    def _answered(self, event: Button.Pressed) -> None:
+        self.dismiss((event.button.id or "").removeprefix("answer-"))
+
+
+class Message(Question):
+    """Something to know, and one button."""
+
+    def __init__(self, title: str, text: str | Content) -> None:
+        super().__init__(title, text, [Answer("ok", "OK", "primary")])
+
+
+class Choice(Dialog[str]):
+    """One of several things, each with a line of explanation."""
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str, str]], chosen: str | None = None) -> None:
+        """`options` are (value, name, explanation); all text is shown as it is."""
+        super().__init__()
+        self._title, self._options, self._chosen = title, options, chosen
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(f" {self._title} ")
+            frame.border_subtitle = Content(" enter chooses   esc leaves it as it is ")
+            width = max(len(name) for _, name, _ in self._options) + 2
+            yield OptionList(
+                *(
+                    Option(
+                        Content.assemble((f"{name:<{width}}", "bold"), Content.styled(text, "$muted")),
+                        id=f"o{index}",
+                    )
+                    for index, (_, name, text) in enumerate(self._options)
+                ),
+                markup=False,
+            )
+
+    def on_mount(self) -> None:
+        """Begin at what is chosen now."""
+        values = [value for value, _, _ in self._options]
+        self.query_one(OptionList).highlighted = values.index(self._chosen) if self._chosen in values else 0
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._options[event.option_index][0])
+
+
+class Keys(Dialog[None]):
+    """The keys of where one is, made from the active bindings."""
+
+    BINDINGS: ClassVar = [Binding("question_mark", "cancel", show=False)]
+
+    def __init__(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """`entries` are (where, key, what it does)."""
+        super().__init__()
+        self._entries = entries
+
+    def compose(self) -> ComposeResult:
+        """The keys by where they come from."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(" Keys here ")
+            frame.border_subtitle = Content(" esc closes ")
+            with VerticalScroll():
+                yield Static(self._lines(), markup=False)
+
+    def _lines(self) -> Content:
+        lines: list[Content] = []
+        group = ""
+        for where, key, text in self._entries:
+            if where != group:
+                lines += [Content(""), Content.styled(where, "bold")] if lines else [Content.styled(where, "bold")]
+                group = where
+            lines.append(Content.assemble((f"  {key:<12} ", "bold $primary"), Content(text)))
+        return Content("\n").join(lines)

@@ -1,0 +1,249 @@
+"""Experiment: every parameter as a form, and the plan that follows from it while one types."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Select, Static
+
+from controller.hosts import RUN_KEYS
+from controller.hostsfile import HostsFileError
+from controller.ui.screens.base import MainScreen
+from controller.ui.screens.command import CommandDialog
+from controller.ui.widgets.field import Field
+from controller.ui.widgets.lines import finding_line
+from controller.ui.widgets.panel import Panel
+from garfield import catalog
+from garfield.settings import SETTINGS, Setting, SettingError
+
+ORIGINS = {"default": "", "file": "file", "preset": "preset", "set": "--set", "placement": "hosts"}
+SUGGESTED = {"rule": tuple(catalog.RULES), "attack": tuple(catalog.ATTACKS), "quorum": ("all", "n-f", "auto")}
+
+
+def form_groups() -> dict[str, list[Setting]]:
+    """The parameters that a person may set, by group, in the table's order."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in SETTINGS.values():
+        if setting.scope == "experiment":
+            groups.setdefault(setting.group, []).append(setting)
+    return groups
+
+
+class Form(VerticalScroll, can_focus=True):
+    """The fields; it holds the focus while no field does, so that digits and letters are keys."""
+
+
+class ExperimentScreen(MainScreen):
+    """The form on the left, the plan on the right; on a narrow terminal the plan is above the form."""
+
+    MODE = "experiment"
+    AUTO_FOCUS = "Form"
+    BINDINGS: ClassVar = [
+        Binding("down", "next_field", "fields", key_display="↑↓", tooltip="The next field"),
+        Binding("up", "previous_field", show=False, tooltip="The field before"),
+        Binding(
+            "escape", "leave_field", "leave the field", tooltip="Leave the field, so that digits and letters are keys"
+        ),
+        Binding("ctrl+r", "reset", "to default", tooltip="Set the field back to its default"),
+        Binding("p", "app.preset", "preset", tooltip="Choose a preset of the hosts file"),
+        Binding("y", "command", "command", tooltip="Show and copy the command that starts a rank by hand"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """The form and what follows from it."""
+        with Container(id="experiment"):
+            with Panel(id="form"), Form():
+                for group, members in form_groups().items():
+                    yield Static(Content(group), classes="group", markup=False)
+                    for setting in members:
+                        yield Field(
+                            setting.name,
+                            setting.help + (f" ({setting.unit})" if setting.unit else ""),
+                            choices=setting.choices() if setting.choices else (),
+                            flag=setting.kind == "flag",
+                            suggestions=SUGGESTED.get(setting.kind, ()),
+                        )
+                yield Static(Content("this launch"), classes="group", markup=False)
+                yield Field("lease", RUN_KEYS["lease"].help)
+            with Vertical(id="consequences"):
+                with Panel(id="plan"), VerticalScroll(can_focus=False):
+                    yield Static(id="checks", markup=False)
+                with Panel(id="about"), VerticalScroll(can_focus=False):
+                    yield Static(id="about-text", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin with the parameter that the project is about."""
+        self._about = "aggregator"
+
+    def on_resize(self) -> None:
+        """A narrow terminal is told less."""
+        self.call_after_refresh(self._tell_about, self._about)
+
+    def draft_changed(self) -> None:
+        """Fields and plan follow a preset, an undo, a host."""
+        draft = self.app.session.draft
+        if draft is None:
+            return
+        for field in self.query(Field):
+            self._show_field(field)
+        self._show_plan()
+
+    def _show_field(self, field: Field, keep_text: bool = False) -> None:
+        """Bring `field` up to date; `keep_text` leaves what is being typed alone."""
+        draft, name = self.app.session.draft, field.key
+        complaint = draft.complaint(name)
+        origin = ORIGINS[draft.origin(name)]
+        if keep_text:
+            field.mark(origin=origin, complaint=complaint)
+            return
+        value = draft.value(name)
+        text = SETTINGS[name].format(value) if name in SETTINGS else str(value)
+        field.show(draft.invalid.get(name, text), origin=origin, complaint=complaint)
+
+    def _show_plan(self) -> None:
+        session = self.app.session
+        plan, preset = session.plan, session.draft.preset
+        lines = [Content(plan.summary()).stylize("bold")] if plan.ranks else []
+        lines += [finding_line(check) for check in plan.checks()]
+        if plan.ok and not self.has_class("-narrow"):
+            lines += [Content(""), Content.styled(f"setup: {plan.setup}", "$muted")]
+            lines += [
+                Content.styled(f"{host.name}: {_ranks(plan.ranks_on(host))}", "$muted") for host in plan.hosts[:12]
+            ]
+        self.query_one("#checks", Static).update(Content("\n").join(lines))
+        panel = self.query_one("#plan", Panel)
+        panel.entitle("plan" if plan.ok else "plan: can't be launched", "L launch" if plan.ok else "")
+        panel.set_class(not plan.ok, "-bad")
+        self.query_one("#form", Panel).entitle(
+            f"experiment · preset {preset}" if preset else "experiment", "p preset  ctrl+r to default"
+        )
+
+    @on(Field.Edited)
+    def _edited(self, message: Field.Edited) -> None:
+        draft, name = self.app.session.draft, message.field.key
+        try:
+            draft.set(name, message.text)
+        except SettingError:
+            pass  # kept by the draft, with its sentence
+        except HostsFileError as error:
+            self.app.say(str(error), "error")
+        self.app.session.changed()
+        for field in self.query(Field):
+            self._show_field(field, keep_text=field is message.field)
+        self._show_plan()
+        self.refresh_top()
+
+    @on(Field.Entered)
+    def _entered(self, message: Field.Entered) -> None:
+        self._tell_about(message.field.key)
+
+    def _tell_about(self, name: str) -> None:
+        """The parameter one is at: its help, its default, and what can be chosen."""
+        self._about = name
+        setting = SETTINGS.get(name)
+        help = setting.help if setting else RUN_KEYS[name].help
+        default = setting.format(setting.default) if setting else str(RUN_KEYS[name].default)
+        kind = setting.kind if setting else ""
+        lines = [Content(help), Content.styled(f"default: {default}", "$muted")]
+        if not self.has_class("-narrow"):
+            lines += [Content(""), *_choices(kind, name)]
+        else:
+            lines = [
+                Content.assemble(Content(help), Content.styled(f" [{default}]", "$muted")),
+                _names(kind, name),
+            ]
+        self.query_one("#about-text", Static).update(Content("\n").join(lines))
+        self.query_one("#about", Panel).entitle(name)
+
+    def action_next_field(self) -> None:
+        """The field below."""
+        self.focus_next("Field Input, Field FieldSelect")
+
+    def action_previous_field(self) -> None:
+        """The field above."""
+        self.focus_previous("Field Input, Field FieldSelect")
+
+    def action_leave_field(self) -> None:
+        """No field has the focus."""
+        self.query_one(Form).focus()
+
+    def _field_of_focus(self) -> Field | None:
+        if self.focused is None:
+            return None
+        return next((node for node in self.focused.ancestors if isinstance(node, Field)), None)
+
+    def action_reset(self) -> None:
+        """The default of the field one is in."""
+        field = self._field_of_focus()
+        if field is not None:
+            try:
+                self.app.session.draft.reset(field.key)
+            except HostsFileError as error:
+                self.app.say(str(error), "error")
+            self.app.draft_changed()
+
+    def action_command(self) -> None:
+        """The command of a rank."""
+        plan = self.app.session.plan
+        if plan is None or not plan.ranks:
+            self.app.say("No host carries a rank yet.")
+        else:
+            self.app.push_screen(CommandDialog(plan))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        if action in ("leave_field", "reset"):
+            return not isinstance(self.focused, Form | None)
+        return True
+
+    @on(Select.Changed)
+    def _stop_select(self, event: Select.Changed) -> None:
+        event.stop()
+
+
+def _ranks(ranks) -> str:
+    """ "PS 0, workers 1–5" of the ranks of one host."""
+    words = []
+    for role, noun in (("ps", "PS"), ("worker", "worker")):
+        numbers = [rank.rank for rank in ranks if rank.role == role]
+        if numbers:
+            many = len(numbers) > 1
+            words.append(
+                f"{noun}{'s' if many and role == 'worker' else ''} {numbers[0]}{f'–{numbers[-1]}' if many else ''}"
+            )
+    liars = [str(rank.rank) for rank in ranks if rank.byzantine]
+    return ", ".join(words) + (f"; {', '.join(liars)} will attack" if liars else "")
+
+
+def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
+    """What can be chosen for a parameter: its needs, if any, and what it is."""
+    if kind == "rule":
+        return {key: (rule.needs, rule.summary) for key, rule in catalog.RULES.items()}
+    if kind == "attack":
+        side = "worker" if name == "attack" else "server"
+        return {key: ("", attack.summary) for key, attack in catalog.ATTACKS.items() if side in attack.sides}
+    return {
+        "dataset": {key: ("", data.summary) for key, data in catalog.DATASETS.items()},
+        "model": {key: ("", model.summary) for key, model in catalog.MODELS.items()},
+        "quorum": {
+            "all": ("", "every worker, each step"),
+            "n-f": ("", "the first to answer; the fw slowest are not waited for"),
+            "auto": ("", "all with one server, n-f with several"),
+        },
+    }.get(name, {})
+
+
+def _choices(kind: str, name: str) -> list[Content]:
+    return [
+        Content.assemble((key, "$primary"), Content(f"  {needs}\n"), Content.styled(f"  {text}", "$muted"))
+        for key, (needs, text) in _catalogue(kind, name).items()
+    ]
+
+
+def _names(kind: str, name: str) -> Content:
+    return Content.styled(", ".join(_catalogue(kind, name)), "$muted")

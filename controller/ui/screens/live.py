@@ -1,0 +1,243 @@
+"""Live: the run as it goes. Before step 1 it shows the launch, after the end the outcome."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from controller.state import Now, Series
+from controller.ui import formats
+from controller.ui.screens.base import MainScreen
+from controller.ui.widgets.chart import LINES, Chart, Curve
+from controller.ui.widgets.checklist import Checklist
+from controller.ui.widgets.lines import EventLog, finding_line
+from controller.ui.widgets.outcome import Outcome
+from controller.ui.widgets.panel import Panel
+from controller.ui.widgets.ranktable import ROOMY, TIME_LEGEND, TIME_LEGEND_SHORT, RankTable, own_work
+from controller.ui.widgets.status import StatusLine
+from controller.ui.widgets.trust import TrustPanel
+
+SMOOTHINGS = (0.0, 0.6, 0.9)
+PANELS = ("loss", "accuracy", "trust")
+EVEN_RULES = ("vanilla", "average")  # rules that weigh all workers alike
+
+
+class LiveScreen(MainScreen):
+    """The running or last run, or what a launch would start."""
+
+    MODE = "live"
+    BINDINGS: ClassVar = [
+        Binding("l", "open_log", "its log", tooltip="Open the output of the rank under the cursor"),
+        Binding("space", "freeze", "freeze", tooltip="Hold the screen still; the run goes on"),
+        Binding("z", "zoom", "zoom", tooltip="Give one chart the whole place, then the next, then all again"),
+        Binding("c", "next_chart", "chart", tooltip="Show the next of loss, accuracy and trust (small terminals)"),
+        Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
+        Binding("a", "reveal", show=False, tooltip="Mark the ranks that really attack, or hide them again"),
+        Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log_scale = False
+        self._smoothing = 0.0
+        self._frozen = False
+        self._revealed = False  # who attacks is shown on request only, so that one can guess first
+        self._zoomed: str | None = None
+        self._shown = PANELS[0]  # the one panel that a low terminal has room for
+
+    def body(self) -> ComposeResult:
+        """Both the empty page and the page of a run; classes say which is shown."""
+        yield Static(id="empty", markup=False)
+        yield StatusLine()
+        yield Outcome()
+        with Horizontal(id="charts"):
+            with Panel(id="loss"):
+                yield Chart(empty="the loss shows after the first step", floor=0.0)
+            with Vertical(id="beside"):
+                with Panel(id="trust"):
+                    yield TrustPanel()
+                with Panel(id="accuracy"):
+                    yield Chart(empty="the accuracy shows after the first test", floor=0.0, ceiling=1.0)
+        yield Checklist()
+        with Panel(id="ranks"):
+            yield RankTable()
+        yield EventLog()
+
+    def on_mount(self) -> None:
+        """The table has the focus: arrows and Enter work at once."""
+        self.query_one(RankTable).focus()
+
+    def draft_changed(self) -> None:
+        """The empty page tells what a launch would start."""
+        self._show_empty()
+
+    def tick(self, charts: bool) -> None:
+        """Show the run's facts of this moment."""
+        state = self.app.session.state
+        now = state.now if state else None
+        self.set_class(now is None, "-no-run")
+        if now is None:
+            self._show_empty()
+            return
+        launching = now.first_step is None and now.state != "ended"
+        self.set_class(launching, "-launching")
+        self.set_class(now.state == "ended", "-ended")
+        self.set_class(now.first_step is None, "-no-steps")
+        if self._frozen and now.state != "ended":
+            self.query_one(StatusLine).show(now, frozen=True)
+            return
+        self.query_one(StatusLine).show(now)
+        if launching:
+            self.query_one(Checklist).show(now, self.app.session.clock())
+        if now.state == "ended":
+            self.query_one(Outcome).show(now, str(self.app.session.run.folder))
+        self._show_ranks(now)
+        self.query_one(EventLog).show(now.log)
+        if charts:
+            self._show_charts(now, state.series)
+
+    def _show_ranks(self, now: Now) -> None:
+        ranks = list(now.ranks.values())
+        panel, table = self.query_one("#ranks", Panel), self.query_one(RankTable)
+        slowest = max((rank for rank in ranks if rank.alive), key=own_work, default=None)
+        title = formats.plural(len(ranks), "rank")
+        if slowest is not None and own_work(slowest):
+            work = formats.milliseconds(own_work(slowest))
+            title += f" · slowest: {slowest.title} on {slowest.host}, {work} ms of own work"
+        if table.order != "rank":
+            title += f" · by {table.order}"
+        panel.entitle(title, TIME_LEGEND if self.size.width >= ROOMY else TIME_LEGEND_SHORT)
+        table.show(ranks, revealed=self._revealed)
+        table.styles.height = len(ranks) + 1
+
+    def _show_charts(self, now: Now, series: Series) -> None:
+        self._arrange()
+        end = now.total_steps
+        median = Curve(
+            f"median of {formats.plural(len(now.workers()), 'worker')}", series.median_loss(), LINES[0], True
+        )
+        self.query_one("#loss Chart", Chart).show([median], end=end, log=self._log_scale, smoothing=self._smoothing)
+        self.query_one("#loss", Panel).entitle(self._loss_title(median), "o log scale  e smooth  z zoom")
+        curves = [
+            Curve(f"PS {rank}, on the test set", line.points(), LINES[(index + 1) % len(LINES)])
+            for index, (rank, line) in enumerate(sorted(series.accuracy.items()))
+        ]
+        self.query_one("#accuracy Chart", Chart).show(curves, end=end)
+        reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"
+        self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
+        server = now.lead()
+        trust = series.trust.get(server.rank) if server else None
+        self.query_one(TrustPanel).show(
+            now.workers(),
+            trust.columns if trust else (),
+            even=str(now.values.get("aggregator")).partition("(")[0] in EVEN_RULES,
+            revealed=self._revealed,
+        )
+        self.query_one("#trust").styles.height = "1fr" if self._alone else len(now.workers()) + 5
+        self.query_one("#trust", Panel).entitle(
+            f"trust: how much {server.title if server else 'the PS'} listens to each",
+            "guess who lies, then a" if not self._revealed else "⚑ attacks",
+        )
+
+    def _loss_title(self, curve: Curve) -> str:
+        parts = ["loss"]
+        if curve.points:
+            _, low, middle, high = curve.points[-1]
+            parts[0] += f" {formats.number(middle)} ({formats.number(low)} to {formats.number(high)})"
+        parts += [f"EMA {self._smoothing:g}"] if self._smoothing else []
+        parts += ["log"] if self._log_scale else []
+        return " · ".join(parts)
+
+    @property
+    def _alone(self) -> str | None:
+        """The only panel that is shown, if it is only one."""
+        low = self.has_class("-low") or self.has_class("-narrow")
+        return self._zoomed or (self._shown if low else None)
+
+    def _arrange(self) -> None:
+        """Which of the three panels are shown: all, the zoomed one, or the one that a low terminal has room for."""
+        only = self._alone
+        for name in PANELS:
+            self.query_one(f"#{name}").display = only in (None, name)
+        self.query_one("#beside").display = only != "loss"
+
+    def _show_empty(self) -> None:
+        plan = self.app.session.plan
+        if plan is None:
+            return
+        lines = [Content.styled("No run yet. A launch would start:", "$muted"), Content("")]
+        lines += [
+            Content(plan.summary()).stylize("bold"),
+            *(finding_line(check) for check in plan.checks()),
+            Content(""),
+        ]
+        if self.app.session.can_launch:
+            lines.append(Content.assemble(("L", "bold $primary"), "  launches it"))
+        lines.append(
+            Content.assemble(
+                ("2", "bold $primary"), "  changes the experiment   ", ("1", "bold $primary"), "  the hosts"
+            )
+        )
+        last = self.app.session.last_run
+        if last:
+            lines += [Content(""), Content.styled(f"last run: {last}", "$muted")]
+        self.query_one("#empty", Static).update(Content("\n").join(lines))
+
+    def on_resize(self) -> None:
+        """Panels come and go with the room there is."""
+        self.call_after_refresh(self.tick, True)
+
+    @on(RankTable.Chosen)
+    def _rank_chosen(self, message: RankTable.Chosen) -> None:
+        self.app.open_log(message.rank)
+
+    def action_open_log(self) -> None:
+        """The output of the rank under the cursor."""
+        self.app.open_log(self.query_one(RankTable).rank)
+
+    def action_freeze(self) -> None:
+        """Hold the screen still, or let it follow again."""
+        self._frozen = not self._frozen
+        self.tick(True)
+
+    def action_zoom(self) -> None:
+        """The next panel alone, then all again."""
+        order = (None, *PANELS)
+        self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
+        self.set_class(self._zoomed is not None, "-zoomed")
+        self.tick(True)
+
+    def action_next_chart(self) -> None:
+        """The next panel where there is room for one."""
+        self._shown = PANELS[(PANELS.index(self._shown) + 1) % len(PANELS)]
+        self.tick(True)
+
+    def action_reveal(self) -> None:
+        """Mark who really attacks, or hide it again."""
+        self._revealed = not self._revealed
+        self.tick(True)
+
+    def action_log_scale(self) -> None:
+        """Logarithmic or linear loss."""
+        self._log_scale = not self._log_scale
+        self.tick(True)
+
+    def action_smooth(self) -> None:
+        """More smoothing, then none."""
+        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
+        self.tick(True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        if action in ("open_log", "freeze", "zoom", "log_scale", "smooth", "reveal", "next_chart"):
+            if self.app.session.state is None:
+                return False
+            if action == "next_chart":
+                return self.has_class("-low") or self.has_class("-narrow")
+        return True

@@ -1,0 +1,176 @@
+"""Logs: what every rank prints, and the agent of every host."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from controller.state import Now
+from controller.ui import formats
+from controller.ui.screens.base import MainScreen
+from controller.ui.widgets.logview import LogView
+from controller.ui.widgets.panel import Panel
+
+Source = tuple[str | None, int | None]  # host and rank; no rank: what prints on the host beside them
+
+
+class LogsScreen(MainScreen):
+    """The sources on the left, the lines of one of them on the right."""
+
+    MODE = "logs"
+    AUTO_FOCUS = "LogView"
+    BINDINGS: ClassVar = [
+        Binding("slash", "search", "search", key_display="/", tooltip="Search the lines"),
+        Binding("left", "source(-1)", "source", key_display="← →", tooltip="The source before"),
+        Binding("right", "source(1)", show=False, tooltip="The next source"),
+        Binding("escape", "leave_search", "end search", show=False, tooltip="Leave the search"),
+        Binding("y", "copy", "copy", tooltip="Copy all lines of this source"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sources: list[Source] = []
+        self._source: Source | None = None
+        self._labels: list[str] = []
+
+    def body(self) -> ComposeResult:
+        """Sources, lines, search."""
+        with Horizontal(id="logs"):
+            with Panel(id="sources"):
+                yield OptionList(markup=False)
+            with Panel(id="lines"), Vertical():
+                yield LogView()
+                yield Static("", id="no-lines", markup=False)
+                yield Input(placeholder="search, then Enter", id="search", compact=True)
+
+    def choose_rank(self, rank: int) -> None:
+        """Show what `rank` prints."""
+        now = self.app.session.now
+        if now is not None and rank in now.ranks:
+            self._choose((now.ranks[rank].host, rank))
+
+    def tick(self, charts: bool) -> None:
+        """New sources and new lines."""
+        now = self.app.session.now
+        if now is not None:
+            self._list_sources(now)
+            if self._source is None and self._sources:
+                self._source = self._first_interesting(now)
+        self._show_lines()
+
+    def _first_interesting(self, now: Now) -> Source:
+        """The rank that the run failed for, else the first PS."""
+        rank = now.root_rank if now.root_rank in now.ranks else min(now.ranks, default=None)
+        return (now.ranks[rank].host, rank) if rank is not None else self._sources[0]
+
+    def _list_sources(self, now: Now) -> None:
+        sources: list[Source] = [(now.ranks[rank].host, rank) for rank in sorted(now.ranks)]
+        sources += [(name, None) for name in now.hosts]
+        labels = [self._label(now, source) for source in sources]
+        if (sources, labels) == (self._sources, self._labels):
+            return
+        chooser = self.query_one(OptionList)
+        with self.prevent(OptionList.OptionHighlighted):
+            if sources != self._sources:
+                chooser.clear_options()
+                chooser.add_options(Option(Content(label)) for label in labels)
+            else:
+                for index, label in enumerate(labels):
+                    if label != self._labels[index]:
+                        chooser.replace_option_prompt_at_index(index, Content(label))
+            self._sources, self._labels = sources, labels
+            if self._source in sources:
+                chooser.highlighted = sources.index(self._source)
+
+    def _label(self, now: Now, source: Source) -> str:
+        host, rank = source
+        lines = now.output.get(source, ())
+        errors = sum(stream == "stderr" for _, stream, _ in lines)
+        name = f"{host}: agent" if rank is None else now.ranks[rank].title
+        state = " " if rank is None else formats.STATE_MARKS.get(now.ranks[rank].state, "?")
+        width = max(8, self.query_one(OptionList).size.width - 9)
+        return f"{state} {name[:width]:<{width}}{len(lines) or '':>5}{'!' if errors else ' '}"
+
+    def _choose(self, source: Source) -> None:
+        self._source = source
+        chooser = self.query_one(OptionList)
+        if source in self._sources:
+            with self.prevent(OptionList.OptionHighlighted):
+                chooser.highlighted = self._sources.index(source)
+        self._show_lines(anew=True)
+
+    def _show_lines(self, anew: bool = False) -> None:
+        now, view = self.app.session.now, self.query_one(LogView)
+        lines = list(now.output.get(self._source, ())) if now is not None and self._source is not None else []
+        view.show(lines, anew=anew)
+        view.display = bool(lines)
+        empty = self.query_one("#no-lines", Static)
+        empty.display = not lines
+        if now is None:
+            empty.update("No run yet: what its ranks print will show here.")
+        else:
+            empty.update("Nothing printed. Parameters log and bench (2 Experiment) make ranks print every step.")
+        self._entitle(now)
+
+    def _entitle(self, now: Now | None) -> None:
+        view, title = self.query_one(LogView), "output"
+        if now is not None and self._source is not None:
+            host, rank = self._source
+            title = f"{host}: its agent and start-up process" if rank is None else f"{now.ranks[rank].title} on {host}"
+        facts = ["following" if view.follow else "standing still: f follows", "! is stderr"]
+        if self.query_one("#search", Input).value:
+            facts.insert(0, f"{view.position or view.found} of {view.found} found")
+        self.query_one("#lines", Panel).entitle(title, " · ".join(facts))
+        self.query_one("#sources", Panel).entitle("who · lines", "← →  ! stderr")
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if 0 <= event.option_index < len(self._sources):
+            self._source = self._sources[event.option_index]
+            self._show_lines(anew=True)
+
+    @on(OptionList.OptionSelected)
+    def _selected(self) -> None:
+        self.query_one(LogView).focus()
+
+    def action_source(self, by: int) -> None:
+        """The next or previous source."""
+        if self._sources:
+            here = self._sources.index(self._source) if self._source in self._sources else 0
+            self._choose(self._sources[(here + by) % len(self._sources)])
+
+    def action_search(self) -> None:
+        """Open the search line."""
+        self.add_class("-searching")
+        self.query_one("#search", Input).focus()
+
+    def action_leave_search(self) -> None:
+        """Close the search line and forget what was searched for."""
+        search = self.query_one("#search", Input)
+        search.value = ""
+        self.remove_class("-searching")
+        self.query_one(LogView).search("")
+        self.query_one(LogView).focus()
+        self._entitle(self.app.session.now)
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self.query_one(LogView).search(event.value)
+        self._entitle(self.app.session.now)
+
+    @on(Input.Submitted, "#search")
+    def _submitted(self) -> None:
+        self.query_one(LogView).focus()
+
+    def action_copy(self) -> None:
+        """Copy the lines of this source over OSC 52."""
+        lines = self.query_one(LogView).lines
+        self.app.copy_to_clipboard("\n".join(text for _, _, text in lines))
+        self.app.say(f"Copied {formats.plural(len(lines), 'line')}, if your terminal allows it (OSC 52).")

@@ -1,0 +1,53 @@
+"""Shown while the app waits for a run to end before it quits."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+from controller.ui import formats
+from controller.ui.widgets.lines import EventLog
+
+
+class Stopping(ModalScreen[None]):
+    """How many processes are still there; closes by itself once the run has ended."""
+
+    ready = False
+
+    def compose(self) -> ComposeResult:
+        """The count, the newest events, a button for the impatient."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(" Stopping ")
+            yield Static(id="progress", markup=False)
+            yield EventLog(id="stop-log")
+            with Horizontal(classes="buttons"):
+                yield Button("Kill all at once", variant="error", id="kill")
+
+    def on_mount(self) -> None:
+        """Watch the run end."""
+        self.ready = True
+        self.query_one(EventLog).focus()
+        self.run_worker(self._wait(), exit_on_error=False)
+        self.call_after_refresh(self.tick, False)
+
+    async def _wait(self) -> None:
+        await self.app.session.ended()
+        self.dismiss(None)
+
+    def tick(self, charts: bool) -> None:
+        """Count what is left."""
+        now = self.app.session.now
+        alive = [rank for rank in now.ranks.values() if rank.alive and rank.pid is not None]
+        hosts = [host.name for host in now.hosts.values() if host.left is None]
+        processes = formats.plural(len(alive), "training process")
+        waiting = f"{processes} still there; waiting for {', '.join(hosts) or 'the last word'}."
+        self.query_one("#progress", Static).update(Content(f"Ranks finish their step and end.\n{waiting}"))
+        self.query_one(EventLog).show(now.log)
+
+    @on(Button.Pressed, "#kill")
+    def _kill(self) -> None:
+        self.app.session.stop(kill=True)

@@ -1,0 +1,187 @@
+"""What the app holds between its screens: the draft being edited and the run being watched. No widgets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.draft import Draft
+from controller.hostsfile import HostsFile, HostsFileError
+from controller.plan import Plan
+from controller.ui import formats
+
+if TYPE_CHECKING:
+    from controller.liverun import LiveRun
+    from controller.state import Now, RunState
+
+Launcher = Callable[[Plan, str], "LiveRun"]
+
+LEAVE_WAIT = 45.0  # longest wait for a run's end when the app has to go: the whole stop ladder, and the goodbyes
+
+
+def launcher(plan: Plan, hosts_text: str) -> LiveRun:
+    """A real run of `plan`. What it needs (asyncssh) is imported here, after the first paint."""
+    from controller.liverun import LiveRun
+
+    return LiveRun(plan, hosts_text=hosts_text)
+
+
+class Session:
+    """The draft of one hosts file, and at most one run.
+
+    `problem` is the sentence that says why the file could not be opened; then there is no draft.
+    """
+
+    def __init__(self, path: Path, *, launcher: Launcher = launcher, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.clock = clock
+        self.draft: Draft | None = None
+        self.problem: str | None = None
+        self.run: LiveRun | None = None
+        self.fault: str | None = None  # a failure of the launcher itself, which no record tells
+        self.dirty = False  # the run has records that no screen has shown
+        self.last_run: str | None = None
+        self._launcher = launcher
+        self._plan: Plan | None = None
+        self._driving: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def missing(self) -> bool:
+        """There is no hosts file yet."""
+        return self.draft is None and not self.path.exists()
+
+    def open(self) -> None:
+        """Read the hosts file anew; unsaved changes are lost."""
+        try:
+            self.draft, self.problem = Draft(HostsFile.open(self.path)), None
+        except HostsFileError as error:
+            self.draft, self.problem = None, str(error)
+        self.changed()
+
+    def make_file(self) -> None:
+        """Write a hosts file for this machine alone and open it. Raises HostsFileError."""
+        HostsFile.new(self.path).save()
+        self.open()
+
+    def changed(self) -> None:
+        """The draft changed: the plan is made anew when it is next asked for."""
+        self._plan = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """What a launch would start now."""
+        if self._plan is None and self.draft is not None:
+            self._plan = self.draft.plan()
+        return self._plan
+
+    @property
+    def unsaved(self) -> bool:
+        """The draft differs from the file."""
+        return self.draft is not None and self.draft.dirty
+
+    @property
+    def state(self) -> RunState | None:
+        """What is known of the run, the ended one too; None before the first."""
+        return self.run.state if self.run is not None else None
+
+    @property
+    def now(self) -> Now | None:
+        """The run at this moment."""
+        return self.run.state.now if self.run is not None else None
+
+    @property
+    def running(self) -> bool:
+        """A run is being launched, goes on, or is being stopped."""
+        return self._driving is not None and not self._driving.done()
+
+    @property
+    def stopping(self) -> bool:
+        """The run was told to stop and has not ended."""
+        return self.running and self._stopping is not None
+
+    @property
+    def can_launch(self) -> bool:
+        """Nothing refuses a launch."""
+        return not self.running and self.plan is not None and self.plan.ok
+
+    def launch(self) -> LiveRun:
+        """Start a run of the plan; it goes on in a task of its own, whatever becomes of the screens."""
+        if not self.can_launch:
+            raise RuntimeError("launch was asked for while it can't be")
+        self.run = self._launcher(self.plan, self.draft.file.text())
+        self.fault = self._stopping = None
+        self.run.subscribe(self._records_came)
+        self._driving = asyncio.create_task(self._drive(self.run), name="run")
+        return self.run
+
+    async def _drive(self, run: LiveRun) -> None:
+        try:
+            await run.start()
+            await run.wait()
+        except Exception as error:  # the run's own failures are records; this is a fault of ours, and still told
+            self.fault = f"The launcher itself failed: {type(error).__name__}: {error}"
+        finally:
+            self.dirty = True
+
+    def _records_came(self, _records: object) -> None:
+        self.dirty = True
+
+    def stop(self, kill: bool = False) -> None:
+        """Tell the run to stop: the ranks finish their step. With `kill`, or told again: at once."""
+        if not self.running or (self._stopping is not None and not kill):
+            return
+        self._stopping = asyncio.create_task(self.run.stop(kill=kill), name="stop")
+        self.dirty = True
+
+    async def ended(self) -> None:
+        """Return when the run has ended, or at once when there is none."""
+        if self._driving is not None:
+            await asyncio.wait([self._driving])
+
+    async def leave(self) -> None:
+        """Stop what still runs, kill it if that takes too long, and come back within LEAVE_WAIT seconds."""
+        if not self.running:
+            return
+        self.stop()
+        done, _ = await asyncio.wait([self._driving], timeout=LEAVE_WAIT * 2 / 3)
+        if not done:
+            self.stop(kill=True)
+            await asyncio.wait([self._driving], timeout=LEAVE_WAIT / 3)
+
+    def look_for_last_run(self) -> None:
+        """Find the newest recorded run and say it in a line. Reads files: not for the event loop."""
+        from controller.runs import list_runs
+
+        newest = next(iter(list_runs()), None)
+        if newest is None:
+            return
+        facts = [newest.name or newest.id, newest.outcome]
+        facts += [f"accuracy {newest.accuracy:.3f}"] if newest.accuracy is not None else []
+        facts += [formats.plural(newest.steps, "step")] if newest.steps else []
+        facts += [formats.duration(newest.seconds)] if newest.seconds else []
+        facts += [newest.root_cause] if newest.root_cause and newest.outcome == "failed" else []
+        self.last_run = ", ".join(facts)
+
+    def farewell(self) -> str:
+        """What is said on the terminal after the app has gone; empty when no run was started."""
+        from controller.ui.widgets.outcome import sentences
+
+        if self.run is None:
+            return ""
+        name = self.run.state.now.name or self.run.run_id
+        records = f"Records: {self.run.folder}"
+        if self.fault:
+            return f"{name}: {self.fault}\n{records}"
+        if self.running:
+            lease = formats.duration(self.plan_lease + 2)
+            return f"{name}: its end is not confirmed; what is left of it ends within {lease}.\n{records}"
+        return f"{name}: {' '.join(sentences(self.run.state.now))}\n{records}"
+
+    @property
+    def plan_lease(self) -> float:
+        """The lease of the run, in seconds."""
+        return self.run.plan.lease if self.run is not None else 0.0

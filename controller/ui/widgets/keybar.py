@@ -1,0 +1,66 @@
+"""The last line of every screen: the keys of where one is, as far as they fit, `?` and `q` always."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+ALWAYS = ("question_mark", "q")
+
+
+class KeyBar(Widget):
+    """Made from the active bindings; a click on a key does what the key does."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self._ends: list[tuple[int, str]] = []  # where each entry ends, and its key, for clicks
+
+    def on_mount(self) -> None:
+        """Follow the bindings as the focus moves."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def _bindings_changed(self, _screen: Screen) -> None:
+        self.refresh()
+
+    def render(self) -> Content:
+        """The keys, the general ones last."""
+        entries = self._entries()
+        tail = [(key, entry) for key, entry in entries if key in ALWAYS]
+        room = self.size.width - sum(entry.cell_length + 2 for _, entry in tail) - 1
+        shown: list[tuple[str, Content]] = []
+        for key, entry in entries:
+            if key in ALWAYS:
+                continue
+            room -= entry.cell_length + 2
+            if room < 0:
+                break
+            shown.append((key, entry))
+        line, self._ends = Content(" "), []
+        for key, entry in [*shown, *tail]:
+            line = line + entry + "  "
+            self._ends.append((line.cell_length, key))
+        return line
+
+    def _entries(self) -> list[tuple[str, Content]]:
+        """The keys that are shown, CAPITALS first: those act on the cluster."""
+        entries, seen = [], set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.description and binding.action not in seen:
+                seen.add(binding.action)
+                key = self.app.get_key_display(binding)
+                entries.append((binding.key, Content.assemble((key, "bold $primary"), f" {binding.description}")))
+        return sorted(entries, key=lambda entry: not (len(entry[0]) == 1 and entry[0].isupper()))
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked on."""
+        for end, key in self._ends:
+            if event.x < end:
+                self.app.simulate_key(key)
+                return

@@ -1,0 +1,64 @@
+"""One-line and few-line texts of the screens: what the app is about, what the plan says, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import Static
+
+from controller.ui import formats
+
+if TYPE_CHECKING:
+    from controller.state import LogLine
+    from garfield.experiment import Finding
+
+MARKS = {"ok": ("✓", "$text-success"), "warning": ("!", "$text-warning"), "error": ("✖", "$text-error")}
+LOG_STYLES = {"i": "$muted", "!": "$text-warning", "✖": "$text-error"}
+
+
+def joined(parts: Iterable[Content], between: str = " │ ") -> Content:
+    """Contents on one line."""
+    return Content.styled(between, "$muted").join(list(parts))
+
+
+def finding_line(finding: Finding) -> Content:
+    """A check of the plan with its mark."""
+    mark, style = MARKS[finding.level]
+    return Content.assemble((f"{mark} ", style), Content(finding.text))
+
+
+def findings(summary: str, checks: Sequence[Finding]) -> Content:
+    """The plan on one line: first what refuses it, then what warns, then what holds."""
+    order = {"error": 0, "warning": 1, "ok": 2}
+    worst = min((order[check.level] for check in checks), default=2)
+    mark, style = MARKS[("error", "warning", "ok")[worst]]
+    head = Content.assemble((f"{mark} ", style), Content(summary))
+    return joined([head, *(finding_line(check) for check in sorted(checks, key=lambda check: order[check.level]))])
+
+
+class Line(Static):
+    """A line of text that never wraps and is cut with an ellipsis; never markup."""
+
+    def __init__(self, text: str | Content = "", **options) -> None:
+        super().__init__(Content(text) if isinstance(text, str) else text, markup=False, **options)
+
+
+class EventLog(Static):
+    """The newest events of the run, newest on top."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(markup=False, **options)
+
+    def show(self, log: Sequence[LogLine]) -> None:
+        """As many of `log` as there is room for."""
+        rows = max(1, self.size.height)
+        newest = [log[-1 - index] for index in range(min(rows, len(log)))]
+        self.update(Content("\n").join([_event(line) for line in newest]))
+
+
+def _event(line: LogLine) -> Content:
+    style = LOG_STYLES.get(line.level, "")
+    text = " ".join(line.text.split())
+    return Content.assemble((f" {formats.clock(line.received)} {line.level}  ", style), Content(text))

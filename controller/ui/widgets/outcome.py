@@ -1,0 +1,75 @@
+"""How a run ended and what to do next, plainly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.content import Content
+from textual.widgets import Static
+
+from controller.ui import formats
+
+if TYPE_CHECKING:
+    from controller.state import Now
+
+
+def leftovers(now: Now) -> str:
+    """What the end left running, as a sentence."""
+    outcome = now.outcome or {}
+    unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
+    if unconfirmed:
+        names = ", ".join(unconfirmed)
+        lease = f" Its ranks end {formats.duration(now.lease + 2)} after the connection broke." if now.lease else ""
+        return f"Not confirmed: whether {names} stopped everything.{lease}"
+    if left:
+        return f"{formats.plural(left, 'process')} could not be stopped; the event log names them."
+    return "Nothing is left running."
+
+
+def sentences(now: Now) -> tuple[str, str]:
+    """The outcome in one sentence, and what is left."""
+    outcome = now.outcome or {}
+    word = outcome.get("outcome", "ended")
+    steps = f"{formats.plural(now.step, 'step')} in {formats.duration(outcome.get('seconds'))}"
+    accuracy = "" if now.accuracy is None else f"accuracy {now.accuracy:.3f}, "
+    if word == "failed":
+        cause = (now.root_cause or "the cause is not known").rstrip(".")
+        return f"Failed: {cause}.", leftovers(now)
+    if word == "stopped":
+        return f"Stopped by you: {accuracy}{steps}.", leftovers(now)
+    return f"Finished: {accuracy}{steps}.", leftovers(now)
+
+
+class Outcome(Static):
+    """The banner of an ended run."""
+
+    MARKS: ClassVar = {
+        "finished": ("✓", "$text-success"),
+        "stopped": ("■", "$text-warning"),
+        "failed": ("✖", "$text-error"),
+    }
+
+    def __init__(self, **options) -> None:
+        super().__init__(markup=False, **options)
+
+    def show(self, now: Now, folder: str) -> None:
+        """Say how the run of `now` ended; its records are in `folder`."""
+        word = (now.outcome or {}).get("outcome", "failed")
+        mark, style = self.MARKS.get(word, ("■", ""))
+        what, left = sentences(now)
+        bad = bool((now.outcome or {}).get("left") or (now.outcome or {}).get("unconfirmed"))
+        self.set_class(word == "failed" or bad, "-bad")
+        doing = "4 shows the ranks' output" if word == "failed" else "2 changes the experiment"
+        self.update(
+            Content("\n").join(
+                [
+                    Content.assemble(
+                        (f"{mark} ", style),
+                        Content(what).stylize("bold"),
+                        " ",
+                        Content.styled(left, style if bad else ""),
+                    ),
+                    Content.styled(f"  L launches again · {doing} · records: {folder}", "$muted"),
+                ]
+            )
+        )

@@ -1,0 +1,56 @@
+"""The first line of every screen: the screens, the file, the run."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+SCREENS = (("cluster", "1", "Cluster"), ("experiment", "2", "Experiment"), ("live", "3", "Live"), ("logs", "4", "Logs"))
+ROOMY = 100  # columns from which the app's own name fits too
+
+
+class TopBar(Widget):
+    """Garfield, the screens with the one shown, the hosts file and whether it is saved, and the run."""
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+        self._file = self._run = ""
+        self._unsaved = False
+        self._ends: list[tuple[int, str]] = []  # where each tab ends, for clicks
+
+    def show(self, *, file: str, unsaved: bool, run: str) -> None:
+        """Set what the line says; it is only painted anew when that changed."""
+        if (file, unsaved, run) != (self._file, self._unsaved, self._run):
+            self._file, self._unsaved, self._run = file, unsaved, run
+            self.refresh()
+
+    def render(self) -> Content:
+        """The line, the run at its right end."""
+        width = self.size.width
+        left = Content.assemble((" Garfield ", "bold $primary")) if width >= ROOMY else Content("")
+        self._ends = []
+        for mode, digit, title in SCREENS:
+            left += self._tab(mode, digit, title)
+            self._ends.append((left.cell_length, mode))
+        run = Content(f"  {self._run} ")
+        unsaved = Content.styled(" • unsaved", "$text-warning") if self._unsaved else Content("")
+        room = width - left.cell_length - run.cell_length - unsaved.cell_length
+        file = Content(f"  {self._file}").truncate(max(0, room), ellipsis=True) + unsaved
+        gap = max(0, width - left.cell_length - file.cell_length - run.cell_length)
+        return left + file + " " * gap + run
+
+    def _tab(self, mode: str, digit: str, title: str) -> Content:
+        here = mode == self._current
+        text = f"[{digit} {title}]" if here else f" {digit} {title} "
+        return Content.styled(text, "bold $primary" if here else "$muted")
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a screen's name goes there."""
+        start = 0
+        for end, mode in self._ends:
+            if start <= event.x < end and event.x >= self._ends[0][0] - len("[1 Cluster]"):
+                self.app.run_worker(self.app.run_action(f"show_screen('{mode}')"))
+                return
+            start = end

@@ -1,0 +1,53 @@
+"""A LiveRun at the edge of the TUI: the real RunState, fed by a test, and no cluster behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from controller.plan import Plan
+from controller.state import RunState
+
+Record = Mapping[str, Any]
+
+
+class FakeRun:
+    """What the screens use of a LiveRun. `feed` is the cluster; the run ends with an outcome record."""
+
+    def __init__(self, plan: Plan, hosts_text: str = "", folder: Path = Path("/runs/fake")) -> None:
+        self.plan, self.hosts_text, self.folder = plan, hosts_text, folder
+        self.run_id = "fake"
+        self.state = RunState()
+        self.stops: list[bool] = []
+        self._subscribers: list[Callable[[Sequence[Record]], None]] = []
+        self._over = asyncio.Event()
+
+    def subscribe(self, callback: Callable[[Sequence[Record]], None]) -> Callable[[], None]:
+        """As LiveRun.subscribe."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    async def start(self) -> None:
+        """As LiveRun.start."""
+
+    async def wait(self) -> Record:
+        """Return once an outcome was fed."""
+        await self._over.wait()
+        return self.state.now.outcome or {}
+
+    async def stop(self, kill: bool = False) -> None:
+        """Remember that it was asked."""
+        self.stops.append(kill)
+        self.feed([{"kind": "act", "act": "kill" if kill else "stop", "text": "asked", "received": self.state.now.last}])
+
+    def feed(self, records: Iterable[Record]) -> None:
+        """Let these records come in."""
+        batch = list(records)
+        for record in batch:
+            self.state.apply(record)
+        for callback in list(self._subscribers):
+            callback(batch)
+        if self.state.now.outcome is not None:
+            self._over.set()
