@@ -18,6 +18,7 @@ START_WITHIN = 20.0  # seconds from the connection to the agent's first word
 ANSWER_WITHIN = 20.0  # seconds for an answer that needs no import
 WARM_WITHIN = 330.0  # seconds for the import of torch; the agent gives up a little earlier
 PING_EVERY = 1.0
+STOPPED = "the launch was stopped."
 NOISE = 64 << 10  # bytes that a login shell may print before our program begins
 
 
@@ -50,7 +51,7 @@ class HostSession:
         self.host, self.run_id = host, run_id
         self.facts: dict[str, Any] = {}
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self.connected = False
+        self._began = False  # our program runs there
         self._ranks, self._ways, self._heard = None if ranks is None else frozenset(ranks), ways, heard
         self._answers: dict[tuple[str, int | None], asyncio.Future[dict[str, Any]]] = {}
         self._connection: Connection | None = None
@@ -63,13 +64,18 @@ class HostSession:
         """Reach the host and start our program there. Raises HostError."""
         nonce = secrets.token_hex(8)
         self._connection = await open_connection(self.host, self.run_id, self._ways)
-        self.connected = True
+        if self.ended.done():  # stopped meanwhile
+            await self._connection.close()
+            raise HostError(self.host, STOPPED)
         self._connection.write(shipping.bootstrap(nonce, mode))
         try:
             first = await asyncio.wait_for(self._find_start(f"garfield-{nonce} ".encode()), START_WITHIN)
         except TimeoutError:
             text = f"nothing came from {self.host.interpreter} within {START_WITHIN:.0f} s; is the host overloaded?"
             raise HostError(self.host, text) from None
+        if self.ended.done():
+            raise HostError(self.host, STOPPED)
+        self._began = True
         self._tasks = [asyncio.create_task(self._read(first)), asyncio.create_task(self._ping())]
 
     async def hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,8 +142,8 @@ class HostSession:
 
     async def _close(self) -> None:
         left, text = (self._bye, "") if self._bye is not None else (None, "the connection was given up")
-        if not self.connected:
-            left = []  # nothing was started there
+        if not self._began:
+            left = []  # at most a Python that waits for its program, and ends with the connection
         if self._connection:
             code = await self._connection.close()
             if left is None and code == 0:

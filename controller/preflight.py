@@ -32,6 +32,8 @@ def why_no_start(host: Host, printed: bytes, stderr: str, code: int | None, floo
     """The program did not begin to talk: no such Python, or something else ran in its place."""
     if flood:
         return "its login shell prints without end; make the shell's start-up files silent for ssh."
+    if "nknown option: -I" in stderr:
+        return why_too_old(host, "2")
     said = wire.one_line(stderr or printed.decode(errors="replace"), 300)
     if code in (126, 127):
         return (

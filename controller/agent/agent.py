@@ -25,6 +25,7 @@ FLUSH_EVERY = 0.075
 RESOURCES_EVERY = 3.0
 HELLO_WITHIN = 60.0  # seconds in which a controller has to say hello
 LAST_WORDS = 2.0  # seconds for bye to be taken
+CLEAN_WITHIN = 3.0  # seconds for the end of everything below a broken agent
 TEXT_LINES = 40  # longest report of our own
 
 
@@ -37,7 +38,8 @@ def main(heartbeat: int, blob: bytes) -> None:
     except BaseException:
         with contextlib.suppress(OSError):
             os.write(2, traceback.format_exc().encode())
-        os._exit(1)  # the guardian kills what is below us
+        # The guardian would do this too, unless it has been killed.
+        os._exit(1 if processes.kill_descendants(CLEAN_WITHIN) else 2)
     os._exit(0)
 
 
@@ -61,10 +63,15 @@ class Agent:
         self.loop.on_readable(0, self._read)
         self.loop.on_signal(signal.SIGCHLD, self._child_ended)
         self.loop.on_signal(signal.SIGTERM, lambda: self._begin_stop(stopping.SHORT, "told to by SIGTERM"))
-        self.loop.every(HEARTBEAT, lambda: os.write(heartbeat, b"."))
+        self.loop.every(HEARTBEAT, lambda: self._beat(heartbeat))
         self.loop.every(FLUSH_EVERY, self._flush)
         self.loop.every(RESOURCES_EVERY, self.crew.tell_resources)
         self.loop.every(0.5, self._check_lease)
+
+    def _beat(self, heartbeat: int) -> None:
+        """Show the guardian that we are not stuck."""
+        with contextlib.suppress(OSError):  # it is dead, of which SIGTERM has told us
+            os.write(heartbeat, b".")
 
     # What the controller says, and its absence
 

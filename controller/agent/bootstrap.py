@@ -1,7 +1,7 @@
 """What the constant command line on a host runs first: reads the agent's files from stdin and imports them from memory.
 
-This file has to be valid in every Python since 2.7, so that one that is too old can say so instead of showing a
-traceback. `controller.shipping.bootstrap_line` sends it as one line that ends in a call of `start`.
+This file has to be valid in every Python since 3.4, which knows the options we start it with, so that one that is too
+old can say so instead of showing a traceback. `start.first_line` sends it as one line that ends in a call of `start`.
 """
 
 import os

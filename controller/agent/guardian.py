@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import sys
-import time
 
 from . import processes
 
@@ -44,7 +43,7 @@ def main(blob: bytes) -> None:
     signal.signal(signal.SIGTERM, lambda *_: _signal(agent, signal.SIGTERM))
     stuck = _watch(heard)
     status = _end(agent)
-    left = kill_descendants()
+    left = processes.kill_descendants(GIVE_UP)
     if stuck:
         _say("the agent was silent for 4 s: it and its processes were killed")
     elif status != 0:
@@ -71,20 +70,6 @@ def _end(agent: int) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(agent, 0)[1])
     except ChildProcessError:
         return 0
-
-
-def kill_descendants(seconds: float = GIVE_UP) -> list[processes.Process]:
-    """SIGKILL everything below this process and wait until it is gone; what is still there after `seconds`."""
-    give_up, pause = time.monotonic() + seconds, 0.001
-    while True:
-        processes.reap()
-        alive = [process for process in processes.descendants(os.getpid()) if process.alive]
-        for process in alive:
-            processes.send_signal(process, signal.SIGKILL)
-        if not alive or time.monotonic() > give_up:
-            return alive
-        time.sleep(pause)
-        pause = min(2 * pause, 0.1)
 
 
 def _signal(pid: int, number: int) -> None:

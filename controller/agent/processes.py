@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from dataclasses import dataclass
 
 _SET_PDEATHSIG, _SET_NAME, _SET_CHILD_SUBREAPER = 1, 15, 36
@@ -98,6 +99,20 @@ def reap() -> list[tuple[int, int]]:
         while (child := os.waitpid(-1, os.WNOHANG)) != (0, 0):
             ended.append(child)
     return ended
+
+
+def kill_descendants(seconds: float) -> list[Process]:
+    """SIGKILL everything below this process and wait until it is gone; what is still there after `seconds`."""
+    give_up, pause = time.monotonic() + seconds, 0.001
+    while True:
+        reap()
+        alive = [process for process in descendants(os.getpid()) if process.alive]
+        for process in alive:
+            send_signal(process, signal.SIGKILL)
+        if not alive or time.monotonic() > give_up:
+            return alive
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
 
 
 def become_subreaper() -> None:
