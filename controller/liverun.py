@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from controller import paths
+from controller.origin import origin, origin_text
 from controller.plan import Plan
 from controller.runs.recorder import Recorder, new_run_id
 from controller.state import RunState
@@ -122,10 +121,10 @@ class LiveRun:
             self._stopping.set()
             return
         if kill:
-            self._emit({"kind": "act", "act": "kill", "text": f"kill, by {_person()}"})
+            self._emit({"kind": "act", "act": "kill", "text": f"kill, by {origin_text()}"})
             self._killing.set()
         else:
-            self._emit({"kind": "act", "act": "stop", "text": f"stop, by {_person()}"})
+            self._emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
         self._stopping.set()
         self._changed.set()
 
@@ -135,7 +134,7 @@ class LiveRun:
         started = time.monotonic()
         self._open_recorder()
         self._emit(self._run_record())
-        self._emit({"kind": "act", "act": "launch", "text": f"launch, by {_person()}"})
+        self._emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
         outcome, told = "failed", None
         try:
             self._cluster = self._make_cluster(self.plan, self.run_id, self._emit)
@@ -313,13 +312,12 @@ class LiveRun:
         self._recorder = Recorder(self.folder, described)
 
     def _run_record(self) -> Record:
-        origin = {"user": _person(), "machine": platform.node()}
         return {
             "kind": "run",
             "run": self.run_id,
             "name": self._name,
             "note": self._note,
-            "origin": origin,
+            "origin": origin(),
             **self.plan.to_record(),
         }
 
@@ -328,13 +326,6 @@ def _make_cluster(plan: Plan, run_id: str, emit: Callable[[Record], None]) -> Cl
     from controller.cluster import Cluster  # asyncssh is heavy: imported when there is something to connect to
 
     return Cluster(plan, run_id, emit)
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "someone"
 
 
 def _sentence(error: BaseException) -> str:

@@ -102,7 +102,7 @@ def test_a_rank_that_blames_another_is_only_the_cause_until_that_one_ends() -> N
         state.apply(record)
     assert state.now.root_rank == 4
     assert state.now.root_cause == (
-        "worker 4 on lab2: exit code 1: RuntimeError: a plausible error (PS 0: worker 4 closed its link in step 21.)"
+        "worker 4 on lab2: exit code 1: RuntimeError: a plausible error; PS 0 says: worker 4 closed its link in step 21."
     )
 
 

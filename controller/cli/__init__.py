@@ -16,8 +16,8 @@ A run in progress: Ctrl-C once stops it in order, twice kills it."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out the command in `argv` (that of the process unless given); the exit code."""
     options = _parser().parse_args(argv)
-    command = importlib.import_module(f"controller.cli.{options.module}")
     try:
+        command = importlib.import_module(f"controller.cli.{options.module}")
         code = command.main(options)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -53,12 +53,14 @@ class Progress:
         say(text, self._stream)
 
     def _tell_logs(self, now: Now) -> None:
-        """Lines of the event log that came since the last time, the last one left to the summary."""
+        """Lines of the event log that came since the last time; the outcome is left to the summary."""
         new = now.logged - self._told_logs
         self._told_logs = now.logged
         for line in list(now.log)[-new:] if new else ():
             if line.level == "i" and line.rank is not None and ": accuracy " in line.text:
                 continue  # the progress line has it
+            if now.outcome is not None and line is now.log[-1]:
+                continue
             self.say(line.text if line.level == "i" else f"{line.level} {line.text}")
 
     def _tell_stage(self, now: Now) -> None:
@@ -102,7 +104,7 @@ def step_line(now: Now, state: RunState) -> str:
     done, rate, remaining = now.progress(), now.rate(), now.remaining()
     parts += [f"{done:.0%}"] if done is not None else []
     parts += [f"{rate:.1f} steps/s"] if rate else []
-    parts += [f"{duration(remaining)} left"] if remaining is not None else []
+    parts += [f"{duration(remaining)} left"] if remaining else []
     loss = state.series.band.line.newest
     parts += [f"loss {loss[2]:.3f} ({loss[1]:.3f}–{loss[3]:.3f})"] if loss else []
     parts += [f"accuracy {now.accuracy:.3f}"] if now.accuracy is not None else []

@@ -136,7 +136,7 @@ def _judge_cause(state: RunState, rank: RankNow, facts: Exit) -> None:
     sentence = f"{rank.title} on {rank.host}: {how}{_last_words(rank, facts)}"
     witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
     if witness is not None and not rank.failure:
-        sentence += f" ({witness.title}: {witness.failure})"
+        sentence += f"; {witness.title} says: {witness.failure}"
     state.blame(sentence, rank.rank)
 
 
