@@ -8,7 +8,7 @@ line, unless that line carries a comment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,6 +26,7 @@ from garfield.settings import SettingError
 class _Aside:
     """An edit that put the layers over a parameter aside; the file's undo takes it back if it was `in_text` too."""
 
+    name: str
     depth: int  # the file's undo depth before it
     before: frozenset[str]  # names put aside before it
     in_text: bool
@@ -157,8 +158,10 @@ class Draft:
         else:
             self.file.set_experiment(name, value)
         if name not in self._edited:
-            self._history.append(_Aside(depth, self._edited, self.file.text() != text))
+            self._history.append(_Aside(name, depth, self._edited, self.file.text() != text))
             self._edited |= {name}
+        elif self._history and self._history[-1].name == name:  # typed on, perhaps back to what the file says
+            self._history[-1] = replace(self._history[-1], in_text=self.file.depth > self._history[-1].depth)
 
     def _layered(self, name: str) -> tuple[Any, str]:
         if settings.SETTINGS.get(name) and settings.SETTINGS[name].scope == "placement":

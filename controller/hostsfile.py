@@ -195,6 +195,17 @@ class HostsFile:
         return True
 
     def _set(self, table: tuple[str | int, ...], key: str, value: Any, edited: tuple[object, ...]) -> None:
+        # Typing on in the same field is one step of undo, made on the text from before it: else a line would lose its
+        # place and its comment as soon as what is typed so far happens to be the default.
+        typing = self._states.pop() if self._state.edited == edited and key in _TYPED else None
+        try:
+            self._set_anew(table, key, value, edited)
+        except HostsFileError:
+            if typing:
+                self._states.append(typing)
+            raise
+
+    def _set_anew(self, table: tuple[str | int, ...], key: str, value: Any, edited: tuple[object, ...]) -> None:
         value = plain(value)
         current = self._table(table[1]) if table[0] == "host" else self._state.data.get(table[0], {})
         if not isinstance(current, dict):
@@ -243,8 +254,6 @@ class HostsFile:
             raise HostsFileError(
                 f"{self.path}: this can't be edited here as it is written; change it in the file itself."
             )
-        if self._state.edited == edited and edited[-1] in _TYPED:
-            self._states.pop()  # typing on in the same field is one step of undo
         self._states.append(state)
 
     def _parse(self, known: Mapping[str, Key], key: str, value: Any) -> Any:

@@ -68,6 +68,17 @@ def test_an_edit_goes_to_the_file_and_wins_over_every_layer():
     assert (made.value("lr"), made.origin("lr"), made.dirty) == (1.0, "preset", False)
 
 
+def test_a_line_keeps_its_place_while_one_types_through_the_default():
+    text = TEXT.replace("lr = 0.1\n", "batch = 64\n")
+    made = draft(text)
+    for typed in ("1", "12", "128", "1280"):
+        made.set("batch", typed)
+    assert made.file.text() == text.replace("batch = 64", "batch = 1280")
+    made.set("batch", "64")
+    assert (made.dirty, made.undo()) == (False, True)  # undo: what put the layers aside
+    assert made.undo() is False
+
+
 def test_undo_brings_back_a_layer_that_hid_the_same_value():
     made = draft(preset="fast")
     made.set("steps", "300")
@@ -75,8 +86,11 @@ def test_undo_brings_back_a_layer_that_hid_the_same_value():
     assert (made.value("lr"), made.origin("lr"), made.file.text()) == (0.1, "file", TEXT)
     made.set("lr", "0.2")
     made.set("lr", "0.3")
-    assert [(made.undo(), made.value("lr")) for _ in range(3)] == [(True, 0.1), (True, 1.0), (True, 1.0)]
-    assert (made.value("steps"), made.undo()) == (10, False)
+    assert [(made.undo(), made.value("lr"), made.value("steps")) for _ in range(3)] == [
+        (True, 1.0, 300),
+        (True, 1.0, 10),
+        (False, 1.0, 10),
+    ]
 
 
 def test_undo_brings_back_layers_and_drops_texts_that_are_no_value():
