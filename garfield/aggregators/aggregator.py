@@ -52,8 +52,8 @@ class Aggregator:
     ) -> Tensor:
         """The aggregate (d,) of n rows: an (n, d) tensor or a sequence of (d,) tensors, in rank order.
 
-        `own`: the caller's vector (d,), for monna. `finite`: an (n,) bool mask of rows that were checked already; without
-        it the rows are checked here. All true, nothing is dropped. `out`: a (d,) tensor for the result.
+        `own`: the caller's vector (d,), for monna. `finite`: an (n,) bool mask of rows that were checked already, all
+        true if none is to be dropped; without it the rows are checked here. `out`: a (d,) tensor for the result.
         Raises AggregationError, one sentence, if the rows don't fit or too many are not finite.
         """
         return self._aggregate(rows, step, own, finite, out, explain=False)[0]

@@ -7,32 +7,69 @@ two alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-CPU_COLUMNS = 16_384
-CUDA_COLUMNS = 1 << 18
+_BLOCK_BYTES = 2 << 20  # of float64 columns on the CPU: a core's cache holds them
+_CUDA_COLUMNS = 1 << 18
+_HALVES_FROM = 16  # from so many rows on it pays to leave out one of the two equal quarters of the matrix
 
 
-def gram_matrix(rows: Sequence[Tensor]) -> Tensor:
-    """G[i, j] = x_i · x_j of n rows (d,): (n, n) float64 on the CPU.
+def as_matrix(vectors: Sequence[Tensor]) -> Tensor | None:
+    """The (n, d) tensor whose rows the vectors are, without copying; None where memory doesn't hold them so."""
+    first = vectors[0]
+    if len(vectors) == 1:
+        return first[None]
+    step = vectors[1].storage_offset() - first.storage_offset()
+    storage = first.untyped_storage().data_ptr()
+    for i, vector in enumerate(vectors):
+        regular = vector.storage_offset() == first.storage_offset() + i * step and vector.is_contiguous()
+        if not regular or vector.untyped_storage().data_ptr() != storage or step < first.numel():
+            return None
+    return first.as_strided((len(vectors), first.numel()), (step, 1))
 
-    A row with a NaN or infinite value, and of float32 rows no other, has a diagonal entry that is not finite; entries of
-    other rows are not touched by it. One pass over the rows; memory: one block of columns.
+
+def gram_matrix(vectors: Sequence[Tensor]) -> Tensor:
+    """G[i, j] = x_i · x_j of n vectors (d,): (n, n) float64 on the CPU.
+
+    A vector that isn't finite has a diagonal entry that isn't, and no other vector of float32 has; entries of other
+    vectors aren't touched by it. One pass; memory: one block of columns.
     """
-    first = rows[0]
-    n, d, device = len(rows), first.numel(), first.device
-    columns = min(d, CUDA_COLUMNS if first.is_cuda else CPU_COLUMNS)
-    gram = torch.zeros(n, n, dtype=torch.float64, device=device)
-    whole = torch.empty(columns, n, dtype=torch.float64, device=device)  # transposed: twice as fast to multiply
-    for start in range(0, d, columns):
-        block = whole[: min(columns, d - start)]
-        for i, row in enumerate(rows):
-            block[:, i].copy_(row[start : start + columns])
-        gram.addmm_(block.T, block)
-    return gram.cpu()
+    first = vectors[0]
+    n, d = len(vectors), first.numel()
+    columns = min(d, _CUDA_COLUMNS if first.is_cuda else _BLOCK_BYTES // (8 * n) // 1024 * 1024 or 1024)
+    upper = -(-n // 2) if n >= _HALVES_FROM else n
+    top = torch.zeros(upper, n, dtype=torch.float64, device=first.device)
+    corner = torch.zeros(n - upper, n - upper, dtype=torch.float64, device=first.device)
+    for block in _double_blocks(vectors, columns):
+        top.addmm_(block[:upper], block.T)
+        if upper < n:
+            corner.addmm_(block[upper:], block[upper:].T)
+    return torch.cat([top, torch.cat([top[:, upper:].T, corner], dim=1)]).cpu()
+
+
+def _double_blocks(vectors: Sequence[Tensor], columns: int) -> Iterator[Tensor]:
+    """Blocks (n, k) of float64 columns of the vectors, all in the same memory."""
+    first, matrix = vectors[0], as_matrix(vectors)
+    n = len(vectors)
+    if matrix is not None:  # transposed in memory: faster to multiply
+        whole = torch.empty(columns, n, dtype=torch.float64, device=first.device)
+        for part in matrix.split(columns, dim=1):
+            yield whole[: part.shape[1]].copy_(part.T).T
+        return
+    whole = torch.empty(n, columns, dtype=torch.float64, device=first.device)
+    for parts in zip(*(vector.split(columns) for vector in vectors), strict=True):
+        block = whole[:, : parts[0].numel()]
+        for target, part in zip(block, parts, strict=True):
+            target.copy_(part)
+        yield block
+
+
+def centred(gram: Tensor, row: int) -> Tensor:
+    """K[i, j] = (x_i − x_r) · (x_j − x_r) for the row r. Each entry depends on its own two rows and r alone."""
+    return gram - gram[row][None, :] - gram[row][:, None] + gram[row, row]
 
 
 def squared_distances(gram: Tensor) -> Tensor:

@@ -1,19 +1,21 @@
-"""Rules on scores of distances: krum, multi-krum."""
+"""Rules on sums of distances to nearest neighbours: krum, multi-krum, bulyan."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from garfield.aggregators.call import Call
+from garfield.aggregators.coordinatewise import (
+    nearest_median_program,
+    nearest_median_window,
+    run_program,
+    window_shares,
+)
+from garfield.aggregators.kinds import equal_weights, least
 from garfield.aggregators.rows import Rows
-
-
-def equal_weights(chosen: Tensor, n: int) -> Tensor:
-    """1/m on the m chosen rows: (n,) float64."""
-    weights = torch.zeros(n, dtype=torch.float64)
-    weights[chosen] = 1 / chosen.numel()
-    return weights
 
 
 def krum_scores(distances: Tensor, neighbours: int) -> Tensor:
@@ -28,7 +30,7 @@ def krum(rows: Rows, call: Call) -> Tensor:
     Blanchard et al., NeurIPS 2017. O(n² d).
     """
     scores = krum_scores(rows.squared_distances, rows.n - call.f - 2)
-    return equal_weights(scores.argmin(keepdim=True), rows.n)
+    return equal_weights(rows.n, least(scores, 1))
 
 
 def multi_krum(rows: Rows, call: Call) -> Tensor:
@@ -38,5 +40,37 @@ def multi_krum(rows: Rows, call: Call) -> Tensor:
     """
     usual = rows.n - call.f - 2
     scores = krum_scores(rows.squared_distances, call.options["neighbours"] or usual)
-    chosen = scores.sort(stable=True).indices[: call.options["m"] or usual]
-    return equal_weights(chosen, rows.n)
+    return equal_weights(rows.n, least(scores, call.options["m"] or usual))
+
+
+@dataclass(frozen=True)
+class Bulyan:
+    """θ = n−2f rows, chosen one by one by krum among those that remain; then of each coordinate the mean of the θ−2f
+    values nearest the median of the θ.
+
+    With n′ rows left a score sums max(n′−f−2, 1) distances. El Mhamdi et al., ICML 2018. O(n² d).
+    """
+
+    needs_gram = True
+
+    def __call__(self, rows: Rows, call: Call, out: Tensor | None, explain: bool) -> tuple[Tensor, Tensor | None]:
+        chosen = bulyan_choice(rows.squared_distances, call.f)
+        count = len(chosen) - 2 * call.f
+        selection = rows.chosen(chosen)
+        result = run_program(nearest_median_program(len(chosen), count), selection, out)
+        if not explain:
+            return result, None
+        columns = selection.sampled()
+        ordered = columns.T.contiguous().sort(dim=1).values.T
+        weights = torch.zeros(rows.n, dtype=torch.float64)
+        weights[chosen] = window_shares(columns, ordered, *nearest_median_window(ordered, count))
+        return result, weights
+
+
+def bulyan_choice(distances: Tensor, f: int) -> list[int]:
+    """The n−2f rows that bulyan chooses, in rank order."""
+    left, chosen = list(range(len(distances))), []
+    for _ in range(len(distances) - 2 * f):
+        scores = krum_scores(distances[left][:, left], min(max(len(left) - f - 2, 1), len(left) - 1))
+        chosen.append(left.pop(int(least(scores, 1))))
+    return sorted(chosen)

@@ -1,4 +1,4 @@
-"""What can stand before a rule. Each is a linear map of the rows, so none of them is carried out before it is needed."""
+"""What can stand before a rule: linear maps of the rows, which are carried out only as far as a rule reads them."""
 
 from __future__ import annotations
 

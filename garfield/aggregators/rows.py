@@ -8,10 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from garfield.aggregators.gram import gram_matrix, squared_distances
+from garfield.aggregators.gram import as_matrix, gram_matrix, squared_distances
 
-SUM_COLUMNS = 131_072  # a block of the sum and of a row at a time fit a core's cache
-CUDA_COLUMNS = 1 << 22
+_SUM_COLUMNS = 65_536  # a block of the sum stays in a core's cache while the vectors pass
+_CUDA_COLUMNS = 1 << 22
 SAMPLED_COLUMNS = 16_384
 
 
@@ -32,7 +32,7 @@ class Vectors:
 class Rows:
     """Rows Σ_j mix[i, j] · vectors[j] that a rule works on; without `mix` they are the vectors.
 
-    Pre-aggregations only change `mix`. A rule that needs no more than distances never reads a mixed row, and the result
+    Pre-aggregations only change `mix`. A rule that needs no more than distances never reads a mixed row, and its result
     is one weighted sum of the vectors.
     """
 
@@ -67,6 +67,21 @@ class Rows:
         """Rows Σ_j mix[i, j] · row j; `mix` is (m, n) float64 on the CPU."""
         return Rows(self.source, mix if self.mix is None else mix @ self.mix)
 
+    def chosen(self, indexes: Sequence[int]) -> Rows:
+        """Some of the rows."""
+        if self.mix is None:
+            return Rows(Vectors([self.source.vectors[i] for i in indexes]))
+        return Rows(self.source, self.mix[list(indexes)])
+
+    def with_row(self, vector: Tensor) -> Rows:
+        """The rows and one more, `vector` (d,), behind them."""
+        source = Vectors([*self.source.vectors, vector])
+        if self.mix is None:
+            return Rows(source)
+        mix = torch.zeros(self.n + 1, len(source.vectors), dtype=torch.float64)
+        mix[:-1, :-1], mix[-1, -1] = self.mix, 1
+        return Rows(source, mix)
+
     def source_weights(self, weights: Tensor) -> Tensor:
         """Weights (n,) of the rows as weights of the vectors they are mixed from."""
         return weights if self.mix is None else self.mix.T @ weights
@@ -75,43 +90,56 @@ class Rows:
         """Σ_i weights[i] · row i: (d,). Rows of weight 0 are not read."""
         return weighted_sum(self.source.vectors, self.source_weights(weights).tolist(), out)
 
-    def blocks(self, columns: int) -> Iterator[tuple[slice, list[Tensor]]]:
-        """The rows cut into blocks of `columns`: the slice, and what each row holds there. Blocks are read-only."""
-        vectors, mix = self.source.vectors, self.mix
-        if mix is not None:
-            mix = mix.to(self.like)
-            gathered = torch.empty(len(vectors), columns, dtype=mix.dtype, device=mix.device)
-            whole = torch.empty(self.n, columns, dtype=mix.dtype, device=mix.device)
+    def blocks(self, columns: int) -> Iterator[list[Tensor]]:
+        """What the rows hold in each block of `columns` columns. Blocks are read-only and share memory."""
+        vectors = self.source.vectors
+        if self.mix is None:
+            yield from map(list, zip(*(vector.split(columns) for vector in vectors), strict=True))
+            return
+        mix, matrix = self.mix.to(self.like), as_matrix(vectors)
+        whole = mix.new_empty(self.n, columns)
+        gathered = mix.new_empty(len(vectors), columns) if matrix is None else None
         for start in range(0, self.d, columns):
             part = slice(start, min(start + columns, self.d))
-            block = [vector[part] for vector in vectors]
-            if mix is not None:
-                width = part.stop - part.start
-                torch.stack(block, out=gathered[:, :width])
-                block = list(torch.mm(mix, gathered[:, :width], out=whole[:, :width]))
-            yield part, block
+            if gathered is not None:
+                block = gathered[:, : part.stop - start]
+                torch.stack([vector[part] for vector in vectors], out=block)
+            else:
+                block = matrix[:, part]
+            yield list(torch.mm(mix, block, out=whole[:, : part.stop - start]))
 
     def sampled(self) -> Tensor:
         """Equally spaced columns of the rows, all if there are few: (n, k) on the CPU."""
-        stride = max(1, -(-self.d // SAMPLED_COLUMNS))
-        columns = torch.stack([vector[::stride] for vector in self.source.vectors]).cpu()
+        columns = torch.stack([vector[:: self.sampling_stride] for vector in self.source.vectors]).cpu()
         return columns if self.mix is None else self.mix.to(columns) @ columns
+
+    @property
+    def sampling_stride(self) -> int:
+        """The distance of the sampled columns."""
+        return max(1, -(-self.d // SAMPLED_COLUMNS))
+
+    def columns(self, indexes: Tensor) -> Tensor:
+        """The columns at `indexes`: (n, k) float64 on the CPU."""
+        indexes = indexes.to(self.like.device)
+        columns = torch.stack([vector[indexes] for vector in self.source.vectors]).double().cpu()
+        return columns if self.mix is None else self.mix @ columns
 
 
 def weighted_sum(vectors: Sequence[Tensor], weights: Sequence[float], out: Tensor | None = None) -> Tensor:
     """Σ_i weights[i] · vectors[i]: (d,). Vectors of weight 0 are not read: they may hold anything."""
     first = vectors[0]
-    out = torch.empty_like(first) if out is None else out
+    out = torch.empty_like(first, memory_format=torch.contiguous_format) if out is None else out
     used = [(vector, weight) for vector, weight in zip(vectors, weights, strict=True) if weight]
     if not used:
         return out.zero_()
-    columns = CUDA_COLUMNS if first.is_cuda else SUM_COLUMNS
-    for start in range(0, first.numel(), columns):
-        part = slice(start, start + columns)
-        total = out[part]
-        torch.mul(used[0][0][part], used[0][1], out=total)
-        for vector, weight in used[1:]:
-            total.add_(vector[part], alpha=weight)
+    matrix = as_matrix([vector for vector, _ in used])
+    if matrix is not None and not first.is_cuda and out.is_contiguous():
+        return torch.mv(matrix.T, torch.tensor([weight for _, weight in used]).to(first), out=out)
+    columns = _CUDA_COLUMNS if first.is_cuda else _SUM_COLUMNS
+    for total, *parts in zip(out.split(columns), *(vector.split(columns) for vector, _ in used), strict=True):
+        torch.mul(parts[0], used[0][1], out=total)
+        for part, (_, weight) in zip(parts[1:], used[1:], strict=True):
+            total.add_(part, alpha=weight)
     return out
 
 

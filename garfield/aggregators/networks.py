@@ -1,0 +1,32 @@
+"""Sorting networks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+@lru_cache
+def merge_exchange(n: int) -> tuple[tuple[int, int], ...]:
+    """Batcher's merge exchange for n values (Knuth, TAOCP 3, algorithm 5.2.2 M): comparators (low, high)."""
+    comparators = []
+    top = 1 << max(0, (n - 1).bit_length() - 1)
+    p = top
+    while p > 0:
+        q, r, distance = top, 0, p
+        while True:
+            comparators += [(i, i + distance) for i in range(n - distance) if i & p == r]
+            if q == p:
+                break
+            distance, q, r = q - p, q // 2, p
+        p //= 2
+    return tuple(comparators)
+
+
+def sorting_network(n: int) -> tuple[tuple[int, int], ...]:
+    """Comparators (low, high) that sort n values."""
+    return merge_exchange(n)
+
+
+def median_network(n: int) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Comparators that bring the median of n values, of an even n the two middle ones in any order, to some wires."""
+    return merge_exchange(n), tuple(sorted({(n - 1) // 2, n // 2}))
