@@ -97,7 +97,8 @@ class SshWays:
         """Connect to `target` through `jumps`, or through what ~/.ssh/config says. Raises HostError for `host`."""
         check = KeyCheck(target.address)
         try:
-            options = await asyncssh.SSHClientConnectionOptions.construct(**target.options())
+            # config=(): the default file. Left out, no file is read here, though `connect` would read it.
+            options = await asyncssh.SSHClientConnectionOptions.construct(config=(), **target.options())
             check.known = known_keys(host, options)
             if not jumps and isinstance(options.tunnel, str):
                 jumps = tuple(Target.parse(part) for part in options.tunnel.split(","))

@@ -1,0 +1,236 @@
+"""Hosts over a real OpenSSH server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.agent.processes import read_process
+from controller.cluster import LaunchError, visit
+from controller.connection import HostError
+from controller.hosts import Host
+from controller.ssh import Target, command
+from tests import sshd
+from tests.launching import Launch, controller, pid_of, processes_of, until_gone, write_package
+
+pytestmark = pytest.mark.skipif(sshd.MISSING is not None, reason=str(sshd.MISSING))
+
+AWKWARD = {"DO_0": "ignore-int", "DO_1": "ignore-int ignore-term daemon", "DO_2": "stopped"}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
+    folder = tmp_path_factory.mktemp("sshd")
+    names = ("lab1", "lab2", "lab3", "through")
+    with sshd.running(folder, names, {"GARFIELD_HOME": str(folder / "remote")}) as server:
+        yield server
+
+
+@pytest.fixture
+def server(machine: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[sshd.Server]:
+    """The server, with our home its client's, whose .ssh is put back afterwards."""
+    monkeypatch.setenv("HOME", str(machine.home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    files = {path: path.read_bytes() for path in (machine.home / ".ssh").iterdir()}
+    yield machine
+    for path, text in files.items():
+        path.write_bytes(text)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return write_package(tmp_path)
+
+
+def _host(name: str = "lab1", servers: int = 1, workers: int = 1, python: str = sys.executable, **env: str) -> Host:
+    return Host(name, servers=servers, workers=workers, python=python, env=env)
+
+
+def _direct(server: sshd.Server, **keys: object) -> Host:
+    """The same machine by address and port, without an alias of ~/.ssh/config."""
+    keys = {"address": "127.0.0.1", "port": server.port, "python": sys.executable, "servers": 1, "workers": 1, **keys}
+    return Host("direct", **keys)
+
+
+async def _refusal(package: Path, host: Host) -> str:
+    """The sentence with which a launch on `host` is refused."""
+    launch = Launch(package, host)
+    with pytest.raises(LaunchError) as refused:
+        await launch.cluster.launch()
+    assert await launch.cluster.ended() == {"left": 0, "unconfirmed": []}
+    assert processes_of(launch.run) == {}
+    assert [record["text"] for record in launch.of("problem")] == [str(refused.value)]
+    return str(refused.value)
+
+
+async def test_three_hosts_from_launch_to_goodbye(server: sshd.Server, package: Path) -> None:
+    launch = Launch(package, _host("lab1", 1, 1), _host("lab2", 0, 2), _direct(server, servers=0))
+    await launch.cluster.launch()
+    await launch.steps(5)
+    assert await launch.end() == {"left": 0, "unconfirmed": []}
+    masters = {line.split()[3] for record in launch.of("output", stream="stdout") for line in record["lines"][:1]}
+    assert len(masters & {line for line in masters if line.startswith("127.0.0.1:")}) == 1
+    assert {record["rank"]: record["host"] for record in launch.of("exit", code=0)} == {
+        0: "lab1", 1: "lab1", 2: "lab2", 3: "lab2", 4: "direct"
+    }  # fmt: skip
+    assert processes_of(launch.run) == {}
+
+
+async def test_a_jump_host_is_one_shared_connection(server: sshd.Server, package: Path) -> None:
+    config = server.home / ".ssh" / "config"
+    config.write_text(config.read_text() + "Host lab2 lab3\n  ProxyJump through\n")
+    before = (server.folder / "log").read_text().count("Accepted publickey")
+    launch = Launch(package, _host("lab2"), _host("lab3", 0))
+    await launch.cluster.launch()
+    assert (server.folder / "log").read_text().count("Accepted publickey") - before == 3
+    assert (await launch.end(kill=True))["left"] == 0
+
+
+async def test_unknown_host_key_shows_how_to_trust_it(server: sshd.Server, package: Path) -> None:
+    server.known_hosts.write_text("")
+    text = await _refusal(package, _direct(server))
+    assert text.startswith("direct: its host key is unknown: ssh-ed25519 SHA256:")
+    assert f"echo '{server.entry.rsplit(' ', 1)[0]}" in text
+    # The command that the sentence names does mend it.
+    shell = await asyncio.create_subprocess_exec("sh", "-c", text[text.index("echo ") :])
+    assert await shell.wait() == 0
+    launch = Launch(package, _direct(server))
+    await launch.cluster.launch()
+    assert (await launch.end(kill=True))["left"] == 0
+
+
+async def test_changed_host_key_is_a_hard_stop(server: sshd.Server, package: Path) -> None:
+    other = (server.home / ".ssh" / "id_ed25519.pub").read_text()
+    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {other}")
+    text = await _refusal(package, _direct(server))
+    assert text.startswith("direct: its host key has changed to ssh-ed25519 SHA256:")
+    assert f"ssh-keygen -f ~/.ssh/known_hosts -R '[127.0.0.1]:{server.port}'" in text
+
+
+async def test_a_key_known_for_another_port_is_not_trusted(server: sshd.Server, package: Path) -> None:
+    server.known_hosts.write_text(f"127.0.0.1 {server.entry.partition(' ')[2]}")
+    assert "its host key is unknown" in await _refusal(package, _direct(server))
+
+
+@pytest.mark.parametrize("file", ["none", "/dev/null"])
+async def test_checking_switched_off_is_refused(server: sshd.Server, package: Path, file: str) -> None:
+    (server.home / ".ssh" / "config").write_text(f"Host *\n  UserKnownHostsFile {file}\n")
+    assert "switches the check of host keys off" in await _refusal(package, _direct(server))
+
+
+async def test_a_login_that_is_refused(server: sshd.Server, package: Path) -> None:
+    (server.home / ".ssh" / "id_ed25519").unlink()
+    text = await _refusal(package, _direct(server))
+    assert "the login was refused" in text
+    assert text.endswith(f"make this work without a password: ssh -p {server.port} 127.0.0.1 true")
+
+
+async def test_nobody_listens_there(server: sshd.Server, package: Path) -> None:
+    text = await _refusal(package, _direct(server, port=1))
+    assert (
+        text == "direct: 127.0.0.1 port 1 is there but refuses the connection; is an SSH server running on that port?"
+    )
+
+
+async def test_python_missing_too_old_and_without_torch(server: sshd.Server, package: Path) -> None:
+    text = await _refusal(package, _host(python="~/no such/python"))
+    assert text.startswith("lab1: python = ~/no such/python is not there (env: ")
+    text = await _refusal(package, _host(WARM="missing"))
+    assert text.startswith("lab1: its Python has no torchless_machine; install it with: ssh lab1 '")
+    assert "-m pip install torch==" in text
+
+
+async def test_what_the_login_shell_prints_is_skipped(server: sshd.Server, package: Path, tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nprintf "welcome\\n\\033[31mto {{the}} lab"\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    launch = Launch(package, _host(python=str(script)))
+    await launch.cluster.launch()
+    assert (await launch.end(kill=True))["left"] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("address", "-oProxyCommand=touch pwned"),
+        ("name", "-v"),
+        ("user", "-l"),
+        ("python", "python3\ntouch pwned"),
+        ("python", "~root/python"),
+        ("jump", "-oProxyCommand=touch pwned"),
+    ],
+)
+async def test_hostile_hosts_files_are_refused(server: sshd.Server, key: str, value: str) -> None:
+    with pytest.raises(HostError):
+        await visit(Host(**{"name": "lab1", key: value}))
+
+
+async def test_nothing_of_the_file_is_read_by_the_shell(server: sshd.Server, package: Path) -> None:
+    python = f"{server.home}/x; touch {server.home}/pwned; $(touch {server.home}/pwned)"
+    assert "is not there" in await _refusal(package, _host(python=python))
+    assert not (server.home / "pwned").exists()
+    with pytest.raises(ValueError, match="no id of a run"):
+        command(_host(), "x; touch pwned")
+
+
+async def test_seen_and_stopped_by_another_controller(server: sshd.Server, package: Path) -> None:
+    with controller(package, _host()) as (_, run):
+        other = await visit(_host("lab2"))
+        assert run in [found["run"] for found in await other.runs()]
+        assert (await other.stop(run))["left"] == 0
+        await other.close()
+        await until_gone(run, 2)
+
+
+async def test_killed_controller_costs_no_more_than_the_lease(server: sshd.Server, package: Path) -> None:
+    with controller(package, _host(workers=2, **AWKWARD), lease=2.0) as (process, run):
+        assert len(processes_of(run)) >= 6
+        process.kill()
+        assert await until_gone(run, 2 + 2 + 2) > 1.0
+
+
+async def test_lost_connection_is_unknown_never_success(server: sshd.Server, package: Path) -> None:
+    launch = Launch(package, _host(), lease=1.0)
+    await launch.cluster.launch()
+    await launch.steps(2)
+    session = read_process(pid_of(launch.run, "garfield-guard")).parent
+    os.kill(session, signal.SIGKILL)
+    assert await launch.cluster.ended() == {"left": None, "unconfirmed": ["lab1"]}
+    assert launch.of("host", host="lab1", state="lost")
+    assert launch.of("problem", host="lab1")
+    await until_gone(launch.run, 1 + 2 + 2)
+
+
+async def test_silence_ends_a_run_when_the_lease_is_over(server: sshd.Server, package: Path) -> None:
+    with controller(package, _host(), lease=1.0) as (process, run):
+        process.send_signal(signal.SIGSTOP)
+        await until_gone(run, 1 + 2 + 2)
+
+
+@pytest.mark.parametrize("records", [1, 2, 4, 6])
+async def test_a_cancelled_launch_leaves_nothing(server: sshd.Server, package: Path, records: int) -> None:
+    launch = Launch(package, _host(**AWKWARD), _host("lab2", 0))
+    task = asyncio.create_task(launch.cluster.launch())
+    await launch.until(lambda: len(launch.records) >= records)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    await launch.cluster.ended()
+    await until_gone(launch.run, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("gate", Target("gate")),
+        ("alice@gate.example:2222", Target("gate.example", 2222, "alice")),
+        ("bob@[::1]:22", Target("::1", 22, "bob")),
+    ],
+)
+def test_jump_hosts_are_read_as_ssh_does(text: str, target: Target) -> None:
+    assert Target.parse(text) == target
