@@ -28,7 +28,7 @@ def verdict(now: Now) -> Verdict | None:
     if len(ended) == len(servers):
         surviving = [server for server in servers if server.state not in FALLEN]
         if not surviving:
-            return Verdict("failed", True)
+            return Verdict("failed", _explained(now, servers))
         left = all(_over(rank) for rank in (*surviving, *workers))
         return Verdict("finished" if all(s.state == "finished" for s in surviving) else "stopped", left)
     fallen = [rank for rank in workers if rank.state in FALLEN]
@@ -37,6 +37,12 @@ def verdict(now: Now) -> Verdict | None:
     if any(server.state in FALLEN for server in servers) and now.values.get("mar") != "crash":
         return Verdict("failed", False)
     return None
+
+
+def _explained(now: Now, servers: list[RankNow]) -> bool:
+    """The ends of the ranks that the PSs blame are known; a process of many pages takes a while to be gone."""
+    blamed = {rank for server in servers for rank in server.missing}
+    return not any(now.ranks[rank].alive for rank in blamed if rank in now.ranks)
 
 
 def _over(rank: RankNow) -> bool:

@@ -226,6 +226,15 @@ def test_verdicts() -> None:
     assert verdict(state_of(steps=60, faults=[Fault(2, 20)], outcome=False).now) == Verdict("failed", True)
 
 
+def test_a_failed_run_waits_for_the_end_of_the_rank_that_its_server_blames() -> None:
+    state = state_of(steps=60, until=20)
+    state.apply({"kind": "failure", "rank": 0, "text": "lost rank 3", "missing": [3]})
+    state.apply({"kind": "exit", "rank": 0, "code": 3, "signal": None, "asked": False})
+    assert verdict(state.now) == Verdict("failed", False)
+    state.apply({"kind": "exit", "rank": 3, "code": None, "signal": 9, "asked": False})
+    assert verdict(state.now) == Verdict("failed", True)
+
+
 def test_below_a_quorum_of_all_a_worker_may_fall() -> None:
     state = state_of(steps=60, until=20, values={"quorum": "n-f"})
     state.apply({"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": False})

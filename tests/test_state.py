@@ -102,8 +102,18 @@ def test_a_rank_that_blames_another_is_only_the_cause_until_that_one_ends() -> N
         state.apply(record)
     assert state.now.root_rank == 4
     assert state.now.root_cause == (
-        "worker 4 on lab2: exit code 1: RuntimeError: a plausible error; PS 0 says: worker 4 closed its link in step 21."
+        "worker 4 on lab2: exit code 1: RuntimeError: a plausible error; "
+        "PS 0 says: worker 4 closed its link in step 21."
     )
+
+
+def test_of_ranks_that_blame_each_other_the_one_that_blames_a_silent_one_is_the_cause() -> None:
+    state = state_of(1, 2, attackers=0, steps=50, until=10)
+    for rank, missing in ((1, 0), (0, 2)):
+        state.apply({"kind": "failure", "rank": rank, "text": f"lost rank {missing}", "missing": [missing]})
+    for rank in (1, 0):
+        state.apply({"kind": "exit", "rank": rank, "code": 3, "signal": None, "asked": False})
+    assert (state.now.root_rank, state.now.root_cause) == (0, "PS 0 on here: exit code 3: lost rank 2")
 
 
 def test_an_exit_that_was_asked_for_is_no_cause() -> None:

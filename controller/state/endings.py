@@ -124,14 +124,16 @@ def _last_words(rank: RankNow, facts: Exit) -> str:
 def _judge_cause(state: RunState, rank: RankNow, facts: Exit) -> None:
     """The root cause is the first end that no one asked for.
 
-    A rank that ended because it lost another one is a cause only until that other one's end is known: over several
-    hosts the news of it may come second.
+    A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
+    may come second, and that other one may itself have ended because of a third.
     """
     now = state.now
     before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
     provisional = before is not None and before.exit is not None and before.exit.code == LOST_A_RANK
-    if now.root_cause is not None and not (provisional and facts.code != LOST_A_RANK):
-        return
+    if now.root_cause is not None:
+        deeper = provisional and (facts.code != LOST_A_RANK or rank.rank in before.missing)
+        if not deeper:
+            return
     how = ending(facts) if facts.code != 0 else "it ended before the run did"
     sentence = f"{rank.title} on {rank.host}: {how}{_last_words(rank, facts)}"
     witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)

@@ -1,0 +1,358 @@
+"""The command line against the real thing: processes on this machine, from launch to nothing left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cli import out
+from controller.runs import load_records, load_state, read_run
+
+ROOT = Path(__file__).parent.parent
+BOUND = 90  # seconds after which a command has hung
+LOCAL = '[[host]]\nname = "here"\nconnection = "local"\nservers = 1\nworkers = 2\n'
+SMALL = LOCAL + '\n[experiment]\ndataset = "digits"\nbatch = 16\naggregator = "average"\nsteps = 4\n'
+ENDLESS = "steps=1000000"
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small hosts file, where runs are recorded too."""
+    (tmp_path / "hosts.toml").write_text(SMALL)
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def command(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "controller", *words], cwd=here, capture_output=True, text=True, timeout=BOUND
+    )
+
+
+class Launched:
+    """A `run` in progress. `until` waits for a line of its standard error."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.lines = process, []
+
+    def until(self, part: str) -> str:
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if part in line:
+                return line
+        raise AssertionError(f"ended without {part!r}:\n{''.join(self.lines)}")
+
+    def end(self) -> dict[str, Any]:
+        """What it ended with: the JSON object of its last line."""
+        stdout, stderr = self.process.communicate(timeout=BOUND)
+        self.lines.append(stderr)
+        return json.loads(stdout.splitlines()[-1])
+
+
+@contextmanager
+def launched(here: Path, *words: str) -> Iterator[Launched]:
+    arguments = [sys.executable, "-m", "controller", "run", "--json", *words]
+    with subprocess.Popen(arguments, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        guard = threading.Timer(BOUND, process.kill)
+        guard.start()
+        try:
+            yield Launched(process)
+        finally:
+            guard.cancel()
+            process.kill()
+
+
+def alive(run: str) -> list[str]:
+    """Processes of a run: those with its id in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"GARFIELD_RUN={run}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
+        except OSError:
+            continue
+    return found
+
+
+def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether `condition` comes true in that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@needs_proc
+def test_a_run_that_finishes(here: Path) -> None:
+    done = command(here, "run", "hosts.toml", "--json", "--name", "night", "--set", "steps=5", "--set", "eval_every=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    told = json.loads(done.stdout)
+    assert list(told) == ["run", "outcome", "accuracy", "accuracies", "steps", "seconds", "root_cause", "left"]
+    assert (told["outcome"], told["steps"], told["root_cause"], told["left"]) == ("finished", 5, None, 0)
+    assert 0 <= told["accuracy"] == told["accuracies"]["0"] <= 1
+    assert 0 < told["seconds"] < BOUND
+    assert alive(told["run"]) == []
+    assert "connected 1/1" in done.stderr
+    assert "first step after" in done.stderr
+
+    folder = here / "home" / "state" / "runs" / told["run"]
+    state = load_state(folder)
+    assert state.now.bad_records == 0
+    assert (state.now.name, state.now.step, state.now.state) == ("night", 5, "ended")
+    assert state.now.hosts["here"].left == 0
+    assert {rank.state for rank in state.now.ranks.values()} == {"finished"}
+    assert [x for x, *_ in state.series.median_loss()] == [1, 2, 3, 4, 5]
+    evaluated = [x for x, *_ in state.series.accuracy[0].points()]
+    assert evaluated[-1] == 5
+    assert set(evaluated) <= {2, 4, 5}, "only the newest evaluation waits"
+    assert sum(state.now.ranks[1].parts.values()) <= state.now.ranks[1].seconds * 1.01
+    numbers = [record["n"] for record in load_records(folder)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+    listed = command(here, "runs")
+    assert told["run"] in listed.stdout
+    assert "night" in listed.stdout
+    assert json.loads(command(here, "runs", "--json").stdout)[0]["outcome"] == "finished"
+
+
+@needs_proc
+def test_the_summary_for_people(here: Path) -> None:
+    done = command(here, "run", "--set", "steps=3")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    last = done.stdout.splitlines()[-2:]
+    assert last[0].startswith("finished after 3 steps in ")
+    assert ", accuracy 0." in last[0]
+    assert last[1].startswith(f"recorded in {here}")
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_stops_the_run_in_order(here: Path, number: signal.Signals) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        run.until("first step")
+        run.process.send_signal(number)
+        told = run.end()
+        assert run.process.returncode == 130
+    assert (told["outcome"], told["left"], told["root_cause"]) == ("stopped", 0, None)
+    assert told["steps"] >= 1
+    assert alive(told["run"]) == []
+    assert f"{number.name}: stopping" in "".join(run.lines)
+    assert {rank.state for rank in load_state(here / "home/state/runs" / told["run"]).now.ranks.values()} == {"stopped"}
+
+
+@needs_proc
+def test_a_second_signal_kills_what_does_not_obey(here: Path) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        name = run.until("run ").split()[1].rstrip(":")
+        run.until("first step")
+        started = load_state(here / "home/state/runs" / name).now.ranks[2].pid
+        # A rank that is stopped again and again can't obey; only SIGKILL reaches it.
+        stopper = subprocess.Popen([sys.executable, "-c", _STOPPER, str(started)])
+        try:
+            run.process.send_signal(signal.SIGINT)
+            run.until("stop, by")
+            run.process.send_signal(signal.SIGINT)
+            told = run.end()
+        finally:
+            stopper.kill()
+            stopper.wait(10)
+    assert (told["outcome"], told["left"]) == ("stopped", 0)
+    assert run.process.returncode == 130
+    assert alive(name) == []
+
+
+_STOPPER = """
+import os, signal, sys, time
+while True:
+    try: os.kill(int(sys.argv[1]), signal.SIGSTOP)
+    except ProcessLookupError: break
+    time.sleep(0.01)
+"""
+
+
+@needs_proc
+def test_a_signal_during_the_launch(here: Path) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        run.until("imported 0/1")
+        run.process.send_signal(signal.SIGINT)
+        told = run.end()
+        assert run.process.returncode == 130
+    assert (told["outcome"], told["steps"], told["left"]) == ("stopped", 0, 0)
+    assert alive(told["run"]) == []
+
+
+@needs_proc
+def test_a_rank_that_dies_is_the_root_cause(here: Path) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        name = run.until("run ").split()[1].rstrip(":")
+        run.until("first step")
+        os.kill(load_state(here / "home/state/runs" / name).now.ranks[2].pid, signal.SIGKILL)
+        told = run.end()
+        assert run.process.returncode == 1
+    assert (told["outcome"], told["left"]) == ("failed", 0)
+    assert told["root_cause"].startswith("worker 2 on here: killed by signal 9 (SIGKILL)")
+    assert alive(name) == []
+    info = read_run(here / "home/state/runs" / name)
+    assert (info.outcome, info.root_cause) == ("failed", told["root_cause"])
+    assert load_state(info.folder).now.root_rank == 2
+
+
+@needs_proc
+def test_a_controller_that_is_killed_leaves_nothing(here: Path) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        name = run.until("run ").split()[1].rstrip(":")
+        run.until("first step")
+        assert len(alive(name)) >= 3
+        run.process.kill()
+        run.process.wait(10)
+        assert soon(lambda: alive(name) == []), alive(name)
+    assert read_run(here / "home/state/runs" / name).outcome == "cut off"
+
+
+@needs_proc
+def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
+    with launched(here, "--set", ENDLESS) as run:
+        name = run.until("run ").split()[1].rstrip(":")
+        run.until("first step")
+        seen = command(here, "status", "--json")
+        assert seen.returncode == 0, seen.stderr
+        (entry,) = [entry for entry in json.loads(seen.stdout)["runs"] if entry["run"] == name]
+        assert [rank["rank"] for rank in entry["ranks"]] == [0, 1, 2]
+        assert name in command(here, "status").stdout
+        stopped = command(here, "stop", name, "--json")
+        assert stopped.returncode == 0, stopped.stderr
+        assert json.loads(stopped.stdout) == {"run": name, "left": 0, "unconfirmed": []}
+        told = run.end()
+        assert run.process.returncode == 130
+    assert (told["outcome"], told["left"]) == ("stopped", 0)
+    assert alive(name) == []
+
+
+REFUSED = {
+    "no such file": (None, [], "there is no such hosts file"),
+    "not TOML": ("[[host\n", [], "hosts.toml"),
+    "unknown key": (SMALL.replace("workers", "colour = 3\nworkers"), [], "line 5"),
+    "unknown parameter": (SMALL, ["--set", "stepz=3"], "did you mean steps?"),
+    "no value": (SMALL, ["--set", "steps"], "--set name=value"),
+    "unknown model": (SMALL, ["--set", "model=convent"], "did you mean convnet?"),
+    "krum with too few": (SMALL, ["--set", "aggregator=krum", "--set", "fw=1"], "krum needs n >= 2f+3"),
+    "unknown preset": (SMALL, ["--preset", "fast"], "there is no [preset.fast]"),
+    "no worker": (SMALL.replace("workers = 2", "workers = 0"), [], "worker"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_before_anything_starts(here: Path, name: str) -> None:
+    text, words, sentence = REFUSED[name]
+    (here / "hosts.toml").unlink()
+    if text is not None:
+        (here / "hosts.toml").write_text(text)
+    done = command(here, "run", "--json", *words)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1, "one sentence"
+    assert "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
+    assert (told["run"], told["outcome"], told["left"]) == (None, "failed", 0)
+    assert not (here / "home").exists()
+
+
+def test_a_host_whose_python_has_no_torch(here: Path) -> None:
+    bare = Path(sys.base_prefix, "bin", "python3")
+    asked = (
+        subprocess.run([bare, "-I", "-c", "import torch"], capture_output=True, check=False) if bare.exists() else None
+    )
+    if asked is None or asked.returncode == 0:
+        pytest.skip("there is no Python without torch here")
+    (here / "hosts.toml").write_text(SMALL.replace("servers", f'python = "{bare}"\nservers'))
+    done = command(here, "run", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["outcome"], told["left"]) == ("failed", 0)
+    assert "has no " in told["root_cause"]
+    assert "-m pip install" in told["root_cause"]
+    assert alive(told["run"]) == []
+
+
+def test_a_host_that_cannot_be_reached(here: Path) -> None:
+    """Port 1 of this machine: nothing listens there."""
+    remote = '[[host]]\nname = "far"\naddress = "127.0.0.1"\nport = 1\nworkers = 1\n'
+    (here / "hosts.toml").write_text(SMALL.replace("[experiment]", f"{remote}\n[experiment]"))
+    done = command(here, "run", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["root_cause"].startswith("far: ")
+    assert told["left"] == 0
+    status = command(here, "status", "--json")
+    assert status.returncode == 1
+    assert list(json.loads(status.stdout)["unreachable"]) == ["far"]
+
+
+def test_wrong_usage_is_exit_code_2(here: Path) -> None:
+    for words in ([], ["launch"], ["run", "--sett", "a=b"], ["stop", "a", "b"]):
+        done = command(here, *words)
+        assert done.returncode == 2, words
+        assert "Traceback" not in done.stderr
+
+
+def test_nothing_to_stop_or_to_list(here: Path) -> None:
+    assert command(here, "runs").stdout == f"No run is recorded in {here}/home/state/runs yet.\n"
+    done = command(here, "stop", "20200101-000000-none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no run 20200101-000000-none" in done.stderr
+
+
+def test_keys_and_paths_are_complete(here: Path) -> None:
+    from controller.hosts import HOST_KEYS
+    from garfield import settings
+
+    keys = json.loads(command(here, "keys", "--json").stdout)
+    assert [key["name"] for key in keys["host"]] == list(HOST_KEYS)
+    wanted = [setting.name for setting in settings.SETTINGS.values() if setting.scope == "experiment"]
+    assert [key["name"] for key in keys["experiment"]] == wanted
+    table = command(here, "keys").stdout
+    assert all(f"\n{name}" in table for name in (*HOST_KEYS, *wanted))
+    paths = json.loads(command(here, "paths", "--json").stdout)
+    assert paths["runs"] == f"{here}/home/state/runs"
+    assert f"{here}/home/state/runs" in command(here, "paths").stdout
+
+
+def test_a_reader_that_leaves_is_no_error(here: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "controller", "keys"], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(BOUND) in (0, 1)
+
+
+def test_printed_text_holds_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    out.say("a\x1b]0;title\x07b\x9b5n\u202ec")
+    printed = capsys.readouterr().out
+    assert printed.endswith("c\n")
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in printed.strip())
+    assert "\u202e" not in printed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (61, "1 m 01 s"), (7_500, "2 h 05 m")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert out.duration(seconds) == text
