@@ -91,6 +91,7 @@ class FileProblem:
     line: int | None
     key: str
     text: str
+    of_hosts: bool = False  # so that the hosts may be read wrong, and with them the number of ranks
 
 
 def _table(*keys: Key) -> dict[str, Key]:

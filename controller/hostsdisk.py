@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}.") from None
+        raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}") from None
     except OSError as error:
         raise HostsFileError(f"{path} can't be read: {error.strerror or error}.") from None
     if len(content) > MOST_BYTES:
@@ -33,8 +34,8 @@ def read(path: Path) -> bytes:
 def _how_to_make_one(path: Path) -> str:
     example = Path(__file__).resolve().parent.parent / "hosts.toml"
     if example.is_file() and example != Path(os.path.realpath(path)):
-        return f"make one from the example: cp {example} {path}"
-    return "write one with [[host]], name, servers and workers"
+        return "make one from the example: " + shlex.join(["cp", str(example), str(path)])
+    return "write one with [[host]], name, servers and workers."
 
 
 def digest(content: bytes) -> str:

@@ -41,6 +41,7 @@ class Plan:
     values: Mapping[str, Any]
     lease: float
     findings: tuple[Finding, ...]
+    checked: bool = True  # False: hosts and parameters were not laid together, for the findings say that one is wrong
 
     @property
     def ok(self) -> bool:
@@ -84,7 +85,7 @@ class Plan:
 
     def _holds(self) -> Iterator[Finding]:
         values, refused = self.values, {finding.name for finding in self.errors}
-        if not self.hosts or refused & {"hosts", "servers", "workers", "num_ps", "num_workers"}:
+        if not self.checked or refused & {"num_ps", "num_workers"}:
             return
         yield Finding("ok", "num_workers", f"{values['num_ps']} PS + {_plural(values['num_workers'], 'worker')}")
         if not refused & {"aggregator", "quorum"}:
@@ -159,14 +160,17 @@ def make_plan(
     values |= {"num_ps": servers, "num_workers": len(placed) - servers, "rank": 0}
     byzantine = {rank for role in ("ps", "worker") for rank in experiment.byzantine_ranks(values, role)}
     ranks = tuple(RankPlan(rank, role, host, rank in byzantine) for rank, (role, host) in enumerate(placed))
-    findings = [
-        *map(_file_finding, problems),
-        *_placement_findings(hosts, carrying, values),
-    ]
-    if ranks and 0 < servers < len(ranks):
+    problems = list(problems)
+    findings = [_file_finding(problem) for problem in problems]
+    checked = 0 < servers < len(ranks)
+    if any(isinstance(problem, FileProblem) and problem.of_hosts for problem in problems):
+        checked = False  # what else is wrong may only follow from that problem
+    else:
+        findings += _placement_findings(hosts, carrying, values)
+    if checked:
         findings += experiment.check(values)
         findings += _outnumbered(values)
-    return Plan(carrying, ranks, values, lease, tuple(findings))
+    return Plan(carrying, ranks, values, lease, tuple(findings), checked)
 
 
 def shell_path(path: str) -> str:
@@ -185,7 +189,9 @@ def _placement_findings(
 ) -> Iterator[Finding]:
     if not hosts:
         return  # the file's own problem says so
-    if not any(host.enabled for host in hosts):
+    if not hosts:
+        yield Finding("error", "hosts", "There is no host; add one.")
+    elif not any(host.enabled for host in hosts):
         yield Finding("error", "hosts", "Every host is switched off: set enabled = true for one of them.")
     elif not carrying:
         yield Finding("error", "hosts", "No host carries a rank: give one servers = 1 and some workers.")

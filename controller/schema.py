@@ -46,9 +46,9 @@ class _Reader:
     def problem(self, path: Path, text: str) -> None:
         line = self.line(path)
         text = printable(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
-        self.contents.problems.append(
-            FileProblem(line, str(path[-1]) if path else "host", f"line {line}: {text}" if line else text)
-        )
+        of_hosts = not path or path[0] in ("host", "defaults") or path[0] not in TABLES
+        text = f"line {line}: {text}" if line else text
+        self.contents.problems.append(FileProblem(line, str(path[-1]) if path else "host", text, of_hosts))
 
     def table(self, *path: str | int) -> dict[str, Any]:
         """The table at `path`, empty if it isn't there; a problem if something else is."""

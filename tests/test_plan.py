@@ -54,6 +54,7 @@ def test_attackers_are_marked(listed, attackers):
             [Host("a", workers=1, servers=1, enabled=False)],
             "Every host is switched off: set enabled = true for one of them.",
         ),
+        ([], "There is no host; add one."),
         ([Host("a")], "No host carries a rank: give one servers = 1 and some workers."),
         ([Host("a", workers=3)], "No host carries a parameter server: give one servers = 1."),
         ([Host("a", servers=1)], "No host carries a worker: give one workers = 1 or more."),
@@ -76,6 +77,15 @@ def test_problems_of_the_file_and_the_form_refuse_the_launch():
         ("wokers", "line 3: no such key."),
         ("file", "lr = x: no number."),
     ]
+
+
+def test_a_problem_of_the_hosts_is_told_alone_without_what_follows_from_it():
+    text = LOCAL.replace("workers = 5", "wokers = 5")
+    assert [finding.text for finding in sketch(text).checks()] == [
+        "line 8: [[host]] has no key 'wokers'; did you mean workers?"
+    ]
+    text = LOCAL.replace("fw = 1 ", "fw = 9 ").replace("seed = 1", "sead = 1")
+    assert [finding.name for finding in sketch(text).errors] == ["sead", "aggregator"]
 
 
 def test_more_attackers_than_declared_is_a_warning():
