@@ -11,6 +11,7 @@ from typing import Any
 
 from garfield import catalog
 
+_TRAINED_ATTACKS = ("none", "random", "sign-flip", "drop", "zero", "nan", "inf", "stale")  # all the worker asks of them
 UNPROTECTED = ("vanilla", "average")  # rules that tolerate no Byzantine input and drop none
 
 
@@ -127,8 +128,24 @@ def _quorum_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
 def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, ranks_name: str) -> Iterator[Finding]:
     attack, listed = catalog.parse_attack(values[attack_name]), values[ranks_name]
     ranks, side = ranks_of(values, role), "worker" if role == "worker" else "server"
-    if side not in catalog.ATTACKS[attack.name].sides:
-        yield _error(attack_name, f"{attack_name} = {attack.name}: not an attack of a {side}.")
+    attackers = [rank for rank in byzantine_ranks(values, role) if rank in ranks]
+    try:
+        catalog.check_attack(
+            values[attack_name],
+            n=len(ranks),
+            f=len(attackers),
+            batch=values["batch"],
+            side=side,
+            honest=[rank for rank in ranks if rank not in attackers],
+        )
+    except catalog.CatalogError as error:
+        yield _error(attack_name, f"{attack_name} = {values[attack_name]}: {error}")
+    if attackers and attack.name not in _TRAINED_ATTACKS:
+        yield _error(
+            attack_name,
+            f"{attack_name} = {attack.name}: the training loop can't do this attack yet, `python -m garfield.bench "
+            f"resilience` can; use one of {', '.join(_TRAINED_ATTACKS[1:])}.",
+        )
     if isinstance(listed, int) and listed > len(ranks):
         yield _error(ranks_name, f"{ranks_name} = {listed}: there are only {len(ranks)}.")
     if not isinstance(listed, int) and (strangers := [rank for rank in listed if rank not in ranks]):
