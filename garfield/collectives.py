@@ -112,6 +112,10 @@ class CollectiveWorkers(Workers):
         rows = self._rows[1:]
         return Round(list(self._expected), rows, losses, list(map(is_finite, rows)))
 
+    def _able(self) -> set[int]:
+        # One that said that it has a gradient and died may have left it with nobody.
+        return set(self._expected) if self._arrived else set(self._links)
+
     def _slots(self, rank: int) -> list[Tensor] | None:
         return [] if rank in self._expected else None
 

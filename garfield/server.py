@@ -39,13 +39,17 @@ def serve(rank: Rank) -> None:
             values["dataset"], values["data_dir"], train=False, say=lambda text: report.phase("data", text)
         )
         joined = workers.join()
+    if not joined:
+        workers.finish(0, model)
+        report.end(0, "stopped")
+        return
     evaluator = Evaluator(scratch, tests, rank.inbox)
     report.begin(rank.total_steps, rank.steps_per_epoch, scratch.dimension, len(tests))
     report.phase("train")
     every = values["eval_every"] or rank.steps_per_epoch
     clock = Clock("wait", "aggregate", "apply")
     step, traffic = 0, workers.traffic
-    while joined and step < rank.total_steps and not rank.stop.requested:
+    while step < rank.total_steps and not rank.stop.requested:
         gradients = workers.gather(step, model)
         clock.lap("wait")
         if gradients is None:
@@ -75,8 +79,9 @@ def serve(rank: Rank) -> None:
             )
         )
     workers.finish(step, model)
-    report.phase("evaluate")
-    _evaluate_last(rank, evaluator, step, model)
+    if step:
+        report.phase("evaluate")
+        _evaluate_last(rank, evaluator, step, model)
     report.end(step, "finished" if step == rank.total_steps else "stopped")
 
 

@@ -110,7 +110,7 @@ class Workers:
             if self._must_leave():
                 return None
             if not self._next():
-                missing = [rank for rank in self._expected if rank not in self._gradients]
+                missing = [rank for rank in self._expected if rank not in self._gradients] or self._expected
                 raise RankLost(
                     f"{_workers(missing)} sent no gradient for step {step + 1} within {self._timeout:g} s, and the "
                     f"quorum is {self._quorum} of {len(self._expected)}.",
@@ -244,9 +244,13 @@ class Workers:
         pool.lend(model)
         self._links[rank].send(Kind.MODEL, self._step, model, done=self._done, sent=lambda: pool.give_back(model))
 
+    def _able(self) -> set[int]:
+        """The workers whose gradient of this step is here or may still come."""
+        return set(self._links) | set(self._gradients)
+
     def _check_reachable(self) -> None:
         """Raise RankLost when the quorum can't be met with those who are left."""
-        can = set(self._links) | set(self._gradients)
+        can = self._able()
         if len(can) >= self._quorum or self._rank.stop.requested:
             return
         lost = [rank for rank in self._expected if rank in self._lost and rank not in can]
@@ -275,8 +279,7 @@ class Workers:
         stop = self._rank.stop
         if not stop.requested:
             return False
-        able = set(self._links) | set(self._gradients)
-        return stop.urgent or len(able) < self._quorum or time.monotonic() > stop.since + STOPPING
+        return stop.urgent or len(self._able()) < self._quorum or time.monotonic() > stop.since + STOPPING
 
 
 def _workers(ranks: list[int]) -> str:

@@ -1,0 +1,67 @@
+"""What the distributed training has to equal: a plain SGD loop of one process on the same global batches.
+
+python -m garfield.bench reference --seeds 1,2,3 --dataset mnist --num_workers 4 --epochs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from garfield import datasets, experiment, models, randomness, settings
+from garfield.evaluation import accuracy
+from garfield.vector import FlatModel
+
+
+def train(values: Mapping[str, Any]) -> float:
+    """Accuracy on the test set after all steps of the run that `values` (every parameter) describe, without any
+    cluster: each step takes the batches of all workers as one, with torch's own optimiser."""
+    seed, workers = values["seed"], values["num_workers"]
+    samples = datasets.load(values["dataset"], values["data_dir"], train=True)
+    every_epoch = experiment.steps_per_epoch(values)
+    shards = [datasets.shard(len(samples), workers, index, seed) for index in range(workers)]
+    cuts = [
+        datasets.Batches(
+            datasets.Samples(samples.images[shard], samples.labels[shard]), values["batch"], every_epoch, seed, rank
+        )
+        for shard, rank in zip(shards, experiment.ranks_of(values, "worker"), strict=True)
+    ]
+    model = models.make_model(values["model"], values["loss"], seed)
+    loss_of = models.LOSSES[values["loss"]]
+    optimiser = torch.optim.SGD(
+        model.parameters(), lr=values["lr"], momentum=values["momentum"], weight_decay=values["wd"]
+    )
+    model.train()
+    for step in range(experiment.total_steps(values)):
+        batches = [cut.at(step) for cut in cuts]
+        randomness.seed_layers(seed, "layers", "reference", step)
+        optimiser.zero_grad()
+        images, labels = (torch.cat([getattr(batch, part) for batch in batches]) for part in ("images", "labels"))
+        loss_of(model(images), labels).backward()
+        optimiser.step()
+    tests = datasets.load(values["dataset"], values["data_dir"], train=False)
+    return accuracy(FlatModel(model), tests)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the accuracy of each seed and their median."""
+    parser = argparse.ArgumentParser(
+        prog="python -m garfield.bench reference", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
+    parser.add_argument("--seeds", default="1,2,3", help="seeds to train with [1,2,3]")
+    settings.add_arguments(parser)
+    values = vars(parser.parse_args(arguments))
+    seeds = [settings.SETTINGS["seed"].parse(seed) for seed in values.pop("seeds").split(",")]
+    torch.set_num_threads(values["threads"] or 1)  # as many as a rank has on a host that it shares
+    accuracies = []
+    for seed in seeds:
+        began = time.perf_counter()
+        accuracies.append(train({**values, "seed": seed}))
+        print(f"seed {seed}: accuracy {accuracies[-1]:.4f} ({time.perf_counter() - began:.1f} s)", flush=True)
+    print(f"median: accuracy {statistics.median(accuracies):.4f}")
+    return 0

@@ -1,0 +1,252 @@
+"""Whole runs of real ranks: what they report, that they repeat, what happens when one dies, stalls or is stopped."""
+
+from __future__ import annotations
+
+import math
+import signal
+
+import pytest
+
+from garfield import catalog
+from tests.training_ranks import Run, train
+
+ATTACKED = {
+    "num_workers": 5,
+    "aggregator": "multi-krum",
+    "fw": 1,
+    "attack": "sign-flip(scale=100)",
+    "byz_workers": [3],
+    "batch": 32,
+}
+
+
+def test_a_robust_rule_learns_under_attack_and_the_attacker_has_no_weight() -> None:
+    run = train(**ATTACKED, steps=60, lr=0.05, momentum=0.9, eval_every=30)
+    steps = run.of("step", 0)
+    assert [step["step"] for step in steps] == list(range(1, 61))
+    assert all(step["quorum"] == [1, 2, 3, 4, 5] for step in steps)
+    assert all(step["weights"][2] == 0 for step in steps)
+    assert all(math.isclose(sum(step["weights"]), 1) for step in steps)
+    accuracies = {event["step"]: event["accuracy"] for event in run.of("evaluation", 0)}
+    assert set(accuracies) == {30, 60}
+    assert accuracies[60] > 0.5
+
+
+def test_without_a_robust_rule_the_same_attack_ruins_the_model_and_is_told_once() -> None:
+    run = train(**ATTACKED | {"aggregator": "average", "fw": 0}, steps=60, lr=0.05, momentum=0.9)
+    [last] = run.of("evaluation", 0)
+    assert last["accuracy"] <= 0.3
+    [notice] = run.of("notice", 0)
+    assert notice["level"] == "warning"
+    assert "model diverged at step" in notice["text"]
+    assert run.of("step", 0)[-1]["dropped"] == 5
+    assert run.of("step", 1)[-1]["loss"] is None
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_events_say_what_a_rank_does(aggregator: str) -> None:
+    run = train(num_workers=3, aggregator=aggregator, steps=4)
+    for rank in run.ranks:
+        kinds = [event["kind"] for event in run.events if event["rank"] == rank and event["kind"] != "evaluation"]
+        assert kinds[-6:] == ["step"] * 4 + ["end", "exit"] if rank else ["phase", "end", "exit"][-2:]
+        [begin] = run.of("begin", rank)
+        assert (begin["total_steps"], begin["dimension"]) == (4, 21_840)
+        assert begin["samples"] == (479 if rank else 360)
+        [end] = run.of("end", rank)
+        assert (end["step"], end["reason"]) == (4, "finished")
+    server, worker = run.of("step", 0)[-1], run.of("step", 2)[-1]
+    assert set(server["parts"]) == {"wait", "aggregate", "apply"}
+    assert set(worker["parts"]) == {"pull", "merge", "load", "compute", "push"}
+    for step in (server, worker):
+        assert 0 < sum(step["parts"].values()) <= step["seconds"] * 1.001
+    model = 4 * 21_840
+    assert 3 * model <= server["bytes_received"] < 3 * model + 1000
+    assert [phase["phase"] for phase in run.of("phase", 2)] == ["join", "data", "train"]
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "multi-krum"])
+def test_the_same_seed_gives_the_same_losses_bit_for_bit(aggregator: str) -> None:
+    first, second = (train(num_workers=3, aggregator=aggregator, steps=8).losses() for _ in range(2))
+    assert first == second
+    assert all(len(losses) == 8 for losses in first.values())
+    other = train(num_workers=3, aggregator=aggregator, steps=8, seed=2).losses()
+    assert all(first[rank] != other[rank] for rank in first)
+
+
+def test_vanilla_is_the_average_over_other_wires() -> None:
+    assert train(num_workers=3).losses() == train(num_workers=3, aggregator="average").losses()
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_a_worker_that_dies_ends_a_run_that_waits_for_all_and_is_named(aggregator: str) -> None:
+    with Run(num_workers=3, aggregator=aggregator, steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.signal(2, signal.SIGKILL)
+        codes = run.exits(patience=10)
+    assert codes == {0: 3, 1: 3, 2: -signal.SIGKILL, 3: 3}
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [2]
+    assert "worker rank 2" in failure["text"]
+    for survivor in (1, 3):
+        [failure] = run.of("failure", survivor)
+        assert failure["missing"] == [0]
+    assert not run.of("end")
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_a_worker_that_is_silent_for_the_timeout_is_named(aggregator: str) -> None:
+    with Run(num_workers=3, aggregator=aggregator, steps=100_000, timeout=1.5) as run:
+        run.start()
+        run.until_step(3)
+        run.signal(2, signal.SIGSTOP)
+        exit_ = run.until(lambda event: event["kind"] == "exit" and event["rank"] == 0, patience=15)
+    assert exit_["code"] == 3
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [2]
+    assert "worker rank 2 sent no gradient" in failure["text"]
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_a_server_that_dies_is_named_by_the_workers(aggregator: str) -> None:
+    with Run(num_workers=2, aggregator=aggregator, steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.signal(0, signal.SIGKILL)
+        codes = run.exits(patience=15)
+    assert codes == {0: -signal.SIGKILL, 1: 3, 2: 3}
+    assert [failure["missing"] for failure in run.of("failure")] == [[0], [0]]
+
+
+def test_below_all_a_run_survives_a_death_and_a_stall_and_the_dead_may_come_back() -> None:
+    with Run(num_workers=5, aggregator="median", fw=1, quorum=3, steps=100_000) as run:
+        run.start()
+        run.until_step(5)
+        run.signal(2, signal.SIGKILL)
+        run.signal(4, signal.SIGSTOP)
+        notice = run.until(lambda event: event["kind"] == "notice")
+        assert "worker rank 2 is gone" in notice["text"]
+        now = run.until_step(1)["step"]
+        assert run.until_step(now + 5)["quorum"] == [1, 3, 5]
+        run.start(2)
+        back = run.until(lambda event: event["kind"] == "step" and event["rank"] == 0 and 2 in event["quorum"])
+        first = run.until_step(1, rank=2) if not run.of("step", 2)[5:] else run.of("step", 2)[-1]
+        assert first["step"] >= now
+        run.signal(4, signal.SIGCONT)
+        late = run.until(lambda event: event["kind"] == "step" and event["rank"] == 0 and event["late"] > 0)
+        assert late["step"] > back["step"] - 5
+        run.control(0, type="finish")
+        codes = run.exits(patience=20)
+    assert codes == dict.fromkeys(run.ranks, 0)
+    assert not run.of("failure")
+
+
+def test_below_all_a_run_ends_when_the_quorum_cannot_be_met() -> None:
+    with Run(num_workers=4, aggregator="median", fw=1, quorum="n-f", steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.signal(1, signal.SIGKILL)
+        run.signal(2, signal.SIGKILL)
+        codes = run.exits(patience=15)
+    assert codes[0] == 3
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [1, 2]
+    assert "the quorum is 3 of 4" in failure["text"]
+
+
+def test_who_never_joins_is_named() -> None:
+    with Run(num_workers=3, aggregator="median", timeout=2.0) as run:
+        run.start(0, 2)
+        codes = run.exits(patience=20)
+    assert codes == {0: 3, 2: 3}
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [1, 3]
+    assert failure["text"] == "worker ranks 1, 3 did not join within 2 s."
+
+
+def test_the_quorum_is_enough_to_start() -> None:
+    with Run(num_workers=4, aggregator="median", fw=1, quorum="n-f", steps=5) as run:
+        run.start(0, 1, 2, 4)
+        assert run.exits() == {0: 0, 1: 0, 2: 0, 4: 0}
+    assert all(step["quorum"] == [1, 2, 4] for step in run.of("step", 0))
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_of_every_rank_is_nobodys_failure(aggregator: str, number: int) -> None:
+    with Run(num_workers=3, aggregator=aggregator, steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        for rank in run.ranks:
+            run.signal(rank, number)
+        codes = run.exits(patience=10)
+    assert codes == dict.fromkeys(run.ranks, 0)
+    assert not run.of("failure")
+    assert [end["reason"] for end in run.of("end")] == ["stopped"] * 4
+    evaluated = [event["step"] for event in run.of("evaluation")]
+    assert evaluated == ([run.of("end", 0)[0]["step"]] if number == signal.SIGINT else [])
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_a_server_that_is_told_to_finish_takes_its_workers_with_it(aggregator: str) -> None:
+    with Run(num_workers=2, aggregator=aggregator, steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.control(0, type="finish")
+        assert run.exits(patience=10) == {0: 0, 1: 0, 2: 0}
+    assert {end["reason"] for end in run.of("end")} == {"stopped"}
+
+
+def test_a_worker_stopped_alone_is_missed_when_all_are_needed() -> None:
+    with Run(num_workers=2, aggregator="median", steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.signal(1, signal.SIGINT)
+        assert run.exits(patience=15) == {0: 3, 1: 0, 2: 3}
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [1]
+    assert "it was stopped" in failure["text"]
+
+
+@pytest.mark.parametrize("stage", ["before the others come", "before the server comes"])
+def test_a_stop_while_joining_is_quiet(stage: str) -> None:
+    rank = 0 if stage == "before the others come" else 1
+    with Run(num_workers=2, aggregator="median") as run:
+        run.start(rank)
+        run.until(lambda event: event["kind"] == "phase" and event["phase"] == "join")
+        run.signal(rank, signal.SIGINT)
+        assert run.exits(patience=10) == {rank: 0}
+    assert not run.of("failure")
+
+
+@pytest.mark.skipif("nan" not in catalog.ATTACKS, reason="the attack nan is not there yet")
+def test_rows_that_are_not_finite_are_dropped_and_counted_up_to_the_declared_f() -> None:
+    run = train(num_workers=5, aggregator="median", fw=1, attack="nan", byz_workers=1)
+    for step in run.of("step", 0):
+        assert step["dropped"] == 1
+        assert step["weights"][0] == 0
+    with Run(num_workers=5, aggregator="median", fw=1, attack="nan", byz_workers=2) as run:
+        run.start()
+        assert run.exits()[0] == 1
+    [failure] = run.of("failure", 0)
+    assert "2 of the 5 gradients of step 1 are not finite (rank 1, 2)" in failure["text"]
+
+
+def test_a_rank_that_is_started_twice_is_replaced_by_the_newer() -> None:
+    with Run(num_workers=2, aggregator="median", steps=100_000) as run:
+        run.start()
+        run.until_step(3)
+        run.start(1)
+        older = run.until(lambda event: event["kind"] == "failure")
+        assert "another process joined as rank 1" in older["text"]
+        run.until_step(run.until_step(1)["step"] + 3)
+        run.control(0, type="finish")
+        assert run.exits(patience=15)[0] == 0
+
+
+def test_a_value_that_cannot_be_is_refused_by_a_forked_rank() -> None:
+    with Run(num_workers=2, aggregator="krum", fw=1) as run:
+        run.start(0)
+        assert run.exits() == {0: 2}
+    [line] = run.of("output", 0)
+    assert line["text"].startswith("error: aggregator = krum, fw = 1: krum needs n >= 2f+3")
