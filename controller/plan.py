@@ -188,8 +188,6 @@ def _placement_findings(
     hosts: Sequence[Host], carrying: Sequence[Host], values: Mapping[str, Any]
 ) -> Iterator[Finding]:
     if not hosts:
-        return  # the file's own problem says so
-    if not hosts:
         yield Finding("error", "hosts", "There is no host; add one.")
     elif not any(host.enabled for host in hosts):
         yield Finding("error", "hosts", "Every host is switched off: set enabled = true for one of them.")
