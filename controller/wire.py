@@ -223,6 +223,8 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
 }
 
+MESSAGES = tuple(_SCHEMA)  # every type there is
+
 
 def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
     """The message in `line`, with the fields of its type and no others. Raises WireError.

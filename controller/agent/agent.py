@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import time
-import traceback
-from typing import Any
 
 from . import code, facts, processes, records, stopping
 from .crew import Crew
@@ -19,6 +17,10 @@ from .loop import Loop
 from .outbox import LINE, Outbox
 from .rank import READ, Lines
 from .service import Service
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 HEARTBEAT = 1.0  # seconds between two signs of life to the guardian
 FLUSH_EVERY = 0.075
@@ -37,7 +39,7 @@ def main(heartbeat: int, blob: bytes) -> None:
         Agent(heartbeat, blob).loop.run()
     except BaseException:
         with contextlib.suppress(OSError):
-            os.write(2, traceback.format_exc().encode())
+            os.write(2, _traceback().encode())
         # The guardian would do this too, unless it has been killed.
         os._exit(1 if processes.kill_descendants(CLEAN_WITHIN) else 2)
     os._exit(0)
@@ -115,7 +117,7 @@ class Agent:
         try:
             return handler(message, answers)
         except Exception:
-            return self._say(traceback.format_exc().splitlines())
+            return self._say(_traceback().splitlines())
 
     def _do_hello(self, message: dict[str, Any], answers: Outbox) -> None:
         self._hello = message
@@ -262,3 +264,9 @@ class Agent:
     def _on_record(self, process: processes.Process, what: str) -> None:
         if self._record:
             self._record.add(process, what)
+
+
+def _traceback() -> str:
+    import traceback  # seldom needed
+
+    return traceback.format_exc()

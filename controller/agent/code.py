@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 import zlib
 from pathlib import Path
+
+from . import facts
 
 LARGEST = 64 << 20  # bytes of all sources together
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\.py")
@@ -45,7 +45,7 @@ def stored(digest: str) -> bool:
             return True
     except (OSError, UnicodeDecodeError):
         pass
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     return False
 
 
@@ -63,13 +63,20 @@ def store(digest: str, archive: str) -> None:
     if wrong := [path for path, text in files.items() if not _PATH.fullmatch(path) or not isinstance(text, str)]:
         raise CodeError(f"the shipped code holds a file that it must not: {wrong[0]!r}.")
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as unpacked:
+    unpacked = folder.parent / f".new-{digest[:8]}-{facts.place()['machine']}-{os.getpid()}"
+    try:
         for path, text in files.items():
-            target = Path(unpacked, "code", path)
+            target = unpacked / path
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             target.write_text(text)
-        try:
-            Path(unpacked, "code").rename(folder)
-        except OSError:
-            if not stored(digest):  # else another agent, maybe of another host with this home, was first
-                raise
+        unpacked.rename(folder)
+    except OSError:
+        _remove(unpacked)
+        if not stored(digest):  # else another agent, maybe of another host with this home, was first
+            raise
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # seldom needed
+
+    shutil.rmtree(folder, ignore_errors=True)

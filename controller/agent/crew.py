@@ -7,13 +7,16 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from . import listening, processes
 from .loop import Loop
 from .outbox import LINE, Outbox
 from .rank import Rank
 from .warmer import Warmer
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 IMPORT_WITHIN = 300.0  # seconds that the warm process may take; a cold network file system takes minutes
 UNKNOWN = 1000  # ended children remembered until we hear whether one was a rank

@@ -10,7 +10,10 @@ import pwd
 import socket
 import struct
 import sys
-from typing import Any
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 _GET_INTERFACE_ADDRESS = 0x8915
 

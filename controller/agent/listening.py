@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping
-from typing import Any
 
 from . import facts
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 BACKLOG = 1024
 

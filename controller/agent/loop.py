@@ -12,7 +12,10 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Timer:

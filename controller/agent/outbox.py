@@ -6,20 +6,23 @@ import json
 import os
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 LIMIT = 4 << 20  # bytes that may wait
 LINE = 64 << 10  # bytes of one message, its newline included: what the controller takes
 CHUNK = 64 << 10  # bytes of one write
 
 
-@dataclass
 class _Entry:
-    first: int  # numbers that the line stands for: one message, or a range of dropped ones
-    last: int
-    telemetry: bool
-    line: bytes
+    """A line and the numbers it stands for: one message, or a range of dropped ones."""
+
+    __slots__ = ("first", "last", "line", "telemetry")
+
+    def __init__(self, first: int, last: int, telemetry: bool, line: bytes) -> None:
+        self.first, self.last, self.telemetry, self.line = first, last, telemetry, line
 
 
 class Outbox:

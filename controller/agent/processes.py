@@ -7,14 +7,12 @@ import ctypes
 import os
 import signal
 import time
-from dataclasses import dataclass
 
 _SET_PDEATHSIG, _SET_NAME, _SET_CHILD_SUBREAPER = 1, 15, 36
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
 class Process:
     """One process at one moment.
 
@@ -22,13 +20,15 @@ class Process:
     processor time it has used, in seconds; `memory` its resident size in bytes.
     """
 
-    pid: int
-    name: str
-    state: str
-    parent: int
-    start: int
-    cpu: float
-    memory: int
+    __slots__ = ("cpu", "memory", "name", "parent", "pid", "start", "state")
+
+    def __init__(self, pid: int, stat: bytes) -> None:
+        name, _, rest = stat.partition(b"(")[2].rpartition(b")")  # a name may hold parentheses
+        fields = rest.split()
+        self.pid, self.name, self.state = pid, name.decode(errors="replace"), fields[0].decode()
+        self.parent, self.start = int(fields[1]), int(fields[19])
+        self.cpu = (int(fields[11]) + int(fields[12])) / TICK
+        self.memory = int(fields[21]) * PAGE
 
     @property
     def alive(self) -> bool:
@@ -40,20 +40,9 @@ def read_process(pid: int) -> Process | None:
     """What /proc says of `pid`, None if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+            return Process(pid, file.read())
     except OSError:
         return None
-    name, _, rest = text.partition(b"(")[2].rpartition(b")")
-    fields = rest.split()
-    return Process(
-        pid=pid,
-        name=name.decode(errors="replace"),
-        state=fields[0].decode(),
-        parent=int(fields[1]),
-        start=int(fields[19]),
-        cpu=(int(fields[11]) + int(fields[12])) / TICK,
-        memory=int(fields[21]) * PAGE,
-    )
 
 
 def descendants(ancestor: int) -> list[Process]:

@@ -7,11 +7,14 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from .loop import Loop
 from .outbox import Outbox
 from .processes import Process
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 READ = 64 << 10  # bytes read at once
 EVENT_LINE = 32 << 10  # longest event of a rank

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from . import facts, processes
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def records_dir() -> Path:
@@ -48,7 +50,7 @@ class Record:
 
     def _write(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(prefix=".new-", dir=self._path.parent)  # 0600
-        with os.fdopen(fd, "w") as file:
+        new = self._path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(self._text, file)
-        os.replace(name, self._path)
+        new.replace(self._path)

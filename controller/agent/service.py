@@ -8,11 +8,14 @@ import socket
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from .loop import Loop
 from .outbox import LINE, Outbox
 from .rank import READ, Lines
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 CLIENTS = 16
 

@@ -13,11 +13,14 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from .outbox import LINE
 from .rank import READ, Lines
 from .service import sockets_dir
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 IDLE = 120.0  # seconds without a word after which the controller counts as gone
 ANSWER_WITHIN = 2.0  # seconds an agent may take for its status

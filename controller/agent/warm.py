@@ -17,9 +17,12 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any
 
 from . import processes
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 ADOPTED_WITHIN = 10.0  # seconds a new rank waits for the agent to become its parent
 

@@ -9,13 +9,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from . import processes
 from .loop import Loop
 from .outbox import Outbox
 from .rank import READ, Lines, TextStream
 from .start import CONSTANT, first_line
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
 
 LONGEST = 256 << 10  # bytes of one answer
 
