@@ -14,6 +14,7 @@ from torch import Tensor
 
 _BLOCK_BYTES = 2 << 20  # of float64 columns on the CPU: a core's cache holds them
 _CUDA_COLUMNS = 1 << 18
+_ROUNDING = 1e-14  # of the norms of two rows: a distance below is nothing but rounding
 _HALVES_FROM = 16  # from so many rows on it pays to leave out one of the two equal quarters of the matrix
 
 
@@ -73,7 +74,8 @@ def centred(gram: Tensor, row: int) -> Tensor:
 
 
 def squared_distances(gram: Tensor) -> Tensor:
-    """D[i, j] = ‖x_i − x_j‖² from their Gram matrix; ≥ 0, and 0 on the diagonal."""
+    """D[i, j] = ‖x_i − x_j‖² from their Gram matrix; ≥ 0, and 0 on the diagonal and between equal rows."""
     norms = gram.diagonal()
-    distances = (norms[:, None] + norms[None, :] - 2 * gram).nan_to_num_(nan=torch.inf).clamp_(min=0)
-    return distances.fill_diagonal_(0)
+    sums = norms[:, None] + norms[None, :]
+    distances = (sums - 2 * gram).nan_to_num_(nan=torch.inf)
+    return distances.masked_fill_(distances <= _ROUNDING * sums, 0).fill_diagonal_(0)

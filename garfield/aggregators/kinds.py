@@ -11,6 +11,8 @@ from torch import Tensor
 from garfield.aggregators.call import Call
 from garfield.aggregators.rows import Rows
 
+TIE = 1e-9  # scores that differ by less, relatively, are tied
+
 
 @dataclass(frozen=True)
 class Weighing:
@@ -32,5 +34,14 @@ def equal_weights(n: int, chosen: Tensor) -> Tensor:
 
 
 def least(scores: Tensor, count: int) -> Tensor:
-    """Indexes of the `count` rows of least score, of equal ones the lowest."""
-    return scores.sort(stable=True).indices[:count]
+    """Indexes of the `count` rows of least score, of equal ones the lowest. Scores are at least 0.
+
+    Scores that should be equal differ by rounding: those within 1e-9 of the least count as equal to it.
+    """
+    left = dict(enumerate(scores.tolist()))
+    chosen = []
+    for _ in range(count):
+        bound = min(left.values()) * (1 + TIE)
+        chosen.append(next(row for row, score in left.items() if score <= bound))
+        del left[chosen[-1]]
+    return torch.tensor(chosen)

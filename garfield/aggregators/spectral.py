@@ -10,7 +10,7 @@ from torch import Tensor
 from garfield.aggregators.call import Call
 from garfield.aggregators.centres import middle
 from garfield.aggregators.gram import centred
-from garfield.aggregators.kinds import equal_weights, least
+from garfield.aggregators.kinds import TIE, equal_weights, least
 from garfield.aggregators.rows import Rows
 from garfield.randomness import derive
 
@@ -31,7 +31,7 @@ def caf(rows: Rows, call: Call) -> Tensor:
     while soft.sum() > rows.n - 2 * call.f:
         share = soft / soft.sum()
         value, projections = _top_direction(gram, share)
-        if value < best:
+        if value < best * (1 - TIE):
             best, result = value, share
         scores = projections.square()
         most = scores[soft > 0].max()

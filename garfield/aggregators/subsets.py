@@ -10,7 +10,7 @@ from torch import Tensor
 from garfield.aggregators.call import Call
 from garfield.aggregators.centres import middle
 from garfield.aggregators.gram import centred
-from garfield.aggregators.kinds import equal_weights
+from garfield.aggregators.kinds import TIE, equal_weights
 from garfield.aggregators.rows import Rows
 
 _BATCH = 4096  # subsets looked at together
@@ -28,7 +28,7 @@ def least_diameter(distances: Tensor, h: int) -> list[int]:
     """The h rows of least diameter, in lexicographic order the first of such subsets."""
     n = len(distances)
     lengths = distances.unique().tolist()  # sorted, 0 first
-    low, high = 0, len(lengths) - 1
+    low, high = 0, len(lengths) - 1  # the least length that h rows can keep to is between these
     while low < high:
         middle_one = (low + high) // 2
         if _can_keep(_too_far(distances, lengths[middle_one]), set(range(n)), n - h):
@@ -53,7 +53,7 @@ def least_diameter(distances: Tensor, h: int) -> list[int]:
 
 def _too_far(distances: Tensor, length: float) -> list[set[int]]:
     """Of each row the others that are further away than `length`."""
-    return [set(row.nonzero().flatten().tolist()) for row in distances > length]
+    return [set(row.nonzero().flatten().tolist()) for row in distances > length * (1 + TIE)]
 
 
 def _can_keep(conflicts: list[set[int]], left: set[int], spare: int) -> bool:
@@ -86,13 +86,13 @@ def least_top_eigenvalue(gram: Tensor, h: int) -> Tensor:
     bounds = torch.cat([_power_bound(_centred_gram(gram, batch)) for batch in subsets.split(_BATCH)])
     best, chosen = torch.inf, subsets[0]
     for batch in bounds.argsort(stable=True).split(_BATCH // 8):
-        batch = batch[bounds[batch] <= best * (1 + 1e-9)]
+        batch = batch[bounds[batch] <= best * (1 + TIE)]
         if not batch.numel():
             break
         batch = batch.sort().values
         top = torch.linalg.eigvalsh(_centred_gram(gram, subsets[batch]))[:, -1]
-        first = int(top.argmin())
-        if top[first] < best:
+        first = int((top <= top.min() * (1 + TIE)).nonzero()[0])
+        if top[first] < best * (1 - TIE):
             best, chosen = top[first].item(), subsets[batch[first]]
     return chosen
 
