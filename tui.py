@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     code, farewell = asyncio.run(run(options.file, launch=options.launch))
     if farewell:
-        print(farewell)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(farewell, flush=True)
     return code
 
 

@@ -10,9 +10,11 @@ import traceback
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import App, ReturnType
 from textual.binding import Binding
 from textual.content import Content
+from textual.driver import Driver
 
 from controller.hostsfile import ChangedOnDisk, HostsFileError
 from controller.ui import asking, theme
@@ -25,6 +27,7 @@ from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
+from controller.ui.terminal import SteadyDriver
 from controller.ui.widgets.lines import findings
 from controller.ui.widgets.status import run_title
 
@@ -61,8 +64,8 @@ class GarfieldApp(App[str]):
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit, from a field too"),
     ]
 
-    def __init__(self, session: Session, *, launch: bool = False) -> None:
-        super().__init__()
+    def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
+        super().__init__(driver_class=driver_class)
         self.session = session
         self._launch_at_once = launch
         self._ticks = 0
@@ -85,7 +88,7 @@ class GarfieldApp(App[str]):
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(number, self._told_to_leave, number)
+                loop.add_signal_handler(number, self.told_to_leave, number)
         self.call_after_refresh(self._painted)
 
     def open_first_screen(self) -> None:
@@ -264,12 +267,12 @@ class GarfieldApp(App[str]):
         """Exit; `session.leave` has stopped what ran."""
         self.exit(self.session.farewell())
 
-    def _told_to_leave(self, number: signal.Signals) -> None:
-        """A signal: stop the run first, in bounded time; a second signal kills it."""
-        self.left_by = signal.Signals(number)
+    def told_to_leave(self, number: int) -> None:
+        """A signal, or the terminal is gone: stop the run first, in bounded time; a second signal kills it."""
+        before, self.left_by = self.left_by, signal.Signals(number)
         if self._leaving is None:
             self._leaving = asyncio.create_task(self._leave_after_stop(), name="leave")
-        else:
+        elif number != signal.SIGHUP and before is not None:
             self.session.stop(kill=True)
 
     async def _leave_after_stop(self) -> None:
@@ -280,19 +283,21 @@ class GarfieldApp(App[str]):
 
     def _fatal_error(self) -> None:
         """A fault of ours: the traceback without local variables, which may hold what is nobody's business."""
-        self._exit_renderables.append(Content(traceback.format_exc(chain=True)).__rich__())
+        self._exit_renderables.append(Text(traceback.format_exc()))
         self._close_messages_no_wait()
 
 
 async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
     """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
     session = Session(path)
-    app = GarfieldApp(session, launch=launch)
+    app = GarfieldApp(session, launch=launch, driver_class=SteadyDriver)
     result: ReturnType | None = None
     try:
-        result = await app.run_async()
+        with contextlib.suppress(OSError):  # nothing can be printed on a terminal that is gone
+            result = await app.run_async()
     finally:
         if session.running:  # the app went without stopping it: a fault of ours
-            print("Stopping the run…", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print("Stopping the run…", file=sys.stderr, flush=True)
             await session.leave()
     return app.return_code or 0, result or session.farewell()

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from controller.liverun import LiveRun
     from controller.state import Now, RunState
 
-Launcher = Callable[[Plan, str], "LiveRun"]
+Launcher = Callable[[Plan, str, str], "LiveRun"]
 
 LEAVE_WAIT = 45.0  # longest wait for a run's end when the app has to go: the whole stop ladder, and the goodbyes
 
 
-def launcher(plan: Plan, hosts_text: str) -> LiveRun:
+def launcher(plan: Plan, name: str, hosts_text: str) -> LiveRun:
     """A real run of `plan`. What it needs (asyncssh) is imported here, after the first paint."""
     from controller.liverun import LiveRun
 
-    return LiveRun(plan, hosts_text=hosts_text)
+    return LiveRun(plan, name=name, hosts_text=hosts_text)
 
 
 class Session:
@@ -112,11 +112,16 @@ class Session:
         """Start a run of the plan; it goes on in a task of its own, whatever becomes of the screens."""
         if not self.can_launch:
             raise RuntimeError("launch was asked for while it can't be")
-        self.run = self._launcher(self.plan, self.draft.file.text())
+        self.run = self._launcher(self.plan, self._run_name(), self.draft.file.text())
         self.fault = self._stopping = None
         self.run.subscribe(self._records_came)
         self._driving = asyncio.create_task(self._drive(self.run), name="run")
         return self.run
+
+    def _run_name(self) -> str:
+        """What a run is called unless a person names it: the preset or the rule, and the hour."""
+        rule = str(self.plan.values["aggregator"]).partition("(")[0]
+        return f"{self.draft.preset or rule}-{time.strftime('%H%M', time.localtime(self.clock()))}"
 
     async def _drive(self, run: LiveRun) -> None:
         try:

@@ -24,6 +24,7 @@ class MainScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-too-narrow"), (SMALLEST[0], "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS: ClassVar = [(0, "-too-low"), (SMALLEST[1], "-low"), (34, "-tall")]
     app: GarfieldApp
+    _left = False  # another screen was shown since this one was brought up to date
     ready = False  # composed and shown once: it may be told of changes
 
     def compose(self) -> ComposeResult:
@@ -58,10 +59,15 @@ class MainScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Things may have changed while another screen was shown."""
-        if self.ready:
+        if self.ready and self._left:
+            self._left = False
             self.refresh_top()
             self.draft_changed()
             self.tick(True)
+
+    def on_screen_suspend(self) -> None:
+        """Another screen is shown."""
+        self._left = True
 
     def on_resize(self) -> None:
         """Say which size is needed when there is too little room."""

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Select, Static
+from textual.widgets import Static
 
 from controller.hosts import RUN_KEYS
 from controller.hostsfile import HostsFileError
@@ -64,7 +64,7 @@ class ExperimentScreen(MainScreen):
                         yield Field(
                             setting.name,
                             setting.help + (f" ({setting.unit})" if setting.unit else ""),
-                            choices=setting.choices() if setting.choices else (),
+                            choices=_described(setting),
                             flag=setting.kind == "flag",
                             suggestions=SUGGESTED.get(setting.kind, ()),
                         )
@@ -162,11 +162,11 @@ class ExperimentScreen(MainScreen):
 
     def action_next_field(self) -> None:
         """The field below."""
-        self.focus_next("Field Input, Field FieldSelect")
+        self.focus_next("Field Input, Field Chooser")
 
     def action_previous_field(self) -> None:
         """The field above."""
-        self.focus_previous("Field Input, Field FieldSelect")
+        self.focus_previous("Field Input, Field Chooser")
 
     def action_leave_field(self) -> None:
         """No field has the focus."""
@@ -201,10 +201,6 @@ class ExperimentScreen(MainScreen):
             return not isinstance(self.focused, Form | None)
         return True
 
-    @on(Select.Changed)
-    def _stop_select(self, event: Select.Changed) -> None:
-        event.stop()
-
 
 def _ranks(ranks) -> str:
     """ "PS 0, workers 1–5" of the ranks of one host."""
@@ -236,6 +232,14 @@ def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
             "auto": ("", "all with one server, n-f with several"),
         },
     }.get(name, {})
+
+
+def _described(setting: Setting) -> dict[str, str] | None:
+    """The choices of a parameter that has some, each with what it is."""
+    if setting.choices is None:
+        return None
+    told = _catalogue(setting.kind, setting.name)
+    return {name: told.get(name, ("", ""))[1] for name in setting.choices()}
 
 
 def _choices(kind: str, name: str) -> list[Content]:

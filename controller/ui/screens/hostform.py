@@ -56,7 +56,7 @@ class HostForm(Dialog[dict[str, Any]]):
                     yield Field(
                         key.name,
                         key.help,
-                        choices=key.choices,
+                        choices=dict.fromkeys(key.choices, "") or None,
                         flag=key.kind == "flag",
                         placeholder=self._inherited(key.name),
                     )

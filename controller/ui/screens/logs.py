@@ -54,7 +54,9 @@ class LogsScreen(MainScreen):
         """Show what `rank` prints."""
         now = self.app.session.now
         if now is not None and rank in now.ranks:
-            self._choose((now.ranks[rank].host, rank))
+            self._source = (now.ranks[rank].host, rank)
+            if self.ready:
+                self._choose(self._source)
 
     def tick(self, charts: bool) -> None:
         """New sources and new lines."""

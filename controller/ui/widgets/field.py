@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import SuggestFromList
-from textual.widgets import Input, Select, Static
+from textual.widgets import Input, Static
+
+from controller.ui.widgets.chooser import Chooser
 
 FLAG_WORDS = {"False": "no", "True": "yes"}
-
-
-class FieldSelect(Select[str], inherit_bindings=False):
-    """A Select that leaves the arrow keys to the form it is in."""
-
-    BINDINGS: ClassVar = [Binding("enter,space", "show_overlay", "choose", tooltip="Open the list of choices")]
+NAME_WIDTH = 14
 
 
 class Field(Vertical):
     """A named value that a person edits as text; what it means is the form's business.
 
-    `choices` make a list of it, `flag` a yes or no (the texts True and False), `suggestions` complete what is typed.
+    `choices` make a list of it, with what each is; `flag` a yes or no (the texts True and False); `suggestions`
+    complete what is typed.
     """
 
     class Edited(Message):
@@ -53,60 +49,60 @@ class Field(Vertical):
         key: str,
         help: str,
         *,
-        choices: Iterable[str] = (),
+        choices: dict[str, str] | None = None,
         flag: bool = False,
         suggestions: Iterable[str] = (),
         placeholder: str = "",
     ) -> None:
         super().__init__(id=f"field-{key}")
         self.key, self.help = key, help
-        self._choices, self._suggestions = tuple(FLAG_WORDS) if flag else tuple(choices), tuple(suggestions)
-        self._placeholder = placeholder
-        self._known = ""  # the value as it was last shown or told
+        self._marked: tuple[str, str | None] | None = None
+        self._name = Static(markup=False, classes="field-name")
+        if choices or flag:
+            self.input: Input | Chooser = Chooser(key, choices or dict.fromkeys(FLAG_WORDS, ""), FLAG_WORDS)
+        else:
+            suggester = SuggestFromList(suggestions, case_sensitive=False) if suggestions else None
+            self.input = Input(compact=True, suggester=suggester, placeholder=placeholder, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
-        """The line and the room for a complaint."""
+        """The line; a complaint comes below it when there is one."""
         with Horizontal():
-            yield Static(Content(self.key), classes="field-name", markup=False)
-            yield Static("", classes="field-origin", markup=False)
-            yield self._make_control()
+            yield self._name
+            yield self.input
             yield Static(Content(self.help), classes="field-help", markup=False)
-        yield Static("", classes="field-complaint", markup=False)
-
-    def _make_control(self) -> Input | FieldSelect:
-        if self._choices:
-            options = [(Content(FLAG_WORDS.get(name, name)), name) for name in self._choices]
-            return FieldSelect(options, allow_blank=False, compact=True)
-        suggester = SuggestFromList(self._suggestions, case_sensitive=False) if self._suggestions else None
-        return Input(compact=True, suggester=suggester, placeholder=self._placeholder, select_on_focus=False)
-
-    @property
-    def input(self) -> Input | FieldSelect:
-        """What is typed into."""
-        return self.query_one(FieldSelect if self._choices else Input)
 
     @property
     def text(self) -> str:
         """The value as it stands in the field."""
-        return str(self.input.value)
+        return self.input.value
+
+    @property
+    def complaint(self) -> str | None:
+        """What is said to be wrong with the value."""
+        return self._marked[1] if self._marked else None
 
     def show(self, text: str, *, origin: str = "", complaint: str | None = None) -> None:
         """Set the value, without telling it as an edit; where it is from, and what is wrong with it."""
-        control = self.input
-        self._known = text
-        with self.prevent(Input.Changed, Select.Changed):
-            if isinstance(control, Select):
-                control.value = text if text in self._choices else self._choices[0]
-            elif control.value != text:
-                control.value = text
+        if self.input.value != text:
+            with self.prevent(Input.Changed, Chooser.Changed):
+                self.input.value = text
         self.mark(origin=origin, complaint=complaint)
 
     def mark(self, *, origin: str = "", complaint: str | None = None) -> None:
         """Say where the value is from and what is wrong with it."""
-        self.query_one(".field-origin", Static).update(Content(origin))
-        self.set_class(bool(origin), "-own")
+        if (origin, complaint) == self._marked:
+            return
+        self._marked = origin, complaint
+        name = Content.styled(f"{self.key:<{NAME_WIDTH}}", "bold" if origin else "")
+        self._name.update(name + Content.styled(origin, "$muted not bold"))
         self.set_class(complaint is not None, "-wrong")
-        self.query_one(".field-complaint", Static).update(Content(f"✖ {complaint}" if complaint else ""))
+        lines = self.query(".field-complaint")
+        if complaint is None:
+            lines.remove()
+        elif lines:
+            lines.first(Static).update(Content(f"✖ {complaint}"))
+        else:
+            self.mount(Static(Content(f"✖ {complaint}"), classes="field-complaint", markup=False))
 
     def enter(self) -> None:
         """Give the control the focus."""
@@ -117,11 +113,7 @@ class Field(Vertical):
         self.post_message(self.Entered(self))
 
     @on(Input.Changed)
-    @on(Select.Changed)
-    def _edited(self, event: Input.Changed | Select.Changed) -> None:
+    @on(Chooser.Changed)
+    def _edited(self, event: Input.Changed | Chooser.Changed) -> None:
         event.stop()
-        text = str(event.value)
-        if text != self.text or text == self._known:
-            return  # not an edit: a list tells its first choice once, and late
-        self._known = text
-        self.post_message(self.Edited(self, text))
+        self.post_message(self.Edited(self, event.value))

@@ -36,7 +36,7 @@ def sentences(now: Now) -> tuple[str, str]:
         cause = (now.root_cause or "the cause is not known").rstrip(".")
         return f"Failed: {cause}.", leftovers(now)
     if word == "stopped":
-        return f"Stopped by you: {accuracy}{steps}.", leftovers(now)
+        return f"Stopped: {accuracy}{steps}.", leftovers(now)
     return f"Finished: {accuracy}{steps}.", leftovers(now)
 
 
@@ -59,7 +59,10 @@ class Outcome(Static):
         what, left = sentences(now)
         bad = bool((now.outcome or {}).get("left") or (now.outcome or {}).get("unconfirmed"))
         self.set_class(word == "failed" or bad, "-bad")
-        doing = "4 shows the ranks' output" if word == "failed" else "2 changes the experiment"
+        doing = "2 changes the experiment"
+        if word == "failed":
+            started = any(rank.state != "waiting" for rank in now.ranks.values())
+            doing = "4 shows the ranks' output" if started else "1 changes the hosts, 2 the experiment"
         self.update(
             Content("\n").join(
                 [

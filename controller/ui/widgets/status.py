@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RUN_MARKS = {"planned": "○", "launching": "◌", "running": "●", "stopping": "◌", "ended": "■"}
 OUTCOME_MARKS = {"finished": "✓", "stopped": "■", "failed": "✖"}
 ROOMY = 100
-LONGEST_BAR, SHORTEST_BAR = 40, 6
+LONGEST_BAR, SHORTEST_BAR = 30, 6
 
 
 def run_title(now: Now, *, width: int = 120) -> str:
@@ -29,7 +29,7 @@ def run_title(now: Now, *, width: int = 120) -> str:
     total = len(now.hosts)
     hosts = f"{total - len(gone)} of {total} hosts" if gone else formats.plural(total, "host")
     name = now.name or now.run
-    return f"{name} {state}  {hosts}" if width >= ROOMY else f"{name[:14]} {state}"
+    return f"{name} {state}  {hosts}" if width >= ROOMY else f"{name[:18]} {state}"
 
 
 class StatusLine(Widget):
