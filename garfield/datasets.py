@@ -120,16 +120,21 @@ def shard(total: int, num_workers: int, index: int, seed: int) -> Tensor:
 
 
 class Batches:
-    """The batch of each step, cut from a shard in an order that depends on (seed, rank, epoch) alone."""
+    """The batch of each step, cut from a shard in an order that depends on (seed, rank, epoch) alone.
 
-    def __init__(self, samples: Samples, batch: int, steps_per_epoch: int, seed: int, rank: int) -> None:
+    The last batch of an epoch may be smaller, but never empty; with `full` it takes samples of the one before.
+    """
+
+    def __init__(
+        self, samples: Samples, batch: int, steps_per_epoch: int, seed: int, rank: int | str, full: bool = False
+    ) -> None:
         self._samples, self._batch, self._steps_per_epoch = samples, batch, steps_per_epoch
-        self._seed, self._rank = seed, rank
+        self._seed, self._rank, self._full = seed, rank, full
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.long)
 
     def at(self, step: int) -> Samples:
-        """The batch of `step`, which counts from 0. The last one of an epoch may be smaller, never empty."""
+        """The batch of `step`, which counts from 0."""
         epoch, index = divmod(step, self._steps_per_epoch)
         if epoch != self._epoch:
             draw = randomness.generator(self._seed, "order", self._rank, epoch)
@@ -137,5 +142,7 @@ class Batches:
         start = index * self._batch
         if start >= len(self._samples):  # a shard one sample smaller than the largest may end a batch earlier
             start = 0
+        if self._full:
+            start = max(0, min(start, len(self._samples) - self._batch))
         cut = self._order[start : start + self._batch]
         return Samples(self._samples.images[cut], self._samples.labels[cut])

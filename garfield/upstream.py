@@ -84,6 +84,17 @@ class Upstream:
         self._left.clear()
         self._link.send(Kind.GRADIENT, step, gradient, loss, sent=self._left.set)
 
+    def rest(self, seconds: float) -> bool:
+        """Wait; False if a stop was asked for or the run was given up meanwhile. Raises RankLost."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self._rank.stop.requested:
+                return False
+            event = self._rank.next_event(until)
+            if event is not None and self._judged(event) is None:
+                return False
+        return True
+
     def pushed(self) -> None:
         """Wait until the last gradient has left."""
         deadline = time.monotonic() + self._timeout
@@ -110,11 +121,15 @@ class Upstream:
         `otherwise` is raised when nothing happens before `deadline`.
         """
         event = None if self._rank.stop.requested else self._rank.next_event(deadline)
+        if event is None and not self._rank.stop.requested:
+            raise otherwise
+        return self._judged(event)
+
+    def _judged(self, event: Event | None) -> Event | None:
+        """`event`, or None where it says that the run is over. Raises RankLost where it says that the PS is."""
         if self._rank.stop.requested:
             return None
         match event:
-            case None:
-                raise otherwise
             case Down(_, reason):
                 raise RankLost(f"lost parameter server rank {SERVER}: {reason}", [SERVER])
             case Message(kind=Kind.BYE, done=True):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from garfield import catalog, datasets, experiment, models, randomness
-from garfield.attacks import make_attack
+from garfield import datasets, experiment
 from garfield.collectives import CollectiveUpstream
-from garfield.datasets import Batches, Samples
+from garfield.datasets import Samples
 from garfield.events import Step
-from garfield.models import LOSSES
+from garfield.gradients import Gradients
 from garfield.rank import Clock, Rank
 from garfield.upstream import Upstream
-from garfield.vector import FlatModel
 
 
 def work(rank: Rank) -> None:
@@ -21,7 +17,7 @@ def work(rank: Rank) -> None:
     Raises TrainingError.
     """
     values, report = rank.values, rank.report
-    gradients = Gradients(rank)
+    gradients = Gradients(values)
     kind = CollectiveUpstream if experiment.setup(values) == "vanilla" else Upstream
     upstream = kind(rank, gradients.model.dimension)
     report.phase("join")
@@ -30,8 +26,8 @@ def work(rank: Rank) -> None:
         return
     report.phase("data")
     with rank.busy(upstream.links):
-        shard = _load_shard(rank)
-    batches = Batches(shard, values["batch"], rank.steps_per_epoch, values["seed"], rank.number)
+        shard = _load_shard(rank, gradients)
+    batches = gradients.batches(shard)
     report.begin(rank.total_steps, rank.steps_per_epoch, gradients.model.dimension, len(shard))
     report.phase("train")
     clock = Clock("pull", "merge", "load", "compute", "push")
@@ -54,7 +50,8 @@ def work(rank: Rank) -> None:
         clock.lap("push")
         loss, gradient = gradients.at(step, batch)
         clock.lap("compute")
-        upstream.push(step, gradient, loss)
+        if gradients.sends(step) and upstream.rest(gradients.delay(step)):
+            upstream.push(step, gradient, loss)
         clock.lap("push")
         epoch_loss = loss + (epoch_loss if step % rank.steps_per_epoch else 0.0)
         step += 1
@@ -67,36 +64,8 @@ def work(rank: Rank) -> None:
     report.end(step, "finished" if step >= rank.total_steps else "stopped")
 
 
-def _load_shard(rank: Rank) -> Samples:
+def _load_shard(rank: Rank, gradients: Gradients) -> Samples:
     values = rank.values
-    index = rank.number - values["num_ps"]
-    total = catalog.DATASETS[values["dataset"]].train
-    indices = datasets.shard(total, values["num_workers"], index, values["seed"])
     return datasets.load(
-        values["dataset"], values["data_dir"], True, indices, say=lambda text: rank.report.phase("data", text)
+        values["dataset"], values["data_dir"], True, gradients.shard(), lambda text: rank.report.phase("data", text)
     )
-
-
-class Gradients:
-    """The gradients a worker sends: its own, or what its attack makes of it."""
-
-    def __init__(self, rank: Rank) -> None:
-        values = rank.values
-        self.model = FlatModel(models.make_model(values["model"], values["loss"], values["seed"]))
-        self.model.module.train()
-        self._loss = LOSSES[values["loss"]]
-        self._seed, self._rank = values["seed"], rank.number
-        attackers = experiment.byzantine_ranks(values, "worker")
-        self._attack = None
-        if rank.number in attackers:
-            self._attack = make_attack(values["attack"], n=values["num_workers"], f=len(attackers), seed=values["seed"])
-
-    def at(self, step: int, batch: Samples) -> tuple[float, Tensor]:
-        """(loss, what is sent (d,)) on `batch` at the current parameters; the next call overwrites the vector."""
-        randomness.seed_layers(self._seed, "layers", self._rank, step)
-        gradient = self.model.gradient.zero_()
-        loss = self._loss(self.model.module(batch.images), batch.labels)
-        loss.backward()
-        if self._attack is not None:
-            gradient = self._attack(gradient, step=step)
-        return loss.item(), gradient

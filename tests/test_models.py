@@ -1,0 +1,136 @@
+"""Models, the vector they are views of, SGD on it, and randomness that is derived and never running."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from garfield import catalog, datasets, models, randomness, settings
+from garfield.gradients import Gradients
+from garfield.optimiser import Sgd
+from garfield.vector import FlatModel, Pool
+
+
+@pytest.mark.parametrize("name", catalog.MODELS)
+@pytest.mark.parametrize("loss", models.LOSSES)
+def test_a_model_fits_its_images_and_its_loss(name: str, loss: str) -> None:
+    model = models.make_model(name, loss, seed=1).eval()
+    images = torch.randn(4, *catalog.MODELS[name].shape, generator=randomness.generator(1, "images"))
+    output = model(images)
+    assert output.shape == (4, 10)
+    sums = output.exp().sum(1)
+    assert torch.allclose(sums, torch.ones(4), atol=1e-5) == (loss == "nll")
+    assert models.LOSSES[loss](output, torch.zeros(4, dtype=torch.long)).isfinite()
+
+
+def test_both_losses_give_the_same_value_on_the_same_model() -> None:
+    images, labels = torch.randn(4, 1, 28, 28, generator=randomness.generator(1, "images")), torch.arange(4)
+    values = [
+        models.LOSSES[loss](models.make_model("convnet", loss, 1).eval()(images), labels) for loss in models.LOSSES
+    ]
+    assert torch.allclose(values[0], values[1])
+
+
+def test_every_model_of_the_catalogue_can_be_made_and_has_the_originals_size() -> None:
+    sizes = {name: FlatModel(models.make_model(name, "nll", 1)).dimension for name in catalog.MODELS}
+    assert sizes["convnet"] == 21_840
+    assert sizes["cifarnet"] == 62_006
+
+
+def test_the_initial_model_depends_on_the_seed_alone() -> None:
+    torch.manual_seed(5)
+    first = FlatModel(models.make_model("convnet", "nll", 1)).parameters
+    assert torch.initial_seed() == 5
+    torch.manual_seed(6)
+    assert torch.equal(first, FlatModel(models.make_model("convnet", "nll", 1)).parameters)
+    assert not torch.equal(first, FlatModel(models.make_model("convnet", "nll", 2)).parameters)
+
+
+def test_parameters_and_gradients_are_one_vector_each() -> None:
+    flat = FlatModel(torch.nn.Linear(3, 2))
+    images = torch.ones(1, 3)
+    flat.parameters.copy_(torch.tensor([1.0, 0, 0, 0, 2, 0, 5, 7]))
+    assert flat.module(images).tolist() == [[6.0, 9.0]]
+    flat.module(images)[0, 1].backward()
+    assert flat.gradient.tolist() == [0, 0, 0, 1, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(("momentum", "wd"), [(0.0, 0.0), (0.5, 0.0), (0.9, 0.01), (0.0, 0.1)])
+def test_sgd_is_torchs_bit_for_bit(momentum: float, wd: float) -> None:
+    draw = randomness.generator(1, "sgd")
+    theirs = torch.nn.Parameter(torch.randn(1000, generator=draw))
+    reference = torch.optim.SGD([theirs], lr=0.1, momentum=momentum, weight_decay=wd, foreach=False)
+    ours, spare = theirs.detach().clone(), torch.empty(1000)
+    optimiser = Sgd(0.1, momentum, wd)
+    for _ in range(5):
+        gradient = torch.randn(1000, generator=draw)
+        theirs.grad = gradient.clone()
+        reference.step()
+        ours, spare = optimiser.step(ours, gradient.clone(), out=spare), ours
+    assert torch.equal(ours, theirs.detach())
+
+
+def test_a_vector_that_is_being_sent_is_not_handed_out() -> None:
+    pool = Pool(4)
+    first = pool.take(keep=torch.empty(4))
+    pool.lend(first)
+    pool.lend(first)
+    second = pool.take(keep=first)
+    assert second is not first
+    pool.give_back(first)
+    third = pool.take(keep=second)
+    assert third is not first
+    assert third is not second
+    pool.give_back(first)
+    assert pool.take(keep=second) is first
+    assert pool.take(keep=first) is second
+
+
+def test_derived_seeds_differ_by_purpose_and_repeat() -> None:
+    seeds = {randomness.derive(*words) for words in [(1, "a", 2), (1, "a", 3), (2, "a", 2), (1, "b", 2), (1, "a", 2)]}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def gradients(rank: int, **parameters: object) -> Gradients:
+    values = {"dataset": "digits", "num_workers": 5, "batch": 16, "rank": rank, **parameters}
+    return Gradients(settings.defaults() | values)
+
+
+def first(worker: Gradients, step: int = 0) -> tuple[float, torch.Tensor]:
+    samples = datasets.load("digits", "", train=True, indices=worker.shard())
+    loss, vector = worker.at(step, worker.batches(samples).at(step))
+    return loss, vector.clone()
+
+
+def test_a_step_repeats_whatever_came_before() -> None:
+    worker = gradients(2)
+    once = first(worker, step=3)
+    first(worker, step=1)
+    assert first(worker, step=3)[0] == once[0]
+    assert torch.equal(first(gradients(2), step=3)[1], once[1])
+
+
+def test_an_honest_worker_is_not_changed_by_the_attack_of_another() -> None:
+    attacked = gradients(2, attack="sign-flip(scale=100)", byz_workers=1)
+    assert torch.equal(first(attacked)[1], first(gradients(2))[1])
+    assert torch.equal(
+        first(gradients(1, attack="sign-flip(scale=100)", byz_workers=1))[1], -100 * first(gradients(1))[1]
+    )
+
+
+def test_mimic_sends_the_very_gradient_it_copies() -> None:
+    assert torch.equal(first(gradients(1, attack="mimic", byz_workers=1))[1], first(gradients(2))[1])
+
+
+def test_label_flip_trains_on_wrong_labels() -> None:
+    flipped, honest = (first(gradients(1, attack=attack, byz_workers=1)) for attack in ("label-flip", "none"))
+    assert flipped[0] != honest[0]
+    assert not torch.equal(flipped[1], honest[1])
+
+
+@pytest.mark.parametrize("attack", ["alie(z=1.5)", "ipm", "min-max", "min-sum"])
+def test_attackers_that_estimate_see_the_same_and_send_the_same(attack: str) -> None:
+    vectors = [first(gradients(rank, attack=attack, byz_workers=2))[1] for rank in (1, 2)]
+    assert torch.equal(*vectors)
+    assert vectors[0].isfinite().all()

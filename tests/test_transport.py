@@ -1,0 +1,194 @@
+"""Links between two ends in this process: messages, slots, what a malformed one does, deaths and rebirths."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from garfield import transport
+from garfield.rendezvous import Guest, Host, RendezvousError
+from garfield.transport import Down, Event, Inbox, Kind, Link, Message, Up, parse_header
+
+D = 1000
+PATIENCE = 20.0
+
+
+def slots(count: int = 2) -> list[Tensor]:
+    return [torch.full((D,), math.nan) for _ in range(count)]
+
+
+class Pair:
+    """A PS (rank 0) and what joins it."""
+
+    def __init__(self) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.host = Host(0, "127.0.0.1", listening.detach())
+        self.host.accept(self.inbox, lambda rank: slots() if rank in (1, 2) else None)
+
+    def join(self, rank: int = 1) -> tuple[Link, Link, Inbox]:
+        """(the PS's link, the worker's link, the worker's inbox) of a worker that joins."""
+        inbox: Inbox = queue.SimpleQueue()
+        guest = Guest(rank, 0, f"127.0.0.1:{self.host.port}")
+        guest.connect(PATIENCE, lambda: False)
+        guest.link(inbox, slots())
+        mine, theirs = self.inbox.get(timeout=PATIENCE), inbox.get(timeout=PATIENCE)
+        assert isinstance(mine, Up)
+        assert isinstance(theirs, Up)
+        return mine.link, theirs.link, inbox
+
+    def next(self) -> Event:
+        return self.inbox.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    return Pair()
+
+
+def test_a_message_arrives_as_it_was_sent(pair: Pair) -> None:
+    server, worker, inbox = pair.join(rank=2)
+    assert (server.peer, worker.peer) == (2, 0)
+    vector = torch.arange(D, dtype=torch.float32)
+    left = threading.Event()
+    worker.send(Kind.GRADIENT, 7, vector, loss=0.1, sent=left.set)
+    message = pair.next()
+    assert isinstance(message, Message)
+    assert (message.link, message.kind, message.step, message.loss, message.done) == (
+        server,
+        Kind.GRADIENT,
+        7,
+        0.1,  # a float64 that no float32 holds
+        False,
+    )
+    assert torch.equal(message.payload, vector)
+    assert left.wait(PATIENCE)
+    server.send(Kind.BYE, done=True)
+    answer = inbox.get(timeout=PATIENCE)
+    assert (answer.kind, answer.done, answer.payload) == (Kind.BYE, True, None)
+    assert worker.sent == server.received == transport.HEADER_BYTES + 4 * D
+
+
+def test_a_slot_that_is_being_read_is_not_received_into(pair: Pair) -> None:
+    _, worker, _ = pair.join()
+    for step in range(4):
+        worker.send(Kind.GRADIENT, step, torch.full((D,), float(step)))
+    first, second = pair.next(), pair.next()
+    with pytest.raises(queue.Empty):  # both slots are in use, so the third has to wait
+        pair.inbox.get(timeout=0.3)
+    assert (first.payload[0], second.payload[-1]) == (0, 1)
+    assert first.payload.data_ptr() != second.payload.data_ptr()
+    first.release()
+    third = pair.next()
+    assert third.payload.data_ptr() == first.payload.data_ptr()
+    assert torch.equal(third.payload, torch.full((D,), 2.0))
+    assert torch.equal(second.payload, torch.full((D,), 1.0))
+
+
+def test_messages_without_payload_pass_while_a_slot_is_waited_for(pair: Pair) -> None:
+    _, worker, _ = pair.join()
+    for kind in (Kind.PULL, Kind.BUSY, Kind.PULL):
+        worker.send(kind, 3)
+    worker.send(Kind.GRADIENT, 4, torch.ones(D))
+    assert [pair.next().kind for _ in range(4)] == [Kind.PULL, Kind.BUSY, Kind.PULL, Kind.GRADIENT]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda words: words.__setitem__(0, 1), "no message"),
+        (lambda words: words.__setitem__(1, 99), "no message"),
+        (lambda words: words.__setitem__(2, -1), "no message"),
+        (lambda words: words.__setitem__(3, D + 1), f"{D + 1} numbers"),
+        (lambda words: words.__setitem__(3, 0), "0 numbers"),
+    ],
+)
+def test_a_header_that_lies_costs_its_link_and_no_other(
+    pair: Pair, damage: Callable[[list[int]], None], says: str
+) -> None:
+    _, liar, _ = pair.join(rank=1)
+    _, honest, _ = pair.join(rank=2)
+    words = [transport._MAGIC, Kind.GRADIENT, 0, D, 0, 0]
+    damage(words)
+    liar._group.send([torch.tensor(words)], liar._other, 0)
+    event = pair.next()
+    assert isinstance(event, Down)
+    assert event.link.peer == 1
+    assert says in event.reason
+    honest.send(Kind.GRADIENT, 0, torch.ones(D))
+    assert pair.next().link.peer == 2
+
+
+def test_a_link_without_slots_refuses_payloads() -> None:
+    with pytest.raises(ValueError, match="numbers"):
+        parse_header([transport._MAGIC, Kind.GRADIENT, 0, 0, 0, 0], 0)
+
+
+def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+    stranger = Guest(5, 0, f"127.0.0.1:{pair.host.port}")
+    stranger.connect(PATIENCE, lambda: False)
+    stranger.link(inbox, slots())
+    link, _, _ = pair.join(rank=1)
+    assert link.peer == 1
+    with pytest.raises(queue.Empty):
+        inbox.get(timeout=0.3)
+
+
+def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
+    older, _, _ = pair.join(rank=1)
+    newer, worker, _ = pair.join(rank=1)
+    assert (older.incarnation, newer.incarnation) == (1, 2)
+    worker.send(Kind.PULL)
+    assert pair.next().link is newer
+
+
+def _join_and_die(port: int) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+    guest = Guest(1, 0, f"127.0.0.1:{port}")
+    guest.connect(PATIENCE, lambda: False)
+    guest.link(inbox, slots())
+    inbox.get(timeout=PATIENCE)
+    os._exit(9)
+
+
+def test_a_peer_that_dies_takes_only_its_link_down(pair: Pair) -> None:
+    _, other, _ = pair.join(rank=2)
+    process = multiprocessing.get_context("spawn").Process(target=_join_and_die, args=(pair.host.port,))
+    process.start()
+    up = pair.next()
+    assert (up.link.peer, up.link.incarnation) == (1, 1)
+    down = pair.next()
+    assert isinstance(down, Down)
+    assert down.link is up.link
+    assert "onnection" in down.reason
+    assert "\n" not in down.reason
+    process.join(PATIENCE)
+    assert process.exitcode == 9
+    assert not up.link.alive
+    other.send(Kind.PULL)
+    assert pair.next().link.peer == 2
+
+
+def test_an_address_where_nobody_listens_is_one_sentence_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    with pytest.raises(RendezvousError, match=rf"rank 0 can't be reached at 127.0.0.1:{free} within 0.2 s"):
+        Guest(1, 0, f"127.0.0.1:{free}").connect(0.2, lambda: False)
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(RendezvousError, match=r"can't listen there \(Address already in use\)"),
+    ):
+        Host(0, f"127.0.0.1:{taken.getsockname()[1]}", None)
