@@ -40,7 +40,7 @@ def gram_matrix(vectors: Sequence[Tensor]) -> Tensor:
     """
     first = vectors[0]
     n, d = len(vectors), first.numel()
-    columns = min(d, _CUDA_COLUMNS if first.is_cuda else _BLOCK_BYTES // (8 * n) // 1024 * 1024 or 1024)
+    columns = min(d, _block_columns(n, first))
     upper = -(-n // 2) if n >= _HALVES_FROM else n
     top = torch.zeros(upper, n, dtype=torch.float64, device=first.device)
     corner = torch.zeros(n - upper, n - upper, dtype=torch.float64, device=first.device)
@@ -49,6 +49,10 @@ def gram_matrix(vectors: Sequence[Tensor]) -> Tensor:
         if upper < n:
             corner.addmm_(block[upper:], block[upper:].T)
     return torch.cat([top, torch.cat([top[:, upper:].T, corner], dim=1)]).cpu()
+
+
+def _block_columns(n: int, like: Tensor) -> int:
+    return _CUDA_COLUMNS if like.is_cuda else max(_BLOCK_BYTES // (8 * n) // 1024, 1) * 1024
 
 
 def _double_blocks(vectors: Sequence[Tensor], columns: int) -> Iterator[Tensor]:
