@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller import shipping
+from controller import preflight, shipping
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
@@ -107,6 +107,8 @@ class Cluster:
                 task.cancel()
         failures = [task.exception() for task in tasks if task.done() and not task.cancelled() and task.exception()]
         self._raise(failures)
+        for text in preflight.differences({name: session.facts for name, session in self._sessions.items()}):
+            self._emit({"kind": "warning", "text": text})
 
     async def _prepare_host(self, session: HostSession, archive: shipping.Archive) -> None:
         host = session.host
@@ -114,13 +116,13 @@ class Cluster:
             self._state(host, "connecting", "" if host.local else host.address)
             await session.connect()
             self._state(host, "checking")
-            facts = await session.hello(self._hello(host))
+            self._emit({"kind": "facts", "host": host.name, "facts": await session.hello(self._hello(host))})
             self._state(host, "shipping")
             await session.sync(archive)
             self._state(host, "importing", "torch")
             warm = await session.warm()
-            facts = {key: value for key, value in facts.items() if key not in ("type", "seq")}
-            facts |= {**warm.get("versions", {}), "import_seconds": warm.get("seconds")}
+            facts = {**warm.get("versions", {}), "import_seconds": warm.get("seconds")}
+            session.facts |= facts
             self._emit({"kind": "facts", "host": host.name, "facts": facts})
             self._state(host, "ready")
         except HostError as error:
@@ -133,7 +135,7 @@ class Cluster:
             "host": host.name,
             "local": host.local,
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
-            "env": dict(host.env),
+            "env": _environment(host),
             "dataset": self.plan.values["dataset"],
             "origin": origin(),
         }
@@ -226,6 +228,12 @@ class Cluster:
 
     def _state(self, host: Host, state: str, detail: str = "") -> None:
         self._emit({"kind": "host", "host": host.name, "state": state, "detail": detail})
+
+
+def _environment(host: Host) -> dict[str, str]:
+    """What is added to the environment of the host's ranks."""
+    gpus = {} if host.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, host.gpus))}
+    return {**gpus, **host.env}
 
 
 def _place(facts: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -80,7 +80,8 @@ class HostSession:
 
     async def hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Introduce ourselves; the facts of the host. Raises HostError when ranks can't run there."""
-        self.facts = await self.ask({"type": "hello", **message}, "hello")
+        answer = await self.ask({"type": "hello", **message}, "hello")
+        self.facts = {key: value for key, value in answer.items() if key not in ("type", "seq")}
         preflight.check_facts(self.host, self.facts)
         return self.facts
 

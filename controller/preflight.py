@@ -22,6 +22,19 @@ def check_facts(host: Host, facts: Mapping[str, Any]) -> None:
         raise HostError(host, f"{refused}.")
 
 
+def differences(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What differs between hosts, by name, and may make their ranks disagree."""
+    found = []
+    for what in ("torch", "torchvision"):
+        versions: dict[str, list[str]] = {}
+        for name, known in facts.items():
+            versions.setdefault(str(known.get(what, "")), []).append(name)
+        if len(versions) > 1:
+            told = ", ".join(f"{version or 'none'} on {' '.join(names)}" for version, names in versions.items())
+            found.append(f"The hosts have different versions of {what}: {told}; results may differ between them.")
+    return found
+
+
 def why_too_old(host: Host, version: str) -> str:
     """Its Python is older than ours."""
     found = f"{host.interpreter} is Python {wire.one_line(version, 20)}"

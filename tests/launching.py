@@ -164,6 +164,20 @@ async def until_gone(run: str, within: float) -> float:
     return time.monotonic() - began
 
 
+async def until_running(run: str, count: int, within: float = 5.0) -> None:
+    """Wait until the run has so many processes."""
+    began = time.monotonic()
+    while len(found := processes_of(run)) != count:
+        assert time.monotonic() - began < within, f"not {count} processes after {within} s: {found}"
+        await asyncio.sleep(0.02)
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """The environment that a process was started with."""
+    entries = Path("/proc", str(pid), "environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
 def pid_of(run: str, name: str) -> int:
     """The one process of the run with this command name."""
     (pid,) = [pid for pid, found in processes_of(run).items() if found == name]

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import Launch, controller, local_host, pid_of, processes_of, until_gone, write_package
+from tests.launching import (
+    Launch,
+    controller,
+    local_host,
+    pid_of,
+    processes_of,
+    until_gone,
+    until_running,
+    write_package,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
 
@@ -26,9 +35,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def _running(package: Path) -> Launch:
     launch = Launch(package, local_host(**AWKWARD))
     await launch.cluster.launch()
-    await launch.steps(2)
-    # guardian, agent, warm process, three ranks, two daemons
-    assert len(processes_of(launch.run)) == 8
+    await until_running(launch.run, 8)  # guardian, agent, warm process, three ranks, two daemons
     return launch
 
 
@@ -76,7 +83,7 @@ async def test_killed_while_it_imports(package: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_killed_controller(package: Path, number: int) -> None:
     with controller(package, local_host(**AWKWARD)) as (process, run):
-        assert len(processes_of(run)) >= 6
+        await until_running(run, 8)
         process.send_signal(number)
         process.wait(5)
         await until_gone(run, 3.5)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from controller import preflight
 from controller.cluster import LaunchError, visit
 from controller.hosts import Host
-from tests.launching import Launch, local_host, processes_of, until_gone, write_package
+from tests.launching import Launch, environment_of, local_host, processes_of, until_gone, write_package
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
 
@@ -179,6 +182,17 @@ async def test_another_controller_sees_the_run_and_stops_it(package: Path) -> No
     assert processes_of(launch.run) == {}
 
 
+async def test_several_visits_at_once_stop_it_as_one(package: Path) -> None:
+    launch = Launch(package, local_host())
+    await launch.cluster.launch()
+    await launch.steps(3)
+    visits = [await visit(launch.plan.hosts[0]) for _ in range(3)]
+    await asyncio.gather(*(one.stop(launch.run) for one in visits))
+    await asyncio.gather(*(one.close() for one in visits))
+    assert (await launch.cluster.ended())["left"] == 0
+    assert len(launch.of("end", reason="stopped")) == len(launch.of("exit", code=0)) == 3
+
+
 async def test_host_record_names_every_process_and_goes_with_the_run(package: Path, tmp_path: Path) -> None:
     launch = Launch(package, local_host(workers=1))
     await launch.cluster.launch()
@@ -209,6 +223,31 @@ async def test_a_python_that_is_no_python_is_named(package: Path, tmp_path: Path
     with pytest.raises(LaunchError, match=r"could not be started \(exit code 5\): no such thing"):
         await launch.cluster.launch()
     assert (await launch.cluster.ended())["left"] == 0
+
+
+async def test_listed_gpus_are_all_that_ranks_see(package: Path) -> None:
+    host = dataclasses.replace(local_host(COLOUR="blue"), gpus=(1, 3))
+    launch = Launch(package, host)
+    await launch.cluster.launch()
+    await launch.steps(3)
+    for pid, name in processes_of(launch.run).items():
+        seen = environment_of(pid).get("CUDA_VISIBLE_DEVICES")
+        assert seen == ("1,3" if name.startswith(("garfield-rank", "garfield-warm")) else None)
+    await launch.end(kill=True)
+
+
+def test_differing_versions_are_told() -> None:
+    facts = {"one": {"torch": "2.13.0"}, "two": {"torch": "2.12.0"}, "three": {"torch": "2.13.0"}}
+    (text,) = preflight.differences(facts)
+    assert text.startswith("The hosts have different versions of torch: 2.13.0 on one three, 2.12.0 on two;")
+    assert preflight.differences({"one": facts["one"], "three": facts["three"]}) == []
+
+
+def test_launching_here_imports_neither_torch_nor_ssh() -> None:
+    heavy = "{'torch', 'torchvision', 'numpy', 'sklearn', 'asyncssh', 'textual'}"
+    script = f"import sys, controller.cluster; print({heavy} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"
 
 
 def _old_pythons() -> list[str]:

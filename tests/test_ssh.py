@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,14 @@ async def test_nobody_listens_there(server: sshd.Server, package: Path) -> None:
     assert (
         text == "direct: 127.0.0.1 port 1 is there but refuses the connection; is an SSH server running on that port?"
     )
+
+
+async def test_nobody_answers_there(server: sshd.Server, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.ssh.CONNECT_WITHIN", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        text = await _refusal(package, _direct(server, port=port))
+    assert text.startswith(f"direct: no answer from 127.0.0.1 port {port} within 0 s;")
 
 
 async def test_python_missing_too_old_and_without_torch(server: sshd.Server, package: Path) -> None:

@@ -52,7 +52,7 @@ class Agent:
         self.loop = Loop()
         for fd in (0, 1):
             os.set_blocking(fd, False)
-        self.outbox = Outbox(1)
+        self.outbox = Outbox(1, urge=lambda: self.loop.soon(self._flush_outbox))
         self.crew = Crew(self.loop, self.outbox, blob, self._tell_followers, self._on_record)
         self.stop: stopping.Stopping | None = None
         self._hello: dict[str, Any] | None = None
@@ -88,7 +88,6 @@ class Agent:
             self._heard_at = time.monotonic()
             for line, cut in self._lines.feed(data):
                 self.take(line, cut, self.outbox)
-            self._flush_outbox()
         else:
             self._controller_gone()
 
@@ -167,8 +166,8 @@ class Agent:
     def _do_stop(self, message: dict[str, Any], answers: Outbox) -> None:
         if self._service and answers is not self.outbox:
             self._service.follow(answers)
-        at_once = message.get("kill") or self.stop is not None
-        self._begin_stop(stopping.AT_ONCE if at_once else stopping.LONG, str(message.get("reason", "")))
+        # Only `kill` hurries: one run on one machine may be told by a visit to each of its names.
+        self._begin_stop(stopping.AT_ONCE if message.get("kill") else stopping.LONG, str(message.get("reason", "")))
 
     def _do_ping(self, message: dict[str, Any], answers: Outbox) -> None:
         answers.put_unnumbered({"type": "pong", "id": message.get("id")})
@@ -199,7 +198,6 @@ class Agent:
             message = {"type": "stopping", "stage": stage, "reason": reason}
             self.outbox.put(message)
             self._tell_followers(message)
-            self._flush_outbox()
 
         self.crew.close()
         self.stop = stopping.Stopping(self.loop, self.crew.ranks, ladder, told, self._bye)
@@ -240,7 +238,6 @@ class Agent:
         self.crew.reap()
         if self.stop:
             self.stop.look()
-        self._flush_outbox()
 
     def _flush(self) -> None:
         self.crew.flush()

@@ -37,6 +37,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._signals: dict[int, Callable[[], None]] = {}
+        self._soon: set[Callable[[], None]] = set()
         self._woken, wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(wake, False)
@@ -60,6 +61,10 @@ class Loop:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
         return timer
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call once when everything that is ready now has been handled, however often it was asked for."""
+        self._soon.add(call)
+
     def every(self, seconds: float, call: Callable[[], None]) -> None:
         def again() -> None:
             call()
@@ -74,9 +79,13 @@ class Loop:
     def run(self) -> None:
         while not self.stopped:
             self._run_timers()
+            soon, self._soon = self._soon, set()
+            for call in soon:
+                call()
             if self.stopped:
                 break
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+            wait = 0.0 if self._soon else wait
             for key, events in self._selector.select(wait):
                 calls: dict[int, Callable[[], None]] = key.data
                 for event, call in list(calls.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 TYPE_CHECKING = False  # see the package: no typing at run time
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ class Outbox:
 
     Every message gets the next number as "seq". When more than `limit` bytes wait, the older half of the telemetry
     (steps, output, resources) is replaced by `dropped` messages that name the range, so the numbers stay complete; the
-    rest (exits, answers) is never dropped.
+    rest (exits, answers) is never dropped, and `urge` is called for it: it isn't to wait for the next batch.
     """
 
-    def __init__(self, fd: int, limit: int = LIMIT) -> None:
+    def __init__(self, fd: int, limit: int = LIMIT, urge: Callable[[], None] | None = None) -> None:
         self.fd = fd
+        self._urge = urge
         self.waiting = 0  # bytes
         self._limit = limit
         self._entries: deque[_Entry] = deque()
@@ -51,6 +52,8 @@ class Outbox:
                 {"type": "output", "seq": self._number, "rank": message.get("rank"), "stream": "agent", "lines": [text]}
             )
         self._append(_Entry(self._number, self._number, telemetry, line))
+        if self._urge and not telemetry:
+            self._urge()
 
     def put_unnumbered(self, message: Mapping[str, Any]) -> None:
         """Append an answer that nobody needs to hear again, such as pong."""
