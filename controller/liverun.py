@@ -235,8 +235,8 @@ class LiveRun:
     async def _fail(self, error: Exception) -> str:
         """A launch or the watching of it failed: one sentence for it."""
         sentence = _sentence(error)
-        if sentence not in self.state.now.problems:
-            self._problem(sentence)
+        if not any(sentence.startswith(problem) for problem in self.state.now.problems if problem):
+            self._problem(sentence)  # the hosts have not told it themselves
         return sentence
 
     def _problem(self, sentence: str) -> None:

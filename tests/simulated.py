@@ -244,9 +244,11 @@ class _Simulation:
                     asked=True,
                     stderr=[],
                 )
+        witness = f"; PS 0 says: {text}" if fault.rank != 0 else ""
         how = {
-            "kill": f"{role} {fault.rank} on {self.host(fault.rank)}: killed by signal 9 (SIGKILL)",
-            "crash": f"{role} {fault.rank} on {self.host(fault.rank)}: exit code 1: RuntimeError: a plausible error",
+            "kill": f"{role} {fault.rank} on {self.host(fault.rank)}: killed by signal 9 (SIGKILL){witness}",
+            "crash": f"{role} {fault.rank} on {self.host(fault.rank)}: exit code 1: RuntimeError: a plausible error"
+            + witness,
             "stop": f"PS 0 on {self.host(0)}: exit code 3: {text}",
         }[fault.kind]
         yield from self.goodbye("failed", how, step, outcome)

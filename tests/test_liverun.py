@@ -102,7 +102,9 @@ async def test_a_dead_worker_fails_the_run_with_its_name(tmp_path: Path) -> None
     cluster = FakeCluster(of_ranks(steps=60, faults=[Fault(3, 20)]))
     outcome = await outcome_of(a_run(tmp_path, cluster))
     assert outcome["outcome"] == "failed"
-    assert outcome["root_cause"] == "worker 3 on here: killed by signal 9 (SIGKILL)"
+    assert outcome["root_cause"] == (
+        "worker 3 on here: killed by signal 9 (SIGKILL); PS 0 says: worker 3 closed its link in step 21."
+    )
     assert outcome["steps"] == 20
     assert cluster.stops == [False]
 

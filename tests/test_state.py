@@ -76,10 +76,22 @@ def test_states_of_a_rank_in_order() -> None:
     assert seen == ["waiting", "starting", "joining", "running", "finished"]
 
 
+def test_the_news_of_a_start_may_come_after_the_rank_s_own() -> None:
+    state = state_of(1, 1, attackers=0, steps=10, until=0)
+    state.apply({"kind": "started", "rank": 1, "pid": 77})
+    assert (state.now.ranks[1].state, state.now.ranks[1].pid) == ("joining", 77)
+    state.apply({"kind": "exit", "rank": 1, "code": 1, "signal": None, "asked": False})
+    state.apply({"kind": "started", "rank": 1, "pid": 78})
+    assert (state.now.ranks[1].state, state.now.ranks[1].pid, state.now.ranks[1].exit) == ("starting", 78, None)
+
+
 def test_a_killed_worker_is_the_root_cause_and_the_rest_is_not() -> None:
     state = state_of(1, 8, n_hosts=4, steps=200, faults=[Fault(5, 120)])
     now = state.now
-    assert now.root_cause == "worker 5 on lab3: killed by signal 9 (SIGKILL)"
+    assert now.root_cause == (
+        "worker 5 on lab3: killed by signal 9 (SIGKILL); PS 0 says: worker 5 closed its link in step 121."
+    )
+    assert now.root_cause == now.outcome["root_cause"]
     assert now.root_rank == 5
     assert now.ranks[5].state == "lost"
     assert now.ranks[0].state == "failed"
@@ -131,6 +143,15 @@ def test_a_lost_host_takes_its_ranks_with_it() -> None:
     state.apply({"kind": "host", "host": "lab2", "state": "lost", "detail": "the connection was reset"})
     assert [state.now.ranks[rank].state for rank in range(4)] == ["running", "running", "lost", "lost"]
     assert state.now.root_cause == "lab2: the connection was reset"
+
+
+def test_what_a_host_and_a_problem_both_tell_is_told_once() -> None:
+    state, text = state_of(1, 3, n_hosts=2, steps=50, until=10), "lab2: its Python has no torch."
+    state.apply({"kind": "host", "host": "lab2", "state": "failed", "detail": text})
+    state.apply({"kind": "problem", "host": "lab2", "text": text})
+    assert sentences(state).count(text) == 1
+    assert state.now.problems == [text]
+    assert state.now.root_cause == text
 
 
 def test_accuracy_is_that_of_the_lowest_surviving_honest_server() -> None:

@@ -125,7 +125,7 @@ def _row(run: Found) -> list[str]:
     alive = [rank for rank in ranks if not rank.get("ended")]
     steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
     silent = max((part.get("silent") or 0.0 for part in run.agents()), default=0.0)
-    state = "stopping" if any(part.get("stopping") for part in run.agents()) else "running"
+    state = "stopping" if any(part.get("stopping") for part in run.agents()) else "running" if ranks else "launching"
     if silent > 5:
         state += f", its controller silent for {duration(silent)}"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))

@@ -31,6 +31,9 @@ def failure(state: RunState, record: Mapping[str, Any]) -> None:
     rank, sentence, missing = state.rank_of(record), text(record, "text"), integers(record, "missing")
     rank.failure, rank.missing, rank.detail = sentence, missing, sentence
     state.say("✖", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
+    root = state.now.ranks.get(state.now.root_rank) if state.now.root_rank is not None else None
+    if root is not None and root.exit is not None and root.rank in missing:
+        state.blame(_cause(state, root, root.exit), root.rank)  # the witness spoke after the exit
 
 
 def exited(state: RunState, record: Mapping[str, Any]) -> None:
@@ -51,6 +54,15 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
         telemetry.lead_changed(state)
 
 
+def of_host(host: HostNow, name: str, detail: str) -> str:
+    """A sentence about a host's new state `name`; bad news says itself what happened."""
+    if not detail:
+        return f"{host.name} {name}"
+    if detail.startswith(f"{host.name}: "):
+        return detail
+    return f"{host.name}: {detail}" if name in ("failed", "lost") else f"{host.name} {name}: {detail}"
+
+
 def host_gone(state: RunState, host: HostNow, detail: str) -> None:
     """Nothing more is expected from `host`: what became of its ranks is unknown."""
     for number in host.ranks:
@@ -60,7 +72,8 @@ def host_gone(state: RunState, host: HostNow, detail: str) -> None:
             state.series.band.expected.discard(number)
     _workers_changed(state)
     if state.now.root_cause is None and state.now.state != "stopping":
-        state.blame(f"{host.name}: {detail}" if detail else f"{host.name} was lost; what happened there is unknown.")
+        unknown = f"{host.name} was lost; what happened there is unknown."
+        state.blame(of_host(host, "lost", detail) if detail else unknown)
 
 
 def bye(state: RunState, record: Mapping[str, Any]) -> None:
@@ -134,12 +147,15 @@ def _judge_cause(state: RunState, rank: RankNow, facts: Exit) -> None:
         deeper = provisional and (facts.code != LOST_A_RANK or rank.rank in before.missing)
         if not deeper:
             return
+    state.blame(_cause(state, rank, facts), rank.rank)
+
+
+def _cause(state: RunState, rank: RankNow, facts: Exit) -> str:
+    """How `rank` ended, and what a PS that noticed says of it."""
     how = ending(facts) if facts.code != 0 else "it ended before the run did"
     sentence = f"{rank.title} on {rank.host}: {how}{_last_words(rank, facts)}"
-    witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
-    if witness is not None and not rank.failure:
-        sentence += f"; {witness.title} says: {witness.failure}"
-    state.blame(sentence, rank.rank)
+    witness = next((s for s in state.now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
+    return sentence if witness is None or rank.failure else f"{sentence}; {witness.title} says: {witness.failure}"
 
 
 def _workers_changed(state: RunState) -> None:

@@ -137,7 +137,7 @@ def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
     if state.now.state == "planned":
         state.now.state = "launching"
     if changed and name in _TOLD_STATES:
-        state.say(_HOST_LEVELS.get(name, "i"), f"{host.name} {name}{': ' if detail else ''}{detail}", host.name)
+        state.say(_HOST_LEVELS.get(name, "i"), endings.of_host(host, name, detail), host.name)
     if name in ("failed", "lost"):
         endings.host_gone(state, host, detail)
 
@@ -150,8 +150,11 @@ def _facts(state: RunState, record: Mapping[str, Any]) -> None:
 
 def _started(state: RunState, record: Mapping[str, Any]) -> None:
     rank, pid = state.rank_of(record), maybe_integer(record, "pid")
-    rank.pid, rank.exit, rank.end = pid, None, None
-    rank.state, rank.phase, rank.detail = "starting", "", ""
+    if rank.state == "waiting" or not rank.alive:  # else its own first words were quicker than the agent's
+        rank.state, rank.phase, rank.detail = "starting", "", ""
+        rank.exit = rank.end = rank.failure = None
+        rank.missing = []
+    rank.pid = pid
 
 
 def _output(state: RunState, record: Mapping[str, Any]) -> None:
@@ -178,7 +181,8 @@ def _problem(state: RunState, record: Mapping[str, Any]) -> None:
     host = state.host_of(record).name if record.get("host") is not None else None
     state.now.problems.append(sentence)
     del state.now.problems[:-100]
-    state.say("✖", sentence, host)
+    if not any(line.text == sentence and line.host == host for line in list(state.now.log)[-5:]):
+        state.say("✖", sentence, host)  # the host's state may have told it already
     if state.now.root_cause is None and state.now.state != "stopping":
         state.blame(sentence)
 
