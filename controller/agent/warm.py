@@ -37,12 +37,13 @@ def main(_: bytes) -> None:
     orders = _orders(agent)
     order, _fds = next(orders)
     sys.path.insert(0, order["code"])
+    gc.disable()  # imports make much and drop little: collecting only slows them
     answer = _import(order)
+    gc.freeze()  # what is imported stays in pages that the ranks share
+    gc.enable()
     _say(agent, answer)
     if answer["state"] != "ready":
         return
-    gc.collect()
-    gc.freeze()  # what is imported stays in pages that the ranks share
     for order, fds in orders:
         try:
             pid = _fork_rank(order, fds, agent)
