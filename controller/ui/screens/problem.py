@@ -54,12 +54,12 @@ class ProblemScreen(Screen[None]):
     def _text(self) -> Content:
         session = self.app.session
         if session.missing:
+            where = session.path.absolute()
             return Content.assemble(
-                ("There is no hosts file ", "bold"),
-                Content.styled(str(session.path), "bold"),
-                "\n\nA hosts file lists the machines to train on and the parameters of the experiment.\n"
-                "One can be made now with this machine alone: one parameter server and three workers,\n"
-                "no SSH and no download. Machines are added to it on the Cluster screen.",
+                Content.styled(f"There is no hosts file {where.name} in {where.parent}.", "bold"),
+                "\n\nA hosts file lists the machines to train on and the parameters of the experiment. One can be made "
+                "now with this machine alone: one parameter server and three workers, no SSH and no download. "
+                "More machines are added to it on the Cluster screen.",
             )
         lines = [Content.styled(session.problem or "", "bold"), Content("")]
         return Content("\n").join([*lines, *self._excerpt()])

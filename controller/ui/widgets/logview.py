@@ -79,8 +79,12 @@ class LogView(ScrollView, can_focus=True):
         self.virtual_size = Size(width, len(self._rows))
         self._search()
         if self.follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._to_last()
         self.refresh()
+
+    def _to_last(self) -> None:
+        """Force: the scroll bar may only appear with the next layout."""
+        self.scroll_to(y=len(self._rows), animate=False, force=True)
 
     def on_resize(self) -> None:
         """Long lines are wrapped anew."""
@@ -103,7 +107,7 @@ class LogView(ScrollView, can_focus=True):
     def _go_to(self, position: int) -> None:
         self._current, self.follow = position % len(self._found), False
         row = self._starts[self._found[self._current]]
-        self.scroll_to(y=max(0, row - self.size.height // 2), animate=False)
+        self.scroll_to(y=max(0, row - self.size.height // 2), animate=False, force=True)
         self.refresh()
 
     def action_next(self, by: int) -> None:
@@ -124,13 +128,13 @@ class LogView(ScrollView, can_focus=True):
     def action_to_end(self) -> None:
         """The last line, and follow."""
         self.follow = True
-        self.scroll_end(animate=False)
+        self._to_last()
 
     def action_follow(self) -> None:
         """Follow or stay."""
         self.follow = not self.follow
         if self.follow:
-            self.scroll_end(animate=False)
+            self._to_last()
 
     def action_wrap(self) -> None:
         """Wrap or cut."""

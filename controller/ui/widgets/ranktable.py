@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.binding import Binding
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -137,7 +137,9 @@ class RankTable(ScrollView, can_focus=True):
         """Move the cursor."""
         if self._rows:
             self._chosen = self._rows[max(0, min(len(self._rows) - 1, self.row + rows))].rank
-            self.scroll_to_region(Region(0, self.row, self.size.width, 2), animate=False)
+            room, top = self.size.height - 1, self.scroll_offset.y
+            top = max(self.row - room + 1, min(top, self.row))
+            self.scroll_to(y=top, animate=False, force=True)
             self.refresh()
 
     def action_choose(self) -> None:

@@ -1,0 +1,332 @@
+"""Widgets of the TUI that draw by themselves: charts, axes, time bars, trust, log lines, the launch checklist."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual.app import App, ComposeResult
+
+from controller.state import RunState
+from controller.ui import formats
+from controller.ui.widgets.braille import Canvas
+from controller.ui.widgets.chart import LINES, Chart, Curve, smoothed
+from controller.ui.widgets.checklist import stages
+from controller.ui.widgets.logview import LogView
+from controller.ui.widgets.ranktable import RankTable, own_work, time_bar
+from controller.ui.widgets.scale import Scale, label, smooth
+from controller.ui.widgets.trust import TrustPanel, mean_share, merged, shade
+from tests.simulated import Fault, simulate
+
+finite = st.floats(-1e12, 1e12, allow_nan=False)
+
+
+class Stage(App[None]):
+    """One widget on a screen of its own."""
+
+    def __init__(self, widget) -> None:
+        super().__init__()
+        self.widget = widget
+
+    def compose(self) -> ComposeResult:
+        yield self.widget
+
+
+def text_of(widget) -> list[str]:
+    """The rows of a line-API widget as they are on the screen."""
+    return [widget.render_line(y).text for y in range(widget.size.height)]
+
+
+def state_of(**options) -> RunState:
+    state = RunState()
+    for record in simulate(**options):
+        state.apply(record)
+    return state
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.3114, "0.311"), (12.3456, "12.35"), (1234.5, "1234"), (3.1e7, "3.1e+07"), (0.0, "0.000")],
+)
+def test_numbers_stay_short(value, text):
+    assert formats.number(value) == text
+    assert len(formats.number(value)) <= 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(41.2, "41 s"), (562, "9 m 22 s"), (3840, "1 h 04 m"), (None, "–"), (59.7, "1 m 00 s")]
+)
+def test_durations(seconds, text):
+    assert formats.duration(seconds) == text
+
+
+@given(st.floats(-1, 2), st.integers(1, 60))
+def test_a_progress_bar_has_its_width(fraction, width):
+    done, rest = formats.bar(fraction, width)
+    assert len(done) + len(rest) == width
+
+
+# --- braille and axes
+
+
+def test_a_dot_sets_one_bit_of_one_cell():
+    canvas = Canvas(2, 1)
+    canvas.dot(3, 3, 1)
+    assert list(canvas.row(0)) == [(" ", 0), ("⢀", 1)]
+
+
+def test_a_higher_layer_takes_a_cell_over_and_a_lower_one_leaves_it():
+    canvas = Canvas(1, 1)
+    canvas.column(0, 0, 3, 1)
+    canvas.dot(1, 0, 2)
+    canvas.dot(0, 0, 1)
+    assert list(canvas.row(0)) == [("⠈", 2)]
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 30), st.integers(-50, 50))
+def test_a_segment_has_no_gap_between_columns(x, y, length, end):
+    canvas = Canvas(60, 40)
+    dots: dict[int, set[int]] = {}
+    canvas.dot = lambda column, row, layer: dots.setdefault(column, set()).add(row)  # type: ignore[method-assign]
+    canvas.segment(x + 60, y + 60, x + 60 + length, end + 60, 2)
+    columns = sorted(dots)
+    assert columns == list(range(x + 60, x + 60 + length + 1))
+    for before, after in pairwise(columns):
+        assert min(abs(a - b) for a in dots[before] for b in dots[after]) <= 1
+
+
+@given(st.lists(finite, min_size=1, max_size=20), st.booleans(), st.integers(2, 12))
+def test_ticks_lie_on_the_axis_and_ascend(values, log, most):
+    scale = Scale.over(values, log)
+    ticks = scale.ticks(most)
+    assert all(a < b for a, b in pairwise(ticks))
+    assert all(0.0 <= scale.place(value) <= 1.0 for value in [*values, *ticks])
+    assert len(ticks) <= most + 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "labels"),
+    [
+        (0, 300, False, ["0", "100", "200", "300"]),
+        (0.1, 2.3, True, ["0.1", "0.3", "1"]),
+        (0, 1, False, ["0", "0.5", "1"]),
+    ],
+)
+def test_ticks_are_round(low, high, log, labels):
+    assert [label(tick) for tick in Scale(low, high, log).ticks(3)] == labels
+
+
+def test_smoothing_begins_at_the_first_value_and_follows_a_constant():
+    assert smooth([4.0, 4.0, 4.0], 0.9) == pytest.approx([4.0, 4.0, 4.0])
+    assert smooth([1.0, 2.0], 0.0) == [1.0, 2.0]
+    assert smooth([0.0, 1.0], 0.5)[1] == pytest.approx(2 / 3)
+
+
+def test_smoothing_leaves_the_band_as_measured():
+    curve = Curve("loss", [(1, 0.0, 1.0, 2.0), (2, 1.0, 3.0, 5.0)], band=True)
+    assert [(point[1], point[3]) for point in smoothed(curve, 0.9).points] == [(0.0, 2.0), (1.0, 5.0)]
+
+
+# --- the chart
+
+
+async def test_a_chart_shows_its_curve_ticks_and_legend():
+    chart = Chart(empty="nothing yet", floor=0.0)
+    async with Stage(chart).run_test(size=(60, 12)):
+        assert any("nothing yet" in row for row in text_of(chart))
+        points = [(step, 2.0 / step, 2.5 / step, 3.0 / step) for step in range(1, 101)]
+        chart.show([Curve("median of 5 workers", points, LINES[0], band=True)], end=200)
+        rows = text_of(chart)
+        assert "median of 5 workers" in rows[-1]
+        assert "100" in rows[-2]
+        assert rows[-3].rstrip().endswith("step")
+        first, last = rows[0], rows[-4]
+        assert any("\u2800" < character < "\u2900" for character in first[:8])  # high on the left
+        assert any("\u2800" < character < "\u2900" for character in last[20:33])  # low on the right
+        assert not any("\u2800" < character < "\u2900" for row in rows[:-3] for character in row[40:])  # not run yet
+
+
+@pytest.mark.parametrize("size", [(1, 1), (19, 5), (20, 3), (80, 4), (33, 9)])
+async def test_a_chart_fits_any_size(size):
+    chart = Chart()
+    async with Stage(chart).run_test(size=size):
+        chart.show([Curve("loss", [(1, -1e9, 0.0, 1e9), (2, 0, 0, 0)], band=True)], log=True)
+        assert [len(row) for row in text_of(chart)] == [size[0]] * size[1]
+
+
+async def test_a_chart_on_a_log_axis_ignores_what_has_no_logarithm():
+    chart = Chart()
+    async with Stage(chart).run_test(size=(60, 12)):
+        chart.show([Curve("loss", [(1, 0.0, 0.0, 0.0), (2, 0.1, 0.1, 0.1), (3, 10.0, 10.0, 10.0)])], log=True)
+        assert any(row.lstrip().startswith("1┤") for row in text_of(chart))
+
+
+# --- the rank table
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["pull", "merge", "load", "compute", "push", "wait", "aggregate", "apply", "exchange"]),
+        st.floats(0, 10),
+    ),
+    st.integers(1, 80),
+)
+def test_a_time_bar_never_is_longer_than_its_place(parts, width):
+    full = sum(parts.values())
+    runs = time_bar(parts, full, width)
+    drawn = sum(len(text) for text, _ in runs)
+    assert drawn <= width
+    assert drawn == width or math.isclose(full, 0.0) or full < 1e-300
+
+
+def test_waiting_is_not_own_work():
+    state = state_of(steps=5)
+    worker = state.now.ranks[1]
+    assert own_work(worker) == pytest.approx(sum(worker.parts.values()) - worker.parts["pull"])
+
+
+async def test_rank_table_says_what_became_of_each_rank():
+    state = state_of(steps=60, faults=[Fault(3, 40)])
+    table = RankTable()
+    async with Stage(table).run_test(size=(120, 12)) as pilot:
+        table.show(list(state.now.ranks.values()))
+        rows = text_of(table)
+        assert "killed by signal 9" in next(row for row in rows if row.lstrip("▸ ").startswith("3 worker"))
+        assert "⚑" not in "".join(rows)
+        table.show(list(state.now.ranks.values()), revealed=True)
+        assert next(row for row in text_of(table) if "⚑" in row).lstrip("⚑ ").startswith("1 worker")
+        table.focus()
+        await pilot.press("down", "down")
+        assert table.rank == 2
+        await pilot.press("s", "s")
+        assert table.order == "least trusted"
+        assert table.rank == 2  # the cursor stays with its rank
+        assert text_of(table)[1].lstrip("⚑▸ ").startswith("1 ")  # the attacker weighs least
+
+
+async def test_rank_table_scrolls_with_64_ranks():
+    state = state_of(n_workers=63, n_hosts=8, steps=3)
+    table = RankTable()
+    async with Stage(table).run_test(size=(100, 10)) as pilot:
+        table.show(list(state.now.ranks.values()))
+        table.focus()
+        await pilot.pause()
+        await pilot.press("end")
+        await pilot.pause()
+        rows = text_of(table)
+        assert rows[0].lstrip().startswith("rank")
+        assert rows[-1].lstrip("▸ ").startswith("63")
+
+
+# --- trust
+
+
+@pytest.mark.parametrize(
+    ("share", "strange", "glyph"),
+    [
+        (None, False, " "),
+        (0.0, False, "·"),
+        (0.2, False, "░"),
+        (0.7, False, "▒"),
+        (1.0, False, "▓"),
+        (2.5, False, "█"),
+        (0.0, True, "!"),
+    ],
+)
+def test_shades_of_trust(share, strange, glyph):
+    assert shade(share, strange) == glyph
+
+
+async def test_the_attacker_is_a_dark_row():
+    state = state_of(steps=100)
+    panel = TrustPanel()
+    async with Stage(panel).run_test(size=(50, 12)):
+        panel.show(state.now.workers(), state.series.trust[0].columns, even=False)
+        attacker, honest = text_of(panel)[1:3]
+        assert attacker.count("·") > 20
+        assert "0.00×" in attacker
+        assert "·" not in honest
+
+
+async def test_trust_shows_the_least_trusted_where_not_all_fit():
+    state = state_of(n_workers=63, n_hosts=8, steps=20)
+    panel = TrustPanel()
+    async with Stage(panel).run_test(size=(50, 8)):
+        panel.show(state.now.workers(), state.series.trust[0].columns, even=False)
+        rows = text_of(panel)
+        assert rows[1].lstrip().startswith("1 ")
+        assert "more weighed more" in "".join(rows)
+
+
+@given(st.integers(0, 300), st.integers(1, 60))
+def test_columns_are_merged_into_what_fits(columns, most):
+    groups = merged(list(range(columns)), most)  # type: ignore[arg-type]
+    assert len(groups) <= most
+    assert [item for group in groups for item in group] == list(range(columns))
+
+
+def test_a_worker_in_no_quorum_has_no_share():
+    state = state_of(steps=10)
+    assert mean_share(state.series.trust[0].columns, 99) is None
+
+
+# --- logs
+
+
+async def test_log_view_follows_wraps_and_searches():
+    view = LogView()
+    lines = [(1_790_000_000.0 + n, "stderr" if n % 2 else "stdout", f"line {n} " + "x" * 60) for n in range(50)]
+    async with Stage(view).run_test(size=(50, 10)) as pilot:
+        view.show(lines)
+        await pilot.pause()
+        await pilot.pause()
+        assert "x" * 20 in text_of(view)[-1]  # the end of the last line, wrapped
+        assert "line 49" in text_of(view)[-2]
+        assert "!" in text_of(view)[-2][:11]
+        view.focus()
+        view.search("LINE 7 ")
+        await pilot.pause()
+        assert (view.found, view.position) == (1, 1)
+        assert any("line 7 " in row for row in text_of(view))
+        assert not view.follow
+        view.show([*lines, (1_790_000_060.0, "stdout", "newest")])
+        await pilot.pause()
+        assert "newest" not in "".join(text_of(view))
+        await pilot.press("end")
+        await pilot.pause()
+        assert "newest" in text_of(view)[-1]
+        await pilot.press("w")
+        await pilot.pause()
+        assert "line 49" in text_of(view)[-2]
+
+
+# --- the checklist
+
+
+def test_checklist_counts_what_a_launch_has_done():
+    state = RunState()
+    seen = []
+    for record in simulate(n_hosts=3, steps=3):
+        state.apply(record)
+        seen.append([stage.mark for stage in stages(state.now, state.now.last)])
+    assert set(seen[0]) == {"·"}
+    assert any(set(marks) == {"✓"} for marks in seen)
+    assert next(marks for marks in seen if "◌" in marks)[0] == "◌"
+
+
+def test_checklist_names_who_is_waited_for():
+    state = RunState()
+    for record in simulate(n_hosts=3, steps=3):
+        state.apply(record)
+        if record["kind"] == "host" and record["state"] == "checking":
+            break
+    checked = stages(state.now, state.now.last + 6)[1]
+    assert checked.done == 0
+    assert "lab1" in checked.waiting
+    assert "6 s" in checked.waiting
