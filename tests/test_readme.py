@@ -1,5 +1,6 @@
 """What the README promises is there: its two commands, its tables, its example, and the file that CI runs."""
 
+import json
 import os
 import re
 import tomllib
@@ -43,6 +44,13 @@ def test_renewing_writes_the_named_file(tmp_path):
     path.write_text("a\n<!-- table: parameters -->\nold\n<!-- end -->\nb\n")
     assert reference.main([str(path)]) == 0
     assert path.read_text() == f"a\n<!-- table: parameters -->\n{reference.parameters()}<!-- end -->\nb\n"
+
+
+def test_sample_of_the_outcome_is_json_with_what_run_prints():
+    (sample,) = fenced("json")
+    assert set(json.loads(sample)) == {
+        "run", "outcome", "accuracy", "accuracies", "steps", "seconds", "root_cause", "left"
+    }  # fmt: skip
 
 
 def test_example_of_a_hosts_file_can_be_launched():
