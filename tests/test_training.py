@@ -154,6 +154,15 @@ def test_below_all_a_run_ends_when_the_quorum_cannot_be_met() -> None:
     assert "the quorum is 3 of 4" in failure["text"]
 
 
+def test_a_stop_reaches_a_rank_that_was_suspended() -> None:
+    with Run(num_workers=2, aggregator="median") as run:
+        run.start(0)
+        run.until(lambda event: event["kind"] == "phase" and event["phase"] == "join")
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGCONT):
+            run.signal(0, number)
+        assert run.exits(patience=10) == {0: 0}
+
+
 def test_who_never_joins_is_named() -> None:
     with Run(num_workers=3, aggregator="median", timeout=2.0) as run:
         run.start(0, 2)
