@@ -75,7 +75,7 @@ class LogView(ScrollView, can_focus=True):
         for index, (_, _, text) in enumerate(self._lines):
             self._starts.append(len(self._rows))
             self._rows += [(index, part) for part in (_chopped(text, room) if self.wrap else [text])]
-        width = self.size.width if self.wrap else GUTTER + max((cell_len(text) for *_, text in self._lines), default=0)
+        width = 1 if self.wrap else GUTTER + max((cell_len(text) for *_, text in self._lines), default=0)
         self.virtual_size = Size(width, len(self._rows))
         self._search()
         if self.follow:

@@ -118,7 +118,7 @@ class RankTable(ScrollView, can_focus=True):
             self._chosen = self._rows[0].rank
         self._slowest = max((rank.seconds or 0.0 for rank in self._rows), default=0.0)
         self._host_width = min(16, max([4, *(cell_len(rank.host) for rank in self._rows)]))
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        self.virtual_size = Size(1, len(self._rows) + 1)  # as narrow as can be: rows are cut to the width there is
         self.refresh()
 
     def _sort_key(self, rank: RankNow) -> tuple:
