@@ -3,7 +3,7 @@
 Found by simulated annealing, which started from Batcher's merge exchange and counted the minima and maxima that the
 median depends on: 40 for n = 11 (merge exchange: 52), 170 for n = 25 (202).
 
-A comparator "a,b" leaves the lesser value on wire a and the greater on wire b. The median of an odd n ends on wire n // 2;
+A comparator "a,b" leaves the lesser value on wire a, the greater on wire b. The median of an odd n ends on wire n // 2;
 of an even n the two middle values end, in any order, on the wires n // 2 - 1 and n // 2.
 """
 

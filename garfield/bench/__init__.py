@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m garfield.bench rules | resilience | reference`."""
