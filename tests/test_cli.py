@@ -227,7 +227,7 @@ def test_a_controller_that_is_killed_leaves_nothing(here: Path) -> None:
 
 @needs_proc
 def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
-    with launched(here, "--set", ENDLESS) as run:
+    with launched(here, "--set", ENDLESS, "--name", "mine") as run:
         name = run.until("run ").split()[1].rstrip(":")
         run.until("first step")
         seen = command(here, "status", "--json")
@@ -235,7 +235,7 @@ def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
         (entry,) = [entry for entry in json.loads(seen.stdout)["runs"] if entry["run"] == name]
         assert [rank["rank"] for rank in entry["ranks"]] == [0, 1, 2]
         assert name in command(here, "status").stdout
-        stopped = command(here, "stop", name, "--json")
+        stopped = command(here, "stop", "mine", "--json")
         assert stopped.returncode == 0, stopped.stderr
         assert json.loads(stopped.stdout) == {"run": name, "left": 0, "unconfirmed": []}
         told = run.end()

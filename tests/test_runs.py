@@ -14,8 +14,6 @@ import pytest
 
 from controller.runs import (
     Recorder,
-    find_run,
-    library,
     list_runs,
     load_records,
     load_state,
@@ -134,12 +132,6 @@ def test_the_list_of_runs_is_newest_first_and_knows_outcomes(tmp_path: Path) -> 
     assert runs[1].values == {"lr": 0.1}
     writer.close({"outcome": "failed", "root_cause": "worker 3 on here: exit code 1"})
     assert read_run(writer.folder).root_cause == "worker 3 on here: exit code 1"
-    assert find_run("20260102", tmp_path).id == "20260102-000000-bbbb"
-    assert find_run("other", tmp_path).id == "20260102-000000-bbbb"
-    with pytest.raises(library.NoSuchRun, match="There is no run zz"):
-        find_run("zz", tmp_path)
-    with pytest.raises(library.NoSuchRun, match="give the whole id"):
-        find_run("2026", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"values": 3, "hosts": [4]}'])

@@ -13,6 +13,7 @@ from controller.cli.out import complain, duration, say, say_json, table
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.hostsfile import HostsFile, HostsFileError
+from controller.runs import list_runs
 from controller.visit import Visit, visit
 
 AT_ONCE = 8  # hosts being connected to
@@ -160,7 +161,7 @@ async def _stop(
     options: argparse.Namespace,
 ) -> int:
     complain(list(unreachable.values()))
-    meant = [run for run in found if word is None or word == run.run] or [r for r in found if r.run.startswith(word)]
+    meant = _meant(found, word)
     if not meant:
         where = f" on {', '.join(visits)}" if visits else ""
         complain(f"There is no run {word}{where}." if word else f"Nothing runs{where}.")
@@ -179,6 +180,16 @@ async def _stop(
     if options.json:
         say_json({"run": run.run, "left": left, "unconfirmed": [*unconfirmed, *unreachable]})
     return 0 if left == 0 and not unreachable else 1
+
+
+def _meant(found: Sequence[Found], word: str | None) -> Sequence[Found]:
+    """Those of `found` that `word` may mean: an id, the beginning of one, or the name of a run recorded here."""
+    if word is None:
+        return found
+    named = {run.id for run in list_runs() if run.name == word}
+    return [run for run in found if run.run == word] or [
+        run for run in found if run.run.startswith(word) or run.run in named
+    ]
 
 
 async def _end(seen: Visit, run: str, kill: bool) -> tuple[int | None, str]:

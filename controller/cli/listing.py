@@ -57,6 +57,7 @@ def _runs(options: argparse.Namespace) -> int:
 
 def _keys(options: argparse.Namespace) -> int:
     from controller.hosts import HOST_KEYS, RUN_KEYS
+    from garfield import catalog
     from garfield.settings import SETTINGS
 
     parameters = [setting for setting in SETTINGS.values() if setting.scope == "experiment"]
@@ -83,7 +84,11 @@ def _keys(options: argparse.Namespace) -> int:
         rows = [[key.name, key.example, _help(key)] for key in keys.values()]
         say(f"{title}\n{table(headers, rows)}\n")
     rows = [[setting.name, setting.format(setting.default), setting.help + _choices(setting)] for setting in parameters]
-    say(f"[experiment], [preset.NAME] and --set\n{table(['parameter', 'default', 'what it says'], rows)}")
+    say(f"[experiment], [preset.NAME] and --set\n{table(['parameter', 'default', 'what it says'], rows)}\n")
+    rows = [[name, rule.needs, rule.summary] for name, rule in catalog.RULES.items()]
+    say(f"rules, for aggregator and mar\n{table(['rule', 'needs', 'what it does'], rows)}\n")
+    rows = [[name, " and ".join(attack.sides), attack.summary] for name, attack in catalog.ATTACKS.items()]
+    say(f"attacks, for attack and attack_ps\n{table(['attack', 'of a', 'what it sends'], rows)}")
     return 0
 
 

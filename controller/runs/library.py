@@ -45,10 +45,6 @@ class RunInfo:
     damage: str | None = None
 
 
-class NoSuchRun(LookupError):
-    """No recorded run is meant by a text, or several are; the text is one sentence."""
-
-
 def list_runs(folder: Path | None = None) -> list[RunInfo]:
     """Every run in `folder` (the runs folder unless given), newest first."""
     folder = folder or paths.runs_dir()
@@ -57,18 +53,6 @@ def list_runs(folder: Path | None = None) -> list[RunInfo]:
     except OSError:
         return []
     return sorted(map(read_run, found), key=lambda run: (run.started or 0.0, run.id), reverse=True)
-
-
-def find_run(text: str, folder: Path | None = None) -> RunInfo:
-    """The run whose id, or the beginning of whose id, or whose name is `text`. Raises NoSuchRun."""
-    runs = list_runs(folder)
-    exact = [run for run in runs if run.id == text]
-    meant = exact or [run for run in runs if run.name == text] or [run for run in runs if run.id.startswith(text)]
-    if not meant:
-        raise NoSuchRun(f"There is no run {text}; python -m controller runs lists them.")
-    if len(meant) > 1:
-        raise NoSuchRun(f"{text} may be any of {', '.join(run.id for run in meant[:5])}: give the whole id.")
-    return meant[0]
 
 
 def read_run(folder: Path) -> RunInfo:
