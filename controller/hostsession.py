@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -17,6 +16,7 @@ from controller.hosts import Host
 START_WITHIN = 20.0  # seconds from the connection to the agent's first word
 ANSWER_WITHIN = 20.0  # seconds for an answer that needs no import
 WARM_WITHIN = 330.0  # seconds for the import of torch; the agent gives up a little earlier
+CLOSE_WITHIN = 7.0
 PING_EVERY = 1.0
 STOPPED = "the launch was stopped."
 NOISE = 64 << 10  # bytes that a login shell may print before our program begins
@@ -136,10 +136,16 @@ class HostSession:
             self._tasks = [asyncio.create_task(self._close())]
 
     async def close(self) -> None:
-        """Give the connection up, whatever state it is in."""
+        """Give the connection up, whatever state it is in. Takes seconds at most."""
+        if self.ended.done():
+            return
         for task in self._tasks:
             task.cancel()
-        await self._close()
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._close()
+        except TimeoutError:
+            self._end(Ending(None, "the connection could not be closed."))
 
     async def _close(self) -> None:
         left, text = (self._bye, "") if self._bye is not None else (None, "the connection was given up")
@@ -195,12 +201,15 @@ class HostSession:
             while True:
                 for line in self._splitter.feed(data):
                     self._take(line)
+                await asyncio.sleep(0)  # reading what is there already doesn't yield, and a screen has to go on
                 data = await self._connection.read()
                 if not data:
                     break
             text = ""
         except wire.WireError as error:
             text = f"the agent can't be understood: {error}"
+        except Exception as error:
+            text = f"what the agent said led to an error here: {type(error).__name__}: {error}"
         code = await self._connection.close()
         for line in self._connection.stderr().splitlines()[-20:]:
             self._heard({"type": "output", "rank": None, "stream": "agent", "lines": [line]})
@@ -253,6 +262,4 @@ async def settle(sessions: Collection[HostSession], seconds: float) -> None:
     """Wait until every session has ended; give up those that take longer."""
     if sessions:
         await asyncio.wait({session.ended for session in sessions}, timeout=seconds)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(6):
-            await asyncio.gather(*(session.close() for session in sessions))
+        await asyncio.gather(*(session.close() for session in sessions))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import re
 import shlex
 import socket
@@ -200,9 +201,16 @@ def _why(error: Exception, target: Target, check: KeyCheck) -> str:
         return f"no answer from {place} within {CONNECT_WITHIN:.0f} s; is it on, and does a firewall let SSH through?"
     if isinstance(error, socket.gaierror):
         return f"the name {target.address} can't be resolved ({error.strerror}); set address."
-    if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
+    if _is(error, errno.ECONNREFUSED):
         return f"{place} is there but refuses the connection; is an SSH server running on that port?"
+    if _is(error, errno.EHOSTUNREACH) or _is(error, errno.ENETUNREACH):
+        return f"there is no way to {place} from here; is it on, and is the network or VPN up?"
     return f"can't connect to {place}: {_words(error)}"
+
+
+def _is(error: Exception, number: int) -> bool:
+    """Whether a connect failed so; asyncio words it when several addresses of a name failed."""
+    return getattr(error, "errno", None) == number or f"[Errno {number}]" in str(error)
 
 
 def _words(error: BaseException) -> str:
