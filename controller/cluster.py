@@ -141,13 +141,18 @@ class Cluster:
         }
 
     async def _listen(self) -> str:
-        """Have the first PS's port bound; the address that every rank joins at."""
+        """Have the first PS's port bound, proved to be reached by every host; the address that all ranks join at."""
         first = self.plan.ranks[0].host
+        here = _place(self._sessions[first.name].facts)
         try:
-            return await self._sessions[first.name].listen(0, self._where(first))
+            address, port = await self._sessions[first.name].listen(0, self._where(first))
         except HostError as error:
             self._report(first, str(error))
             raise LaunchError(str(error)) from None
+        elsewhere = [session for session in self._sessions.values() if _place(session.facts) != here]
+        reaching = [session.reach(address, port, f"the PS on {first.name}") for session in elsewhere]
+        self._raise_any(await asyncio.gather(*reaching, return_exceptions=True))
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     def _where(self, first: Host) -> Mapping[str, Any]:
         """Where the PS on `first` has to listen, so that all hosts reach it and as few others as possible."""
@@ -166,17 +171,21 @@ class Cluster:
     async def _spawn(self, master: str) -> None:
         started = [self._spawn_rank(rank.rank, rank.role, rank.host, master) for rank in self.plan.ranks]
         outcomes = await asyncio.gather(*started, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for failure in failures:
-            if isinstance(failure, HostError):
-                self._report(failure.host, str(failure))
-        self._raise(failures)
+        self._raise_any(outcomes)
         for host in self.plan.hosts:
             self._state(host, "running")
 
     async def _spawn_rank(self, rank: int, role: str, host: Host, master: str) -> None:
         values = {name: list(v) if isinstance(v, tuple) else v for name, v in self.plan.values_of(rank).items()}
         await self._sessions[host.name].spawn(rank, role, {**values, "master": master})
+
+    def _raise_any(self, outcomes: list[Any]) -> None:
+        """Report what failed on which host, then raise it as one."""
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if isinstance(failure, HostError):
+                self._report(failure.host, str(failure))
+        self._raise(failures)
 
     def _raise(self, failures: list[BaseException]) -> None:
         if not failures:

@@ -108,13 +108,19 @@ class HostSession:
             raise HostError(self.host, preflight.why_not_warm(self.host, self.facts, answer))
         return answer
 
-    async def listen(self, rank: int, where: Mapping[str, Any]) -> str:
-        """Bind the port of a PS there; its address:port. Raises HostError."""
+    async def listen(self, rank: int, where: Mapping[str, Any]) -> tuple[str, int]:
+        """Bind the port of a PS there; its address and number. Raises HostError."""
         answer = await self.ask({"type": "listen", "rank": rank, **where}, "listening", rank)
         if "error" in answer:
             raise HostError(self.host, f"rank {rank} can't listen there: {answer['error']}")
-        address = f"[{answer['address']}]" if ":" in answer["address"] else answer["address"]
-        return f"{address}:{answer['port']}"
+        return answer["address"], answer["port"]
+
+    async def reach(self, address: str, port: int, whose: str) -> None:
+        """Prove that this host reaches an address, by connecting to it. Raises HostError."""
+        answer = await self.ask({"type": "reach", "address": address, "port": port}, "reached")
+        if why := answer["error"]:
+            text = f"can't reach {whose} at {address} port {port} ({why}); set interface there, or open its firewall."
+            raise HostError(self.host, text)
 
     async def spawn(self, rank: int, role: str, values: Mapping[str, Any]) -> int:
         """Start a rank; its pid. Raises HostError."""

@@ -202,6 +202,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
         {"text": _text, "missing": _text, "seconds": _number, "threads": _count, "versions": _texts},
     ),
     "listening": ({"rank": _count}, {"address": _text, "port": _count, "error": _text}),
+    "reached": ({"error": _text}, {}),
     "started": ({"rank": _count}, {"pid": _count, "error": _text}),
     "event": ({"rank": _count, "event": _event}, {}),
     "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_text)}, {}),

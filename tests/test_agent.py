@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import shipping
-from controller.agent import code, listening
+from controller.agent import code, listening, reaching
 from controller.agent.crew import _within
 from controller.agent.loop import Loop
 from controller.agent.outbox import LINE, Outbox
@@ -198,6 +198,23 @@ def test_loop_runs_timers_and_descriptors_in_one_thread(pipe: tuple[int, int]) -
     finally:
         signal.set_wakeup_fd(-1)
     assert seen == [b"now", "later"]
+
+
+def test_reaching_an_address_is_proved_by_connecting() -> None:
+    loop, told = Loop(), []
+
+    def tell(error: str) -> None:
+        told.append(error)
+        loop.stopped = len(told) == 2
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reaching.reach(loop, *server.getsockname(), tell)
+        reaching.reach(loop, "127.0.0.1", 1, tell)
+        try:
+            loop.run()
+        finally:
+            signal.set_wakeup_fd(-1)
+    assert sorted(told) == ["", "Connection refused"]
 
 
 def test_the_shell_sees_one_harmless_line() -> None:

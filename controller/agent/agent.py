@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import code, facts, processes, records, stopping
+from . import code, facts, processes, reaching, records, stopping
 from .crew import Crew
 from .loop import Loop
 from .outbox import LINE, Outbox
@@ -154,6 +154,12 @@ class Agent:
             answers.put({**answer, "address": address, "port": port})
         except OSError as error:
             answers.put({**answer, "error": error.strerror or str(error)})
+
+    def _do_reach(self, message: dict[str, Any], answers: Outbox) -> None:
+        def told(error: str) -> None:
+            answers.put({"type": "reached", "error": error})
+
+        reaching.reach(self.loop, message["address"], message["port"], told)
 
     def _do_spawn(self, message: dict[str, Any], answers: Outbox) -> None:
         if why := self.crew.spawn(message):
