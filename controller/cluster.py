@@ -107,7 +107,9 @@ class Cluster:
                 task.cancel()
         failures = [task.exception() for task in tasks if task.done() and not task.cancelled() and task.exception()]
         self._raise(failures)
-        for text in preflight.differences({name: session.facts for name, session in self._sessions.items()}):
+        facts = {name: session.facts for name, session in self._sessions.items()}
+        shortages = [preflight.shortage(host, facts[host.name]) for host in self.plan.hosts]
+        for text in filter(None, [*preflight.differences(facts), *shortages]):
             self._emit({"kind": "warning", "text": text})
 
     async def _prepare_host(self, session: HostSession, archive: shipping.Archive) -> None:

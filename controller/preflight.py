@@ -13,6 +13,7 @@ from controller.hosts import Host
 from controller.plan import shell_path
 from controller.shipping import requirements
 
+RANK_MEMORY = 256 << 20  # bytes; torch's own pages are shared by the ranks of a host
 NEEDED = ".".join(map(str, OLDEST))
 
 
@@ -33,6 +34,15 @@ def differences(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
             told = ", ".join(f"{version or 'none'} on {' '.join(names)}" for version, names in versions.items())
             found.append(f"The hosts have different versions of {what}: {told}; results may differ between them.")
     return found
+
+
+def shortage(host: Host, facts: Mapping[str, Any]) -> str | None:
+    """A warning when the memory of `host` may not do for its ranks."""
+    ranks = host.servers + host.workers
+    free, needed = facts.get("memory_available", 0) >> 20, ranks * RANK_MEMORY >> 20
+    if not 0 < free < needed:
+        return None
+    return f"{host.name}: {free} MB of memory are free and its {ranks} ranks may take {needed} MB or more."
 
 
 def why_too_old(host: Host, version: str) -> str:

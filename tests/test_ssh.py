@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from controller.agent.processes import read_process
-from controller.cluster import LaunchError, visit
+from controller.cluster import LaunchError, Visit, visit
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.ssh import Target, command
@@ -220,6 +221,25 @@ async def test_silence_ends_a_run_when_the_lease_is_over(server: sshd.Server, pa
     with controller(package, _host(), lease=1.0) as (process, run):
         process.send_signal(signal.SIGSTOP)
         await until_gone(run, 1 + 2 + 2)
+
+
+async def test_a_lease_until_finished_outlives_its_controller(server: sshd.Server, package: Path) -> None:
+    with controller(package, _host(), lease=math.inf) as (process, run):
+        process.kill()
+        process.wait(5)
+        other = await visit(_host("lab2"))
+        before = await _steps(other, run)
+        async with asyncio.timeout(5):
+            while await _steps(other, run) == before:
+                pass  # each look is a round trip
+        assert (await other.stop(run))["left"] == 0
+        await other.close()
+        await until_gone(run, 2)
+
+
+async def _steps(other: Visit, run: str) -> list[int]:
+    (found,) = [one for one in await other.runs() if one["run"] == run]
+    return [rank["step"] for rank in found["ranks"]]
 
 
 @pytest.mark.parametrize("records", [1, 2, 4, 6])

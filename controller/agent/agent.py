@@ -26,6 +26,7 @@ HEARTBEAT = 1.0  # seconds between two signs of life to the guardian
 FLUSH_EVERY = 0.075
 RESOURCES_EVERY = 3.0
 HELLO_WITHIN = 60.0  # seconds in which a controller has to say hello
+IDLE_LEASE = 15.0  # seconds that we stay without a controller when no rank is left
 LAST_WORDS = 2.0  # seconds for bye to be taken
 CLEAN_WITHIN = 3.0  # seconds for the end of everything below a broken agent
 TEXT_LINES = 40  # longest report of our own
@@ -98,11 +99,15 @@ class Agent:
             self._begin_stop(stopping.SHORT, "the controller is gone")
 
     def _check_lease(self) -> None:
+        """End a run whose controller has been silent for too long. A local one isn't: its pipe would have ended."""
+        if self.stop or (self._hello and self._hello["local"]):
+            return
         silent = time.monotonic() - self._heard_at
         lease = self._hello["lease"] if self._hello else HELLO_WITHIN
-        if self.stop or lease is None or silent < lease or (self._hello and self._hello["local"]):
-            return
-        self._begin_stop(stopping.SHORT, f"nothing was heard of the controller for {silent:.0f} s")
+        if lease is None:  # until the ranks have finished
+            lease = IDLE_LEASE if all(rank.ended for rank in self.crew.ranks.values()) else silent + 1
+        if silent >= lease:
+            self._begin_stop(stopping.SHORT, f"nothing was heard of the controller for {silent:.0f} s")
 
     def take(self, line: bytes, cut: bool, answers: Outbox) -> None:
         """Do what one line from a controller asks; answers go to `answers`."""

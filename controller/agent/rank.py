@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import deque
@@ -117,15 +116,6 @@ class Rank:
         control, self._control = os.pipe()
         os.set_blocking(self._control, False)
         return [*theirs, control]
-
-    def command(self, message: dict[str, Any]) -> bool:
-        """Write one line to the control pipe; False when the rank doesn't read it."""
-        if self._control is None:
-            return False
-        with contextlib.suppress(OSError):
-            line = json.dumps(message).encode() + b"\n"
-            return os.write(self._control, line) == len(line)
-        return False
 
     def status(self) -> dict[str, Any]:
         """What others are told of this rank."""

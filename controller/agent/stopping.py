@@ -64,7 +64,7 @@ class Stopping:
         if now >= self._next:
             number, wait = self._steps.pop(0)
             self._next = now + wait
-            self._told(signal.Signals(number).name)
+            self._told(signal.Signals(number).name if ranks else "sweep")
             self._send(number, [one for one in alive if number != signal.SIGINT or one.pid in ranks])
         elif not self._steps:
             self._send(signal.SIGKILL, alive)  # what was started after the last look
