@@ -9,21 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from controller import paths
+from controller.feed import Feed, Record, Subscriber
 from controller.origin import origin, origin_text
 from controller.plan import Plan
 from controller.runs.recorder import Recorder, new_run_id
-from controller.state import RunState
 from controller.verdict import Verdict, verdict
 
-Record = dict[str, Any]
-Subscriber = Callable[[Sequence[Record]], None]
-
-BATCH_SECONDS = 0.05  # how long records are gathered before subscribers see them
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
@@ -64,17 +60,11 @@ class LiveRun:
         self.plan = plan
         self.run_id = folder.name if folder else new_run_id()
         self.folder = folder or paths.runs_dir() / self.run_id
-        self.state = RunState()
+        self._feed = Feed()
+        self.state = self._feed.state
         self._name, self._note, self._hosts_text = name, note, hosts_text
         self._make_cluster = make_cluster or _make_cluster
         self._cluster: ClusterLike | None = None
-        self._recorder: Recorder | None = None
-        self._trouble_told = False
-        self._n = 0
-        self._subscribers: list[Subscriber] = []
-        self._batch: list[Record] = []
-        self._flush_at: asyncio.TimerHandle | None = None
-        self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._killing = asyncio.Event()
         self._up = asyncio.Event()
@@ -87,13 +77,7 @@ class LiveRun:
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
         """Call `callback` with each batch of new records, at most 20 times a second; the result ends that."""
-        self._subscribers.append(callback)
-
-        def unsubscribe() -> None:
-            with contextlib.suppress(ValueError):
-                self._subscribers.remove(callback)
-
-        return unsubscribe
+        return self._feed.subscribe(callback)
 
     async def start(self) -> None:
         """Launch; returns when all ranks are started, or the run has its outcome already.
@@ -121,23 +105,23 @@ class LiveRun:
             self._stopping.set()
             return
         if kill:
-            self._emit({"kind": "act", "act": "kill", "text": f"kill, by {origin_text()}"})
+            self._feed.emit({"kind": "act", "act": "kill", "text": f"kill, by {origin_text()}"})
             self._killing.set()
         else:
-            self._emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
+            self._feed.emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
         self._stopping.set()
-        self._changed.set()
+        self._feed.changed.set()
 
     # One run, top to bottom.
 
     async def _drive(self) -> Record:
         started = time.monotonic()
         self._open_recorder()
-        self._emit(self._run_record())
-        self._emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
+        self._feed.emit(self._run_record())
+        self._feed.emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
         outcome, told = "failed", None
         try:
-            self._cluster = self._make_cluster(self.plan, self.run_id, self._emit)
+            self._cluster = self._make_cluster(self.plan, self.run_id, self._feed.emit)
             if await self._launch():
                 self._up.set()
                 outcome = await self._watch()
@@ -156,6 +140,8 @@ class LiveRun:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({launching, stopping}, timeout=LAUNCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if launching.cancelled():
+                raise RuntimeError("The launch was given up.")  # as a cancellation it would end us without an outcome
             if launching.done():
                 await launching
                 return True
@@ -173,22 +159,22 @@ class LiveRun:
     async def _watch(self) -> str:
         """Wait until the run is over or was asked to end; its outcome."""
         while True:
-            self._changed.clear()
+            self._feed.changed.clear()
             over = verdict(self.state.now)
             if over is not None:
                 return await self._settle(over)
             if self._stopping.is_set():
                 return "stopped"
-            await self._changed.wait()
+            await self._feed.changed.wait()
 
     async def _settle(self, over: Verdict) -> str:
         """Give the other ranks a moment to leave or to say what they saw, unless someone asks to end now."""
         seconds = WITNESS_SECONDS if over.outcome == "failed" else LEAVE_SECONDS
         deadline = time.monotonic() + seconds
         while not over.settled and not self._stopping.is_set() and time.monotonic() < deadline:
-            self._changed.clear()
+            self._feed.changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+                await asyncio.wait_for(self._feed.changed.wait(), max(0.0, deadline - time.monotonic()))
             newer = verdict(self.state.now) or over
             over = Verdict(over.outcome, newer.settled) if over.outcome == "failed" else newer
         return over.outcome
@@ -240,7 +226,7 @@ class LiveRun:
         return sentence
 
     def _problem(self, sentence: str) -> None:
-        self._emit({"kind": "problem", "text": sentence})
+        self._feed.emit({"kind": "problem", "text": sentence})
 
     def _conclude(
         self, outcome: str, told: str | None, left: int | None, unconfirmed: list[str], seconds: float
@@ -257,59 +243,14 @@ class LiveRun:
             "steps": now.step,
             "seconds": round(seconds, 3),
         }
-        self._emit(record)
-        self._deliver()
-        if self._recorder is not None:
-            self._recorder.close({"run": self.run_id, **record})
+        self._feed.emit(record)
+        self._feed.close({"run": self.run_id, **record})
         return record
-
-    # Records.
-
-    def _emit(self, record: Record) -> None:
-        """Stamp a record and give it to the state, the recorder and, in the next batch, the subscribers."""
-        self._n += 1
-        record["n"], record["received"] = self._n, round(time.time(), 6)
-        record.setdefault("host", None)
-        record.setdefault("rank", None)
-        self.state.apply(record)
-        self._record(record)
-        self._batch.append(record)
-        self._changed.set()
-        if self._flush_at is None:
-            self._flush_at = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._deliver)
-
-    def _record(self, record: Record) -> None:
-        if self._recorder is not None:
-            self._recorder.write(record)
-            self._tell_trouble()
-
-    def _tell_trouble(self) -> None:
-        """Say once that the run isn't recorded any more."""
-        if self._recorder.trouble and not self._trouble_told:
-            self._trouble_told = True
-            self._emit({"kind": "warning", "text": self._recorder.trouble})
-
-    def _deliver(self) -> None:
-        """Hand the gathered records on. A subscriber that fails is dropped: it must not end the run."""
-        if self._flush_at is not None:
-            self._flush_at.cancel()
-            self._flush_at = None
-        batch, self._batch = self._batch, []
-        if self._recorder is not None:
-            self._recorder.flush()
-            self._tell_trouble()
-        for callback in list(self._subscribers) if batch else ():
-            try:
-                callback(batch)
-            except Exception as error:
-                self._subscribers.remove(callback)
-                context = {"message": "A subscriber of the run failed and was dropped.", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(context)
 
     def _open_recorder(self) -> None:
         described = {key: value for key, value in self._run_record().items() if key != "kind"}
         described |= {"started": time.time(), "summary": self.plan.summary(), "hosts_text": self._hosts_text}
-        self._recorder = Recorder(self.folder, described)
+        self._feed.record_with(Recorder(self.folder, described))
 
     def _run_record(self) -> Record:
         return {
