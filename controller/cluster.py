@@ -54,14 +54,14 @@ class Cluster:
             await self._prepare()
             await self._spawn(await self._listen())
         except BaseException:
-            await asyncio.shield(self.stop(kill=True))
+            await self.stop(kill=True)
             raise
 
     async def stop(self, kill: bool = False) -> None:
         """Tell every host to end the run; the second time, or with `kill`, by SIGKILL. `ended` waits for the end."""
         kill, self._stopping = kill or self._stopping, True
-        for session in self._sessions.values():
-            if not session.ended.done():
+        for name, session in self._sessions.items():
+            if not session.ended.done() and name not in self._reported:
                 self._state(session.host, "stopping")
             session.stop(kill, "killed" if kill else "stopped")
 
@@ -98,6 +98,8 @@ class Cluster:
             self._sessions[host.name] = session
             self._followers.append(asyncio.create_task(self._follow(session)))
         tasks = [asyncio.create_task(self._prepare_host(session, archive)) for session in self._sessions.values()]
+        for task in tasks:
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it is told, raised or not
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             # One host has failed or all are ready. The others may have something to say that is as important.
@@ -211,7 +213,7 @@ class Cluster:
         elif kind == "resources":
             for entry in message["ranks"]:
                 self._emit({"kind": kind, "host": host.name, **entry})
-        elif kind == "stopping":
+        elif kind == "stopping" and host.name not in self._reported:
             self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,10 @@ class KeyCheck(asyncssh.SSHClient):
         if self._others:
             return (
                 f"its host key has changed to {shown}: someone may be listening in. If you know why it has, remove the "
-                f"old key with: ssh-keygen -f {file} -R '{name}'"
+                f"old key with: ssh-keygen -f {file} -R {shlex.quote(name)}"
             )
         line = f"{name} {self._shown.export_public_key('openssh').decode().strip()}"
         return (
             f"its host key is unknown: {shown}. If that is what the machine itself shows, trust it with: "
-            f"echo '{line}' >> {file}"
+            f"echo {shlex.quote(line)} >> {file}"
         )
