@@ -40,7 +40,9 @@ class FakeRun:
     async def stop(self, kill: bool = False) -> None:
         """Remember that it was asked."""
         self.stops.append(kill)
-        self.feed([{"kind": "act", "act": "kill" if kill else "stop", "text": "asked", "received": self.state.now.last}])
+        self.feed(
+            [{"kind": "act", "act": "kill" if kill else "stop", "text": "asked", "received": self.state.now.last}]
+        )
 
     def feed(self, records: Iterable[Record]) -> None:
         """Let these records come in."""

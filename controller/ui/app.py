@@ -107,7 +107,7 @@ class GarfieldApp(App[str]):
 
     def _look_for_last_run(self) -> None:
         self.session.look_for_last_run()
-        self.call_from_thread(self.draft_changed)
+        self.session.dirty = True
 
     def _tick(self) -> None:
         """Let the screens show what the records since the last tick told; nothing is painted per record."""
@@ -132,8 +132,7 @@ class GarfieldApp(App[str]):
         self.session.changed()
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen) and screen.ready:
-                screen.draft_changed()
-                screen.refresh_top()
+                screen.follow_draft()
         self.refresh_bindings()
 
     # --- what screens show of the whole

@@ -45,6 +45,7 @@ class Session:
         self.dirty = False  # the run has records that no screen has shown
         self.last_run: str | None = None
         self._launcher = launcher
+        self.version = 0  # of the draft: it counts the changes
         self._plan: Plan | None = None
         self._driving: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -70,6 +71,7 @@ class Session:
     def changed(self) -> None:
         """The draft changed: the plan is made anew when it is next asked for."""
         self._plan = None
+        self.version += 1
 
     @property
     def plan(self) -> Plan | None:

@@ -24,7 +24,7 @@ class MainScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-too-narrow"), (SMALLEST[0], "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS: ClassVar = [(0, "-too-low"), (SMALLEST[1], "-low"), (34, "-tall")]
     app: GarfieldApp
-    _left = False  # another screen was shown since this one was brought up to date
+    _version = -1  # of the draft that is shown
     ready = False  # composed and shown once: it may be told of changes
 
     def compose(self) -> ComposeResult:
@@ -44,6 +44,13 @@ class MainScreen(Screen[None]):
     def tick(self, charts: bool) -> None:
         """The run has new facts; `charts` tells that it is a charts' turn too."""
 
+    def follow_draft(self) -> None:
+        """Show the draft as it is now, unless that is what is shown."""
+        if self._version != self.app.session.version:
+            self._version = self.app.session.version
+            self.draft_changed()
+        self.refresh_top()
+
     def refresh_top(self) -> None:
         """The file, its unsaved mark and the run in the top line."""
         self.query_one(TopBar).show(
@@ -53,21 +60,14 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show what is known when the screen is first opened."""
         self.ready = True
-        self.refresh_top()
-        self.draft_changed()
+        self.follow_draft()
         self.tick(True)
 
     def on_screen_resume(self) -> None:
         """Things may have changed while another screen was shown."""
-        if self.ready and self._left:
-            self._left = False
-            self.refresh_top()
-            self.draft_changed()
+        if self.ready:
+            self.follow_draft()
             self.tick(True)
-
-    def on_screen_suspend(self) -> None:
-        """Another screen is shown."""
-        self._left = True
 
     def on_resize(self) -> None:
         """Say which size is needed when there is too little room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -89,21 +90,23 @@ class ExperimentScreen(MainScreen):
         draft = self.app.session.draft
         if draft is None:
             return
+        invalid = draft.invalid
         for field in self.query(Field):
-            self._show_field(field)
+            self._show_field(field, invalid)
         self._show_plan()
 
-    def _show_field(self, field: Field, keep_text: bool = False) -> None:
-        """Bring `field` up to date; `keep_text` leaves what is being typed alone."""
+    def _show_field(self, field: Field, invalid: Mapping[str, str]) -> None:
+        """Bring the text of `field` up to date; `invalid` are the texts that are no value."""
+        value = self.app.session.draft.value(field.key)
+        text = SETTINGS[field.key].format(value) if field.key in SETTINGS else str(value)
+        field.show(invalid.get(field.key, text))
+        self._mark(field, invalid)
+
+    def _mark(self, field: Field, invalid: Mapping[str, str]) -> None:
+        """Say where the value is from and what is wrong with the text; what is being typed stays."""
         draft, name = self.app.session.draft, field.key
-        complaint = draft.complaint(name)
-        origin = ORIGINS[draft.origin(name)]
-        if keep_text:
-            field.mark(origin=origin, complaint=complaint)
-            return
-        value = draft.value(name)
-        text = SETTINGS[name].format(value) if name in SETTINGS else str(value)
-        field.show(draft.invalid.get(name, text), origin=origin, complaint=complaint)
+        complaint = draft.complaint(name) if name in invalid else None
+        field.mark(origin=ORIGINS[draft.origin(name)], complaint=complaint)
 
     def _show_plan(self) -> None:
         session = self.app.session
@@ -133,9 +136,9 @@ class ExperimentScreen(MainScreen):
         except HostsFileError as error:
             self.app.say(str(error), "error")
         self.app.session.changed()
-        for field in self.query(Field):
-            self._show_field(field, keep_text=field is message.field)
+        self._mark(message.field, draft.invalid)
         self._show_plan()
+        self._version = self.app.session.version  # this screen made the change
         self.refresh_top()
 
     @on(Field.Entered)

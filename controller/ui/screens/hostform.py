@@ -72,16 +72,18 @@ class HostForm(Dialog[dict[str, Any]]):
         return as_text(getattr(self._host, key))
 
     def on_mount(self) -> None:
-        """Fill in what the host says."""
+        """Fill in what the host says, or what is in force where a list always shows something."""
         for field in self.query(Field):
-            effective = as_text(getattr(self._host, field.key)) if self._host else as_text(HOST_KEYS[field.key].default)
-            chosen = HOST_KEYS[field.key].choices or HOST_KEYS[field.key].kind == "flag"
+            field.show(self._text_before(field.key))
             origin = self._host.origin.get(field.key, "") if self._host else ""
-            field.show(
-                self._before.get(field.key, effective if chosen else ""),
-                origin={"default": "", "[defaults]": "defaults"}.get(origin, origin),
-            )
+            field.mark(origin={"default": "", "[defaults]": "defaults"}.get(origin, origin))
         self.query(Field).first().enter()
+
+    def _text_before(self, name: str) -> str:
+        """The text that a field begins with."""
+        key = HOST_KEYS[name]
+        in_force = getattr(self._host, name) if self._host else key.default
+        return self._before.get(name, as_text(in_force) if key.choices or key.kind == "flag" else "")
 
     def _complaint(self, field: Field) -> str | None:
         """What is wrong with a field; an empty one is fine unless the key is needed."""
@@ -112,17 +114,13 @@ class HostForm(Dialog[dict[str, Any]]):
         self.query_one("#form-help", Static).update(text)
 
     def changes(self) -> dict[str, Any]:
-        """Keys whose text differs from what the host said."""
+        """Keys whose text is another one than before; of a new host, all that has a text."""
         changed: dict[str, Any] = {}
         for field in self.query(Field):
-            text, key = field.text.strip(), HOST_KEYS[field.key]
-            before = self._before.get(key.name)
-            if before is None and (key.choices or key.kind == "flag"):
-                before = as_text(getattr(self._host, key.name)) if self._host else as_text(key.default)
-            if text != (before or ""):
-                changed[key.name] = self._value(field) if text else None
-            elif self._host is None and text and before and not key.choices and key.kind != "flag":
-                changed[key.name] = self._value(field)
+            text, before = field.text.strip(), self._text_before(field.key)
+            new = self._host is None and field.key in self._before
+            if text != before or (new and text):
+                changed[field.key] = self._value(field) if text else None
         return changed
 
     @on(Button.Pressed, "#apply")

@@ -81,12 +81,11 @@ class Field(Vertical):
         """What is said to be wrong with the value."""
         return self._marked[1] if self._marked else None
 
-    def show(self, text: str, *, origin: str = "", complaint: str | None = None) -> None:
-        """Set the value, without telling it as an edit; where it is from, and what is wrong with it."""
+    def show(self, text: str) -> None:
+        """Set the value, without telling it as an edit."""
         if self.input.value != text:
             with self.prevent(Input.Changed, Chooser.Changed):
                 self.input.value = text
-        self.mark(origin=origin, complaint=complaint)
 
     def mark(self, *, origin: str = "", complaint: str | None = None) -> None:
         """Say where the value is from and what is wrong with it."""

@@ -1,0 +1,475 @@
+"""The TUI as a person drives it by keys: hosts, parameters, launch, stop, quit. Runs are simulated at its edge."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from textual.widgets import Button, Input, OptionList
+
+from controller.ui.screens.experiment import ExperimentScreen
+from controller.ui.widgets.chart import Chart
+from controller.ui.widgets.field import Field
+from controller.ui.widgets.logview import LogView
+from controller.ui.widgets.ranktable import RankTable
+from tests.simulated import Fault, simulate
+from tests.tuitools import HOSTS, driven
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+
+
+# --- hosts
+
+
+async def test_counts_are_edited_by_keys_and_saved_with_comments_kept(tmp_path):
+    async with driven(tmp_path) as tui:
+        assert "quorum 5 ≥ 2·1+3" in tui.text("#plan-line")
+        await tui.press("greater_than_sign", "greater_than_sign", "less_than_sign")
+        assert tui.app.session.draft.file.hosts[0].workers == 6
+        assert "quorum 6 ≥ 2·1+3" in tui.text("#plan-line")
+        assert "• unsaved" in tui.picture()
+        await tui.press("ctrl+s")
+        await tui.until(lambda: not tui.app.unsaved)
+        assert "• unsaved" not in tui.picture()
+    assert (tmp_path / "hosts.toml").read_text() == HOSTS.replace("workers = 5", "workers = 6")
+
+
+async def test_a_host_is_added_by_the_form_which_checks_as_one_types(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("a")
+        await tui.write("lab1")
+        port = tui.app.screen.query_one("#field-port", Field)
+        port.enter()
+        await tui.write("70000")
+        assert "1 to 65535" in port.complaint
+        await tui.press("ctrl+s")
+        assert tui.screen_name == "HostForm"  # it stays until that is mended
+        await tui.press(*["backspace"] * 5)
+        await tui.write("2222")
+        assert port.complaint is None
+        await tui.press("ctrl+s")
+        here, lab1 = tui.app.session.draft.file.hosts
+        assert (lab1.name, lab1.connection, lab1.port, lab1.workers) == ("lab1", "ssh", 2222, 1)
+        assert "lab1" in tui.picture()
+        assert here.name == "here"
+
+
+async def test_a_second_host_of_the_same_name_is_refused(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("a")
+        await tui.write("here")
+        assert "called here already" in tui.app.screen.query_one("#field-name", Field).complaint
+
+
+async def test_editing_a_host_changes_only_what_was_typed(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("e")
+        tui.app.screen.query_one("#field-data_dir", Field).enter()
+        await tui.write("~/data")
+        await tui.press("ctrl+s")
+        assert tui.app.session.draft.file.text() == HOSTS.replace("workers = 5\n", 'workers = 5\ndata_dir = "~/data"\n')
+        await tui.press("e", "escape")
+        assert tui.screen_name == "ClusterScreen"
+
+
+async def test_hosts_are_copied_moved_switched_off_removed_and_brought_back(tmp_path):
+    async with driven(tmp_path) as tui:
+        hosts = lambda: [(host.name, host.enabled) for host in tui.app.session.draft.file.hosts]  # noqa: E731
+        await tui.press("d")
+        assert hosts() == [("here", True), ("here-2", True)]
+        await tui.press("left_square_bracket")
+        assert hosts() == [("here-2", True), ("here", True)]
+        await tui.press("space")
+        assert hosts() == [("here-2", False), ("here", True)]
+        await tui.press("delete")
+        assert hosts() == [("here", True)]
+        await tui.press("u", "u", "u", "u")
+        assert tui.app.session.draft.file.text() == HOSTS
+
+
+@pytest.mark.parametrize(("answer", "saved"), [("cancel", False), ("overwrite", True)])
+async def test_a_file_changed_meanwhile_is_not_overwritten_unasked(tmp_path, answer, saved):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        tui.path.write_text(HOSTS + "# theirs\n")
+        await tui.press("ctrl+s")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.pilot.click(f"#answer-{answer}")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+        assert ("# theirs" in tui.path.read_text()) is not saved
+        assert tui.app.unsaved is not saved
+
+
+async def test_a_file_changed_meanwhile_can_be_read_anew(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        tui.path.write_text(HOSTS.replace("workers = 5", "workers = 7"))
+        await tui.press("ctrl+s")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-reload")
+        await tui.until(lambda: tui.app.session.draft.file.hosts[0].workers == 7)
+        assert not tui.app.unsaved
+
+
+# --- parameters
+
+
+async def test_opening_the_form_edits_nothing(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        await tui.until(lambda: isinstance(tui.app.screen, ExperimentScreen) and tui.app.screen.ready)
+        await tui.pilot.pause()
+        assert not tui.app.unsaved
+        assert tui.app.screen.query_one("#field-dataset", Field).text == "digits"
+        assert tui.app.screen.query_one("#field-aggregator", Field).text == "multi-krum"
+
+
+async def test_a_bad_value_stays_with_its_sentence_and_refuses_the_launch(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-lr", Field)
+        field.enter()
+        await tui.press("ctrl+a", "ctrl+k")
+        await tui.write("fast")
+        assert field.text == "fast"
+        assert "a finite number is needed" in field.complaint
+        assert "a finite number is needed" in tui.text("#checks")
+        await tui.press("escape", "L")
+        assert tui.screen_name == "Message"
+        assert not tui.runs
+        await tui.press("escape")
+        field.enter()
+        await tui.press("ctrl+r")
+        assert (field.text, field.complaint) == ("0.01", None)
+        assert tui.app.session.plan.ok
+
+
+async def test_a_rule_that_cannot_work_is_refused_while_one_types(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-fw", Field)
+        field.enter()
+        await tui.press("backspace", "2")
+        assert "multi-krum needs n >= 2f+3" in tui.text("#checks")
+        await tui.press("backspace", "1")
+        assert "✓ multi-krum: quorum 5 ≥ 2·1+3" in tui.text("#checks")
+
+
+async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-batch", Field)
+        field.enter()
+        await tui.press("3")
+        assert (tui.screen_name, field.text) == ("ExperimentScreen", "1283")
+        await tui.press("escape", "3")
+        assert tui.screen_name == "LiveScreen"
+
+
+async def test_a_list_parameter_goes_through_its_choices(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-log", Field)
+        field.enter()
+        await tui.press("right")
+        assert tui.app.session.draft.value("log") is True
+        await tui.press("enter")
+        assert tui.screen_name == "Choice"
+        await tui.press("up", "enter")
+        assert tui.app.session.draft.value("log") is False
+        assert field.text == "False"
+
+
+async def test_a_preset_is_laid_over_without_an_edit(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2", "p")
+        await tui.press("down", "enter")
+        assert tui.app.session.draft.preset == "undefended"
+        assert tui.app.screen.query_one("#field-aggregator", Field).text == "average"
+        assert "average withstands no Byzantine worker" in tui.text("#checks")
+        assert not tui.app.unsaved
+
+
+async def test_the_command_of_a_rank_is_shown_and_copied(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2", "y")
+        await tui.press("down", "down")
+        assert "--rank 2" in tui.text("#command")
+        await tui.press("y")
+        assert tui.app.clipboard == tui.app.session.plan.command(2)
+        assert tui.screen_name == "ExperimentScreen"
+
+
+# --- a run
+
+
+async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path):
+    records = list(simulate(steps=300))
+    first_step = next(index for index, record in enumerate(records) if record["kind"] == "step")
+    async with driven(tmp_path) as tui:
+        await tui.press("3")
+        assert "L  launches it" in tui.text("#empty")
+        await tui.press("L")
+        assert tui.run.name.startswith("multi-krum-")
+        assert tui.run.hosts_text == HOSTS
+        tui.run.feed(records[: first_step - 6])
+        await tui.until(lambda: "torch imported" in tui.picture())
+        tui.run.feed(records[first_step - 6 : len(records) // 2])
+        chart = tui.app.screen.query_one("#loss Chart", Chart)
+        await tui.until(lambda: chart.curves and len(chart.curves[0].points) > 100)
+        assert "median of 5 workers" in tui.picture()
+        assert "● running" in tui.picture()
+        assert "/300" in tui.picture()
+        assert "slowest: worker" in tui.picture()
+        tui.run.feed(records[len(records) // 2 :])
+        await tui.until(lambda: "Finished: accuracy" in tui.picture())
+        assert "Nothing is left running." in tui.picture()
+        await tui.press("L")
+        assert len(tui.runs) == 2
+
+
+async def test_a_failed_run_says_its_root_cause_and_where_to_look(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(steps=100, faults=[Fault(3, 50)]))
+        await tui.until(lambda: "Failed: worker 3 on here: killed by signal 9" in tui.picture())
+        assert "4 shows the ranks' output" in tui.picture()
+        tui.app.screen.query_one(RankTable).focus()
+        await tui.press("l")
+        assert tui.screen_name == "LogsScreen"
+
+
+async def test_launch_at_once(tmp_path):
+    async with driven(tmp_path, launch=True) as tui:
+        await tui.until(lambda: tui.runs)
+        assert tui.screen_name == "LiveScreen"
+
+
+async def test_a_second_launch_is_not_offered_while_a_run_goes_on(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(until=5, outcome=False))
+        await tui.press("L")
+        assert len(tui.runs) == 1
+
+
+async def test_stop_asks_first_and_a_second_stop_offers_to_kill(tmp_path):
+    records = list(simulate(steps=300, until=20, outcome=False))
+    async with driven(tmp_path) as tui:
+        await tui.press("S")
+        assert tui.screen_name == "ClusterScreen"  # nothing runs: nothing to ask
+        await tui.press("L")
+        tui.run.feed(records)
+        await tui.press("S")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert "6 training processes (1 PS, 5 workers) on 1 host: here" in tui.picture()
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("enter")
+        assert tui.run.stops == []
+        await tui.press("S")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.run.stops == [False])
+        await tui.until(lambda: "◌ stopping" in tui.picture())
+        await tui.press("S")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert "Kill" in tui.picture()
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.run.stops == [False, True])
+
+
+async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
+    records = list(simulate(steps=300))
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(records[: len(records) // 3])
+        chart = tui.app.screen.query_one("#loss Chart", Chart)
+        await tui.until(lambda: chart.curves and chart.curves[0].points)
+        await tui.press("space")
+        held = chart.curves
+        tui.run.feed(records[len(records) // 3 : len(records) // 2])
+        await tui.until(lambda: not tui.app.session.dirty)
+        assert chart.curves is held
+        assert "‖ frozen" in tui.picture()
+        await tui.press("space")
+        assert chart.curves is not held
+
+
+async def test_the_attacker_is_marked_on_request_only(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(until=50, outcome=False))
+        await tui.until(lambda: "0.00×" in tui.picture())
+        assert "⚑" not in tui.picture()
+        await tui.press("a")
+        assert "⚑" in tui.picture()
+
+
+# --- logs
+
+
+async def test_logs_of_a_rank_are_searched(tmp_path):
+    lines = [{"kind": "output", "rank": 2, "stream": "stderr", "lines": [f"line {n}" for n in range(100)], "n": 0}]
+    async with driven(tmp_path) as tui:
+        await tui.press("4")
+        assert "No run yet" in tui.picture()
+        await tui.press("L", "4")
+        tui.run.feed([*simulate(until=3, outcome=False), *lines])
+        await tui.until(lambda: tui.app.screen.query_one(OptionList).option_count == 7)
+        tui.app.open_log(2)
+        view = tui.app.screen.query_one(LogView)
+        await tui.until(lambda: "line 99" in tui.picture())
+        await tui.press("slash")
+        await tui.write("LINE 1")
+        assert view.found == 11
+        await tui.press("enter", "N", "N")
+        assert view.position == 9
+        await tui.press("escape")
+        assert view.found == 0
+        assert tui.app.screen.query_one("#search", Input).value == ""
+
+
+# --- leaving
+
+
+async def test_quitting_asks_about_unsaved_changes(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus", "q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("escape")
+        assert tui.app.is_running
+        assert tui.screen_name == "ClusterScreen"
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-save")
+        await tui.until(lambda: not tui.app.is_running)
+    assert "servers = 2" in (tmp_path / "hosts.toml").read_text()
+
+
+async def test_quitting_stops_what_runs_and_waits_for_it(tmp_path):
+    records = list(simulate(steps=300, until=20, outcome=False))
+    ended = {"kind": "outcome", "outcome": "stopped", "root_cause": None, "left": 0, "seconds": 4.0}
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(records)
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-stay"
+        await tui.press("enter")
+        assert tui.run.stops == []
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.screen_name == "Stopping")
+        assert tui.run.stops == [False]
+        assert tui.app.is_running
+        await tui.pilot.click("#kill")
+        await tui.until(lambda: tui.run.stops == [False, True])
+        tui.run.feed([ended])
+        await tui.until(lambda: not tui.app.is_running)
+    assert "Stopped:" in tui.app.return_value
+    assert "Nothing is left running." in tui.app.return_value
+    assert str(tui.run.folder) in tui.app.return_value
+
+
+async def test_being_told_to_leave_stops_the_run_first(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(until=5, outcome=False))
+        tui.app.told_to_leave(15)
+        await tui.until(lambda: tui.run.stops == [False])
+        tui.app.told_to_leave(15)
+        await tui.until(lambda: tui.run.stops == [False, True])
+        tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])
+        await tui.until(lambda: not tui.app.is_running)
+    assert tui.app.return_code == 143
+
+
+# --- files that are not there or not well
+
+
+async def test_a_missing_file_is_offered_to_be_made(tmp_path):
+    async with driven(tmp_path, None) as tui:
+        assert "There is no hosts file" in tui.text("#problem-text")
+        assert tui.app.focused.id == "make"
+        await tui.press("L", "2")
+        assert tui.screen_name == "ProblemScreen"
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+        assert tui.app.session.plan.ok
+        assert tui.path.exists()
+
+
+async def test_a_file_that_is_no_toml_shows_its_line(tmp_path):
+    async with driven(tmp_path, "[[host]]\nname = here\n") as tui:
+        assert "line 2" in tui.text("#problem-text")
+        assert "▸    2 │ name = here" in tui.text("#problem-text")
+        tui.path.write_text(HOSTS)
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+
+
+async def test_an_unknown_key_opens_with_its_line_and_refuses_the_launch(tmp_path):
+    async with driven(tmp_path, HOSTS.replace("workers = 5", "workers = 5\ncolour = 1")) as tui:
+        assert "colour" in tui.text("#plan-line")
+        assert "line 8" in tui.text("#plan-line")
+        await tui.press("L")
+        assert tui.screen_name == "Message"
+        assert not tui.runs
+
+
+# --- the screen
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5)])
+async def test_a_small_terminal_is_told_the_size_that_is_needed(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        assert "80 by 24" in tui.text("#too-small")
+        assert not tui.app.screen.query_one("#hosts").display or not tui.app.screen.query_one("#hosts").region
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_every_screen_fits_and_names_its_way_out(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        for digit in "1234":
+            await tui.press(digit)
+            rows = tui.picture().split("\n")
+            assert rows[-1].rstrip().endswith("q quit")
+            assert f"[{digit} " in rows[0]
+            assert "hosts.toml" in rows[0]
+
+
+async def test_keys_are_told_where_one_is(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("question_mark")
+        assert "Add a host" in tui.picture()
+        assert "Launch the plan" in tui.picture()
+        assert "Scroll" not in tui.picture()
+        await tui.press("escape")
+        assert tui.screen_name == "ClusterScreen"
+
+
+async def test_buttons_are_reached_by_mouse_and_keys(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("e")
+        labels = [str(button.label) for button in tui.app.screen.query(Button)]
+        assert labels == ["Cancel", "Apply"]
+        await tui.pilot.click("#cancel")
+        assert tui.screen_name == "ClusterScreen"
+
+
+def test_the_first_paint_needs_nothing_heavy():
+    code = (
+        "import sys, controller.ui.app\n"
+        "heavy = {'torch', 'numpy', 'torchvision', 'sklearn', 'asyncssh', 'cryptography'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,105 @@
+"""What the tests of the TUI share: an app on a copy of a hosts file, with a fake run at its edge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from controller.ui.app import GarfieldApp
+from controller.ui.session import Session
+from tests.fakerun import FakeRun
+
+HOSTS = """\
+# A comment above everything.
+
+[[host]]
+name = "here"                        # this machine
+connection = "local"
+servers = 1
+workers = 5
+
+[experiment]
+dataset = "digits"
+steps = 300
+aggregator = "multi-krum"
+fw = 1                               # declared
+quorum = "all"
+attack = "sign-flip(scale=100)"
+byz_workers = 1
+
+[preset.undefended]                  # laid over
+aggregator = "average"
+"""
+BOUND = 10.0  # seconds that anything may take to show
+
+
+@dataclass
+class Driven:
+    """The app, its pilot, the file it edits, and the runs it launched."""
+
+    app: GarfieldApp
+    pilot: Pilot
+    path: Path
+    runs: list[FakeRun] = field(default_factory=list)
+
+    @property
+    def run(self) -> FakeRun:
+        """The newest run."""
+        return self.runs[-1]
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and let everything they lead to happen."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def write(self, text: str) -> None:
+        """Type text."""
+        await self.press(*("space" if character == " " else character for character in text))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Return once `condition` holds; fail after BOUND seconds."""
+        async with asyncio.timeout(BOUND):
+            while not condition():
+                await self.pilot.pause(0.02)
+
+    @property
+    def screen_name(self) -> str:
+        """The class of the screen on top."""
+        return type(self.app.screen).__name__
+
+    def text(self, selector: str) -> str:
+        """The text of a Static."""
+        return str(self.app.screen.query_one(selector, Static).content)
+
+    def picture(self) -> str:
+        """Everything on the screen, as characters."""
+        width, _ = self.app.size
+        return "\n".join(
+            "".join(segment.text for segment in strip)[:width] for strip in self.app.screen._compositor.render_strips()
+        )
+
+
+@asynccontextmanager
+async def driven(
+    folder: Path, text: str | None = HOSTS, *, size: tuple[int, int] = (120, 40), launch: bool = False
+) -> AsyncIterator[Driven]:
+    """An app on a hosts file of `text`; None: there is no such file."""
+    path = folder / "hosts.toml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    runs: list[FakeRun] = []
+
+    def launcher(plan, name: str, hosts_text: str) -> FakeRun:
+        runs.append(FakeRun(plan, name, hosts_text, folder / "run"))
+        return runs[-1]
+
+    app = GarfieldApp(Session(path, launcher=launcher), launch=launch)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        yield Driven(app, pilot, path, runs)
