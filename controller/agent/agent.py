@@ -28,6 +28,8 @@ RESOURCES_EVERY = 3.0
 HELLO_WITHIN = 60.0  # seconds in which a controller has to say hello
 IDLE_LEASE = 15.0  # seconds that we stay without a controller when no rank is left
 LAST_WORDS = 2.0  # seconds for bye to be taken
+LAST_WORDS_ALONE = 0.2  # the same when nobody seems to be there
+GONE_AFTER = 5.0  # seconds of silence
 CLEAN_WITHIN = 3.0  # seconds for the end of everything below a broken agent
 TEXT_LINES = 40  # longest report of our own
 
@@ -226,7 +228,8 @@ class Agent:
         self._tell_followers(message)
         if self._record and not left:
             self._record.remove()
-        self.loop.later(LAST_WORDS, self._end)
+        gone = time.monotonic() - self._heard_at > GONE_AFTER
+        self.loop.later(LAST_WORDS_ALONE if gone else LAST_WORDS, self._end)
         self.loop.every(0.01, self._end_when_told)
         self._end_when_told()
 
