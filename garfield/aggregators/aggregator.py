@@ -11,6 +11,7 @@ from torch import Tensor
 from garfield import catalog
 from garfield.aggregators import pre_aggregations, registry
 from garfield.aggregators.call import AggregationError, Call
+from garfield.aggregators.centres import GeometricMedian
 from garfield.aggregators.rows import Rows, Vectors, finite_rows
 
 
@@ -127,6 +128,9 @@ class Aggregator:
             mask = finite.tolist()
         elif self._needs_gram:
             mask = source.gram.diagonal().isfinite().tolist()
+        elif isinstance(self._rule, GeometricMedian) and not self._before:  # saves a pass; in vain if rows are dropped
+            source.opened = self._rule.open(Rows(source))
+            mask = source.opened.gram.diagonal()[:-1].isfinite().tolist()
         else:
             mask = finite_rows(vectors)
         kept = [i for i, ok in enumerate(mask) if ok]

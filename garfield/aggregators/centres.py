@@ -15,11 +15,23 @@ from torch import Tensor
 from garfield.aggregators.call import AggregationError, Call
 from garfield.aggregators.coordinatewise import median_of_rows
 from garfield.aggregators.gram import centred
+from garfield.aggregators.kinds import Weighing
 from garfield.aggregators.rows import Rows
 
 _STEPS = 100
 _TOLERANCE = 1e-6  # of the median distance: a shorter move is the last
 _LEAST_DISTANCE = 1e-10  # of the median distance: nearer rows count as so near
+
+
+@dataclass(frozen=True)
+class GeometricMedian(Weighing):
+    """See `geometric_median`. `open` computes what it starts from, with which finite rows can be told from others."""
+
+    needs_gram: bool = False
+
+    def open(self, rows: Rows) -> Rows:
+        """The rows and, behind them, their coordinate-wise median."""
+        return rows.with_row(median_of_rows(rows))
 
 
 def geometric_median(rows: Rows, call: Call) -> Tensor:
@@ -28,7 +40,8 @@ def geometric_median(rows: Rows, call: Call) -> Tensor:
     From the coordinate-wise median until z moves by no more than 1e-6 of the median r, 100 times at most; r_i counts as
     at least 1e-10 of the median r, and a median r of 0 ends it. Chen et al., 2017. O(n² d).
     """
-    with_start = rows.with_row(median_of_rows(rows))
+    with_start = rows.source.opened if rows.mix is None else None
+    with_start = with_start or rows.with_row(median_of_rows(rows))
     gram = centred(with_start.gram, rows.n)
     weights = torch.zeros(rows.n + 1, dtype=torch.float64)
     weights[-1] = 1

@@ -57,12 +57,19 @@ def _block_columns(n: int, like: Tensor) -> int:
 
 def _double_blocks(vectors: Sequence[Tensor], columns: int) -> Iterator[Tensor]:
     """Blocks (n, k) of float64 columns of the vectors, all in the same memory."""
-    first, matrix = vectors[0], as_matrix(vectors)
-    n = len(vectors)
+    first, matrix, n = vectors[0], as_matrix(vectors), len(vectors)
+    last = None
+    if matrix is None and n > 2:  # one more vector behind those of a tensor
+        matrix, last = as_matrix(vectors[:-1]), vectors[-1]
     if matrix is not None:  # transposed in memory: faster to multiply
         whole = torch.empty(columns, n, dtype=torch.float64, device=first.device)
-        for part in matrix.split(columns, dim=1):
-            yield whole[: part.shape[1]].copy_(part.T).T
+        for start in range(0, first.numel(), columns):
+            part = matrix[:, start : start + columns]
+            block = whole[: part.shape[1]]
+            block[:, : len(part)].copy_(part.T)
+            if last is not None:
+                block[:, -1].copy_(last[start : start + columns])
+            yield block.T
         return
     whole = torch.empty(n, columns, dtype=torch.float64, device=first.device)
     for parts in zip(*(vector.split(columns) for vector in vectors), strict=True):

@@ -29,7 +29,7 @@ RULES = {
     "meamed": coordinatewise.MEAMED,
     "phocas": coordinatewise.PHOCAS,
     "cge": Weighing(nearest.cge),
-    "geometric-median": Weighing(centres.geometric_median, needs_gram=False),
+    "geometric-median": centres.GeometricMedian(centres.geometric_median),
     "centered-clipping": centres.CenteredClipping(),
     "caf": Weighing(spectral.caf),
     "smea": Weighing(subsets.smea),

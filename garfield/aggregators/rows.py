@@ -20,6 +20,7 @@ class Vectors:
 
     def __init__(self, vectors: Sequence[Tensor], gram: Tensor | None = None) -> None:
         self.vectors = list(vectors)
+        self.opened: Rows | None = None  # the vectors and one more, where the check for finite rows needed them
         if gram is not None:
             self.gram = gram
 
@@ -132,9 +133,12 @@ def weighted_sum(vectors: Sequence[Tensor], weights: Sequence[float], out: Tenso
     used = [(vector, weight) for vector, weight in zip(vectors, weights, strict=True) if weight]
     if not used:
         return out.zero_()
-    matrix = as_matrix([vector for vector, _ in used])
-    if matrix is not None and not first.is_cuda and out.is_contiguous():
-        return torch.mv(matrix.T, torch.tensor([weight for _, weight in used]).to(first), out=out)
+    if not first.is_cuda and out.is_contiguous():
+        for several in (len(used), len(used) - 1):  # all of them, or all but one more behind them
+            matrix = as_matrix([vector for vector, _ in used[:several]]) if several else None
+            if matrix is not None:
+                torch.mv(matrix.T, torch.tensor([weight for _, weight in used[:several]]).to(first), out=out)
+                return out if several == len(used) else out.add_(used[-1][0], alpha=used[-1][1])
     columns = _CUDA_COLUMNS if first.is_cuda else _SUM_COLUMNS
     for total, *parts in zip(out.split(columns), *(vector.split(columns) for vector, _ in used), strict=True):
         torch.mul(parts[0], used[0][1], out=total)

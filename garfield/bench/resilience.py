@@ -20,11 +20,12 @@ from garfield.bench.progress import Progress, split_specs
 from garfield.bench.simulation import Refused, Simulation, Task
 
 RULES = (
-    "average, median, trimmed-mean, krum, multi-krum, mda, meamed, geometric-median, centered-clipping(tau=1), caf, "
-    "nnm+trimmed-mean, arc+nnm+median"
+    "average, median, trimmed-mean, krum, multi-krum, meamed, geometric-median, centered-clipping(tau=1), caf, "
+    "nnm+trimmed-mean"
 )
 ATTACKS = (
-    "none, random, sign-flip(scale=100), ipm(eps=10), alie(z=1.5), min-max, min-sum, label-flip, mimic, drop, stale, nan"
+    "none, random, sign-flip(scale=100), ipm(eps=10), alie(z=1.5), min-max, min-sum, label-flip, mimic, drop, stale, "
+    "nan"
 )
 BEGIN, END = "<!-- resilience: begin -->", "<!-- resilience: end -->"
 
