@@ -51,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
     """Look at every host of the file, and end a run when told to; the exit code."""
     try:
         file, word = _words(options)
-        hosts = HostsFile.open(file).hosts
+        hosts = [host for host in HostsFile.open(file).hosts if host.enabled]
     except (HostsFileError, ValueError) as error:
         complain(str(error))
         return 2 if isinstance(error, ValueError) else 1

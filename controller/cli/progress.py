@@ -35,7 +35,7 @@ class Progress:
         """Say what is new; `clock` is a monotonic time in seconds."""
         now = self._state.now
         self._tell_logs(now)
-        if now.state == "launching" and now.first_step is None:
+        if now.state == "launching" and not now.problems:
             self._tell_stage(now)
         elif now.state in ("running", "stopping") and clock >= self._next and now.step > self._told_step:
             self._next = clock + (TERMINAL_SECONDS if self._terminal else PIPE_SECONDS)

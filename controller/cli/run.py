@@ -60,6 +60,7 @@ async def _follow(run: LiveRun, plan: Plan, options: argparse.Namespace) -> int:
         ticking.cancel()
         progress.close()
     if options.json:
+        complain(_left(run, outcome))
         say_json(summary(run.run_id, outcome))
     else:
         say("\n".join(_told(run, outcome)))
@@ -109,11 +110,14 @@ def _told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
     """The summary that a person reads."""
     now, word = run.state.now, outcome["outcome"]
     accuracy = "" if outcome["accuracy"] is None else f", accuracy {outcome['accuracy']:.3f}"
-    lines = [f"{word} after {outcome['steps']} steps in {duration(outcome['seconds'])}{accuracy}"]
-    if word == "failed":
+    launched = now.first_step is not None
+    if not launched:
+        lines = [f"{word} before the first step, after {duration(outcome['seconds'])}"]
+    else:
+        lines = [f"{word} after {outcome['steps']} steps in {duration(outcome['seconds'])}{accuracy}"]
+    if word == "failed" and (launched or outcome["root_cause"] not in now.problems):  # those were told when they came
         lines += [f"root cause: {outcome['root_cause']}", *_last_words(now)]
-    if run.state.now.first_step is not None:
-        lines.append(f"recorded in {run.folder}")
+    lines += [f"recorded in {run.folder}"] if run.folder.is_dir() else []
     lines += _left(run, outcome)
     return lines
 
