@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LONGEST = 256 << 10  # bytes of one answer
+SEND_WITHIN = 2.0  # seconds; the guardian would wait 4
 
 
 class Warmer:
@@ -55,8 +56,7 @@ class Warmer:
     def spawn(self, order: Mapping[str, Any], fds: list[int]) -> bool:
         """Ask for a rank, handing over its descriptors; False when the warm process is gone."""
         line = json.dumps({**order, "fds": len(fds)}).encode() + b"\n"
-        self._socket.setblocking(True)
-        self._socket.settimeout(2)
+        self._socket.settimeout(SEND_WITHIN)
         try:
             socket.send_fds(self._socket, [line], fds)
             return True
