@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from garfield.rank import Rank, RankLost
 from garfield.transport import Event, Inbox, Kind, Link, Message, Result, make_group
 from garfield.upstream import PATIENCE, SERVER, Model, Upstream
 from garfield.workers import PEERS_STOP, Round, Workers, is_finite
+
+ASKING = 1.0  # seconds in which a worker answers that is there
 
 _WORLD = "world"
 
@@ -59,7 +62,7 @@ def _gather(group: ProcessGroupGloo, vector: Tensor, rows: list[Tensor]) -> None
 
 
 class CollectiveWorkers(Workers):
-    """The workers of the vanilla setup's PS. What is broadcast is the model and, behind it, whether the run is over."""
+    """The workers of the vanilla setup's PS; that the run is over is said over the links."""
 
     GRADIENT = Kind.LOSS
 
@@ -67,12 +70,15 @@ class CollectiveWorkers(Workers):
     _arrived = False
     _broken: Exception | None = None
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._here: set[int] = set()  # workers that answered
+
     def join(self) -> bool:
         """As Workers.join; then form the group of all ranks."""
         if not super().join():
             return False
         world = 1 + len(self._expected)
-        self._frame = torch.zeros(self._dimension + 1)
         self._rows = list(torch.zeros(world, self._dimension))
         self._caller = Caller(self._rank.inbox)
         host = self.host
@@ -87,20 +93,15 @@ class CollectiveWorkers(Workers):
         return True
 
     def finish(self, step: int, model: Tensor) -> None:
-        """As Workers.finish."""
-        idle = self._group is not None and self._arrived and self._broken is None
-        if idle:
-            self._frame[-1] = 1
-            self._caller.call("done", partial(_broadcast, self._group, self._frame))
-        else:
-            for link in self.links():
-                link.send(Kind.BYE, done=True)
+        """Tell every worker that the run is over, until all have left."""
+        self._done = True
+        for link in self.links():
+            link.send(Kind.BYE, done=True)
         super().finish(step, model)
 
     def _begin(self) -> None:
         self._arrived = False
-        self._frame[:-1] = self._model
-        self._caller.call("model", partial(_broadcast, self._group, self._frame))
+        self._caller.call("model", partial(_broadcast, self._group, self._model))
         self._caller.call("gradients", partial(_gather, self._group, self._rows[0], self._rows))
 
     def _complete(self) -> bool:
@@ -116,6 +117,15 @@ class CollectiveWorkers(Workers):
         # One that said that it has a gradient and died may have left it with nobody.
         return set(self._expected) if self._arrived else set(self._links)
 
+    def _silent(self) -> list[int]:
+        # A collective keeps those waiting that come after a silent one: so ask whether they are there.
+        waited = super()._silent() or self._expected
+        self._here.clear()
+        for rank in waited:
+            self._links[rank].send(Kind.ASK)
+        self.serve_until(lambda: self._here.issuperset(waited), ASKING)
+        return [rank for rank in waited if rank not in self._here] or waited
+
     def _slots(self, rank: int) -> list[Tensor] | None:
         return [] if rank in self._expected else None
 
@@ -123,13 +133,14 @@ class CollectiveWorkers(Workers):
         match event:
             case Result(of, value, None) if of == _WORLD:
                 self._group = value
-                self._arrived = True
             case Result("gradients", _, None):
                 self._arrived = True
-                self._sent += 4 * len(self._expected) * (self._dimension + 1)
+                self._sent += 4 * len(self._expected) * self._dimension
                 self._received += 4 * len(self._expected) * self._dimension
             case Result("model" | "gradients" | "world", _, Exception() as error):
                 self._broken = self._broken or error
+            case Message(link, Kind.HERE):
+                self._here.add(link.peer)
             case _:
                 super()._handle(event)
 
@@ -154,7 +165,7 @@ class CollectiveUpstream(Upstream):
 
     def __init__(self, rank: Rank, dimension: int) -> None:
         super().__init__(rank, dimension)
-        self._frame = torch.zeros(dimension + 1)
+        self._model = torch.zeros(dimension)
         self._caller = Caller(rank.inbox)
 
     def ready(self) -> bool:
@@ -171,16 +182,21 @@ class CollectiveUpstream(Upstream):
 
     def pull(self, step: int) -> Model | None:
         """The model of `step`, or None as in Upstream."""
-        self._caller.call("model", partial(_broadcast, self._group, self._frame))
+        self._caller.call("model", partial(_broadcast, self._group, self._model))
         if self._result("model", f"parameter server rank {SERVER} sent no model of step {step + 1}") is None:
             return None
-        self._received += 4 * (self._dimension + 1)
-        return Model(step, bool(self._frame[-1]), self._frame[:-1], lambda: None)
+        self._received += 4 * self._dimension
+        return Model(step, False, self._model, lambda: None)
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """As Upstream.push."""
-        self._link.send(Kind.LOSS, step, loss=loss)
-        self._caller.call("gradient", partial(_gather, self._group, gradient, []))
+        group, link = self._group, self._link
+
+        def send() -> None:
+            _gather(group, gradient, [])
+            link.send(Kind.LOSS, step, loss=loss)  # afterwards: who has not said so is who is waited for
+
+        self._caller.call("gradient", send)
         self._sent += 4 * self._dimension
 
     def pushed(self) -> None:
@@ -204,5 +220,7 @@ class CollectiveUpstream(Upstream):
                     otherwise = RankLost(f"a collective failed, {failing}: {error}", [])
                 case Result(of) as result if of == name:
                     return result
+                case Message(kind=Kind.ASK):
+                    self._link.send(Kind.HERE)
                 case Message(kind=Kind.BUSY):
                     deadline = time.monotonic() + timeout + PATIENCE

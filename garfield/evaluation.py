@@ -31,7 +31,7 @@ def accuracy(model: FlatModel, samples: Samples) -> float:
 class Evaluator:
     """Evaluates snapshots of the model in a thread of its own; while it does, only the newest one waits.
 
-    Each Evaluation goes into `inbox`, as a Result called "evaluation".
+    Each Evaluation, or why there is none, goes into `inbox` as a Result called "evaluation".
     """
 
     def __init__(self, model: FlatModel, samples: Samples, inbox: Inbox) -> None:
@@ -56,9 +56,13 @@ class Evaluator:
 
     def _run(self) -> None:
         while True:
-            step, snapshot = self._waiting.get()
-            began = time.perf_counter()
-            self._model.parameters.copy_(snapshot)
-            share = accuracy(self._model, self._samples)
-            seconds = time.perf_counter() - began
-            self._inbox.put(Result("evaluation", Evaluation(step, share, len(self._samples), seconds)))
+            try:
+                self._inbox.put(Result("evaluation", self._evaluate(*self._waiting.get())))
+            except Exception as error:
+                self._inbox.put(Result("evaluation", error=error))
+
+    def _evaluate(self, step: int, snapshot: Tensor) -> Evaluation:
+        began = time.perf_counter()
+        self._model.parameters.copy_(snapshot)
+        share = accuracy(self._model, self._samples)
+        return Evaluation(step, share, len(self._samples), time.perf_counter() - began)

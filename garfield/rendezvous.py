@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore, TCPStore
 
 from garfield import addresses
-from garfield.transport import Inbox, Link, Up, make_device, make_group
+from garfield.transport import Inbox, Link, Result, Up, make_device, make_group
 
 _HELLO = "hello"
 
@@ -58,6 +58,7 @@ class Host:
             timeout=timedelta(seconds=30),
         )
         self.device = make_device(self.address)
+        self.links: list[Link] = []  # all there ever were
 
     def client(self) -> TCPStore:
         """A client of the store for one thread of this process."""
@@ -94,6 +95,7 @@ class Host:
             link = Link(make_group(store, 0, 2, self.device), 0, worker, incarnation, slots)
         except RuntimeError:
             return  # it died while it joined; if it comes back it says hello again
+        self.links.append(link)
         inbox.put(Up(link))
         link.start(inbox)
 
@@ -142,15 +144,22 @@ class Guest:
         return _client(self._host, self._port, 300)
 
     def link(self, inbox: Inbox, slots: list[Tensor]) -> None:
-        """Make the link in a thread; it is told to `inbox`."""
+        """Make the link in a thread; it, or a failed Result called "join", is told to `inbox`."""
         threading.Thread(target=self._link, args=(inbox, slots), name="join", daemon=True).start()
 
     def _link(self, inbox: Inbox, slots: list[Tensor]) -> None:
+        try:
+            link = self._meet(slots)
+        except RuntimeError as error:
+            inbox.put(Result("join", error=error))
+            return
+        inbox.put(Up(link))
+        link.start(inbox)
+
+    def _meet(self, slots: list[Tensor]) -> Link:
         store = self.client()
         self.device = make_device(self.address)
         incarnation = store.add(f"incarnation/{self._rank}", 1)
         store.queue_push(_HELLO, json.dumps({"rank": self._rank, "incarnation": incarnation}))
         key = _link_key(self._server, self._rank, incarnation)
-        link = Link(make_group(PrefixStore(key, store), 1, 2, self.device), 1, self._server, incarnation, slots)
-        inbox.put(Up(link))
-        link.start(inbox)
+        return Link(make_group(PrefixStore(key, store), 1, 2, self.device), 1, self._server, incarnation, slots)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
-
-import torch
-from torch import Tensor
 
 from garfield import datasets, experiment, models
-from garfield.aggregators import make_aggregator
+from garfield.aggregation import Aggregation
 from garfield.collectives import CollectiveWorkers
 from garfield.evaluation import Evaluator
-from garfield.events import Evaluation, Step
+from garfield.events import Step
 from garfield.optimiser import Sgd
-from garfield.rank import Clock, Rank, TrainingError
-from garfield.transport import Result
+from garfield.rank import Clock, Rank
 from garfield.vector import FlatModel, Pool
-from garfield.workers import Round, Workers
+from garfield.workers import Workers
 
 LAST_EVALUATION = 120.0  # seconds the last evaluation may take
 
@@ -78,75 +73,15 @@ def serve(rank: Rank) -> None:
                 dropped=gradients.finite.count(False),
             )
         )
+    if step and evaluator.submitted != step:
+        evaluator.submit(step, model)
     workers.finish(step, model)
-    if step:
+    if step and not rank.stop.urgent:
         report.phase("evaluate")
-        _evaluate_last(rank, evaluator, step, model)
+        workers.serve_until(lambda: report.evaluated == step, LAST_EVALUATION)
     report.end(step, "finished" if step == rank.total_steps else "stopped")
 
 
 def _median_loss(losses: list[float]) -> float | None:
     finite = [loss for loss in losses if math.isfinite(loss)]
     return statistics.median(finite) if finite else None
-
-
-def _evaluate_last(rank: Rank, evaluator: Evaluator, step: int, model: Tensor) -> None:
-    """See to it that the accuracy of the last model is told, unless there is a hurry."""
-    if evaluator.submitted != step:
-        evaluator.submit(step, model)
-    deadline = time.monotonic() + LAST_EVALUATION
-    while rank.report.evaluated != step and not rank.stop.urgent and time.monotonic() < deadline:
-        match rank.next_event(deadline):
-            case Result("evaluation", Evaluation() as evaluation):
-                rank.report.evaluation(evaluation)
-
-
-class Aggregation:
-    """The aggregator of a run, and what it says of gradients that are not finite.
-
-    `average` and `vanilla` take everything. Any other rule is not shown a row with a coordinate that is not finite, and
-    can do without as many of them as the declared f.
-    """
-
-    def __init__(self, rank: Rank, dimension: int) -> None:
-        values = rank.values
-        self._report = rank.report
-        self._unprotected = values["aggregator"] in experiment.UNPROTECTED
-        self._fw = values["fw"]
-        n = experiment.gradient_quorum(values)
-        self._rule = (
-            None if self._unprotected else make_aggregator(values["aggregator"], n=n, f=self._fw, seed=values["seed"])
-        )
-        self._result = torch.empty(dimension)
-        self._diverged = False
-
-    def __call__(self, step: int, gradients: Round) -> tuple[Tensor, list[float]]:
-        """The aggregate (d,), overwritten by the next call, and each row's weight in it. Raises TrainingError."""
-        if self._unprotected:
-            self._notice_divergence(step, gradients)
-            return self._mean(gradients.rows), [1 / len(gradients.rows)] * len(gradients.rows)
-        bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        if len(bad) > self._fw:
-            raise TrainingError(
-                f"{len(bad)} of the {len(gradients.rows)} gradients of step {step + 1} are not finite (rank "
-                f"{', '.join(map(str, bad))}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
-                "try a smaller lr."
-            )
-        finite = torch.tensor(gradients.finite)
-        result, weights = self._rule.explain(gradients.rows, step=step, finite=finite, out=self._result)
-        return result, [float(weight) for weight in weights]
-
-    def _mean(self, rows: list[Tensor]) -> Tensor:
-        self._result.copy_(rows[0])
-        for row in rows[1:]:
-            self._result.add_(row)
-        return self._result.div_(len(rows))
-
-    def _notice_divergence(self, step: int, gradients: Round) -> None:
-        if self._diverged or all(gradients.finite):
-            return
-        self._diverged = True
-        bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        self._report.notice(
-            "warning", f"model diverged at step {step + 1}: rank {', '.join(map(str, bad))} sent what is not finite."
-        )

@@ -39,6 +39,8 @@ class Kind(IntEnum):
     LOSS = 4  # worker: as GRADIENT, but the gradient travels by a collective
     BUSY = 5  # either: still loading data, don't give me up
     BYE = 6  # either: I leave; `done` if the run is over for you too
+    ASK = 7  # PS: are you there?
+    HERE = 8  # worker: I am
 
 
 _WITH_PAYLOAD = (Kind.MODEL, Kind.GRADIENT)
@@ -78,7 +80,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Wake:
-    """Something other than a link wants the main thread's attention, such as a request to stop."""
+    """Look again: a stop was asked for, or a link has sent all it had to send."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Link:
         self.alive = True
         self._group, self._other = group, 1 - side
         self._dimension = slots[0].numel() if slots else 0
+        self._lock = threading.Lock()
+        self._unsent = 0
         self._free: queue.SimpleQueue[Tensor] = queue.SimpleQueue()
         for slot in slots:
             self._free.put(slot)
@@ -130,7 +134,7 @@ class Link:
         """Begin to receive into `inbox` and to send."""
         name = f"link to rank {self.peer}"
         threading.Thread(target=self._receive_all, args=(inbox,), name=f"{name}, in", daemon=True).start()
-        threading.Thread(target=self._send_all, name=f"{name}, out", daemon=True).start()
+        threading.Thread(target=self._send_all, args=(inbox,), name=f"{name}, out", daemon=True).start()
 
     def send(
         self,
@@ -143,14 +147,21 @@ class Link:
     ) -> None:
         """Queue a message. `payload` must not change until `sent` is called, in another thread, when it has left."""
         length = 0 if payload is None else payload.numel()
+        with self._lock:
+            self._unsent += 1
         header = torch.tensor([_MAGIC, kind, step, length, _float_bits(loss), done], dtype=torch.int64)
         self._outbox.put((header, payload, sent))
+
+    @property
+    def sending(self) -> bool:
+        """Whether something is on its way that the peer has not taken yet."""
+        return self._unsent > 0
 
     def release(self, slot: Tensor) -> None:
         """Let the next payload arrive in `slot`."""
         self._free.put(slot)
 
-    def _send_all(self) -> None:
+    def _send_all(self, inbox: Inbox) -> None:
         # One message at a time: a send is over when its Work is, and a Work that is dropped cancels its send.
         while True:
             header, payload, sent = self._outbox.get()
@@ -164,8 +175,12 @@ class Link:
                 self.alive = False  # the receiving thread learns the same and tells
             else:
                 self.sent += HEADER_BYTES + (0 if payload is None else 4 * payload.numel())
+            with self._lock:
+                self._unsent -= 1
             if sent:
                 sent()
+            if not self.sending:
+                inbox.put(Wake())
 
     def _receive_all(self, inbox: Inbox) -> None:
         try:

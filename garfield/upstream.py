@@ -12,7 +12,7 @@ from torch import Tensor
 
 from garfield.rank import Rank, RankLost
 from garfield.rendezvous import Guest
-from garfield.transport import Down, Event, Kind, Link, Message, Up
+from garfield.transport import Down, Event, Kind, Link, Message, Result, Up
 
 PATIENCE = 2.0  # seconds beyond the timeout, so that a PS that waits for another worker is the first to say so
 SERVER = 0  # the rank of the parameter server
@@ -57,10 +57,17 @@ class Upstream:
         if self._rank.stop.requested:
             return False
         guest.link(self._rank.inbox, self._slots())
-        event = self._wait(time.monotonic() + self._timeout, self._silent("did not answer"))
-        if isinstance(event, Up):
-            self._link = event.link
-        return self._link is not None
+        deadline = time.monotonic() + self._timeout
+        while True:
+            match self._wait(deadline, self._silent("did not answer")):
+                case None:
+                    return False
+                case Up(link):
+                    self._link = link
+                    return True
+                case Result("join", _, error):
+                    reason = " ".join(str(error).split())
+                    raise RankLost(f"parameter server rank {SERVER} could not be joined: {reason}", [SERVER])
 
     def ready(self) -> bool:
         """The data is loaded. False if a stop was asked for."""

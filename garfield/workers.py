@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from garfield import experiment
 from garfield.events import Evaluation
 from garfield.rank import Rank, RankLost
 from garfield.rendezvous import Host
-from garfield.transport import Down, Event, Kind, Link, Message, Result, Up
+from garfield.transport import Down, Event, Kind, Link, Message, Result, Up, Wake
 from garfield.vector import Pool
 
 GOODBYE = 5.0  # seconds a PS that is done answers workers that have not left yet
 URGENT = 1.0  # the same when it was told to hurry
+DISMISSAL = 0.5  # seconds to get the last word out
 STOPPING = 3.0  # seconds a step may still take once a stop is asked for
 PEERS_STOP = 2.0  # seconds in which a stop that a worker was asked for reaches the PS too
 
@@ -58,6 +60,7 @@ class Workers:
         self._timeout: float = rank.values["timeout"]
         self._links: dict[int, Link] = {}
         self._pulls: dict[int, int] = {}  # the step from which on a worker wants the model
+        self._loading: set[int] = set()  # workers that have not pulled yet
         self._lost: dict[int, str] = {}  # workers that were here and no longer are, and why
         self._left: set[int] = set()  # those of them that said goodbye
         self._gradients: dict[int, Message] = {}
@@ -81,8 +84,8 @@ class Workers:
         )
 
     def links(self) -> list[Link]:
-        """The links that stand."""
-        return list(self._links.values())
+        """All links that stand, also those that `join` has not come to yet."""
+        return [link for link in self.host.links if link.alive]
 
     def join(self) -> bool:
         """Wait for the quorum to have joined; False if a stop was asked for. Raises RankLost naming who never came."""
@@ -102,15 +105,17 @@ class Workers:
     def gather(self, step: int, model: Tensor) -> Round | None:
         """Hand out the model (d,) of `step` and collect gradients at it to the quorum; None: a stop came before."""
         self._step, self._model = step, model
-        self._gradients, self._ahead = self._ahead, {}
         self._heard = time.monotonic()
+        ahead, self._ahead = self._ahead, {}
+        for rank, message in ahead.items():
+            self._take(rank, message)
         self._begin()
         while not self._complete():
             self._check_reachable()
             if self._must_leave():
                 return None
             if not self._next():
-                missing = [rank for rank in self._expected if rank not in self._gradients] or self._expected
+                missing = self._silent()
                 raise RankLost(
                     f"{_workers(missing)} sent no gradient for step {step + 1} within {self._timeout:g} s, and the "
                     f"quorum is {self._quorum} of {len(self._expected)}.",
@@ -121,17 +126,36 @@ class Workers:
     def finish(self, step: int, model: Tensor) -> None:
         """Answer every worker that the run is over, until all have left."""
         self._step, self._model, self._done = step, model, True
-        deadline = time.monotonic() + (URGENT if self._rank.stop.urgent else GOODBYE)
-        for rank in list(self._pulls):
-            self._answer(rank)
-        while self._links and time.monotonic() < deadline:
+        self._serve()
+        self.serve_until(lambda: not self._links, URGENT if self._rank.stop.urgent else GOODBYE)
+        self._dismiss()
+
+    def serve_until(self, over: Callable[[], bool], seconds: float) -> None:
+        """Handle what happens until `over` says so, or for `seconds`, or until there is a hurry."""
+        deadline = time.monotonic() + seconds
+        while not over() and time.monotonic() < deadline:
+            if self._rank.stop.urgent:
+                deadline = min(deadline, time.monotonic() + URGENT)
             event = self._rank.next_event(deadline)
             if event is not None:
                 self._handle(event)
 
+    def _dismiss(self) -> None:
+        """Tell those who still compute that the run is over: they will find nobody to ask."""
+        said = threading.Semaphore(0)
+        for link in self._links.values():
+            link.send(Kind.BYE, done=True, sent=said.release)
+        deadline = time.monotonic() + DISMISSAL
+        for _ in self._links:
+            said.acquire(timeout=max(0.0, deadline - time.monotonic()))
+
     def _begin(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        """Send the current model to all who pull it and have taken what they were sent before."""
         for rank, wanted in list(self._pulls.items()):
-            if wanted <= self._step:
+            if (wanted <= self._step or self._done) and not self._links[rank].sending:
                 self._answer(rank)
 
     def _complete(self) -> bool:
@@ -171,6 +195,10 @@ class Workers:
                 self._welcome(link)
             case Down(link, reason):
                 self._forget(link, reason)
+            case Wake() if self._model is not None:  # a link may have become free
+                self._serve()
+            case Result("evaluation", _, Exception() as error):
+                raise error
             case Result("evaluation", value):
                 self._on_evaluation(value)
             case Message() as message if self._links.get(message.link.peer) is message.link:
@@ -190,6 +218,7 @@ class Workers:
             self._lost.pop(link.peer)
             self._left.discard(link.peer)
         self._links[link.peer] = link
+        self._loading.add(link.peer)
         self._heard = time.monotonic()
 
     def _forget(self, link: Link, reason: str) -> None:
@@ -209,12 +238,17 @@ class Workers:
         match message.kind:
             case Kind.PULL:
                 self._pulls[rank] = message.step
-                if self._done or (self._model is not None and message.step <= self._step):
-                    self._answer(rank)
+                self._loading.discard(rank)
+                if self._model is not None:
+                    self._serve()
             case self.GRADIENT:
+                self._loading.discard(rank)
                 self._take(rank, message)
-            case Kind.BUSY:
+            case Kind.BUSY if rank in self._loading:
+                # Those who are done with loading wait for this one too, and should not give us up.
                 self._heard = time.monotonic()
+                for link in self._links.values():
+                    link.send(Kind.BUSY)
             case Kind.BYE:
                 self._left.add(rank)
                 self._forget(message.link, "it was stopped")
@@ -222,23 +256,21 @@ class Workers:
                 message.release()
 
     def _take(self, rank: int, message: Message) -> None:
-        """File a gradient: the first of a link and step counts, an older one is late, one of the next step is kept."""
+        """File a gradient: the first of a link and step counts; an older one is late, a later one waits."""
         if self._done:
             message.release()
         elif message.step == self._step and rank not in self._gradients:
             self._gradients[rank] = message
             self._heard = time.monotonic()
-        elif message.step > self._step:
-            older = self._ahead.pop(rank, None)
-            if older is not None:
-                older.release()
+        elif message.step > self._step and (rank not in self._ahead or self._ahead[rank].step < message.step):
+            if rank in self._ahead:
+                self._ahead[rank].release()
             self._ahead[rank] = message
         else:
             self._late += message.step < self._step
             message.release()
 
     def _answer(self, rank: int) -> None:
-        """Send the current model to a worker that pulls."""
         del self._pulls[rank]
         model, pool = self._model, self._pool
         pool.lend(model)
@@ -247,6 +279,10 @@ class Workers:
     def _able(self) -> set[int]:
         """The workers whose gradient of this step is here or may still come."""
         return set(self._links) | set(self._gradients)
+
+    def _silent(self) -> list[int]:
+        """The workers that are waited for."""
+        return [rank for rank in self._expected if rank not in self._gradients]
 
     def _check_reachable(self) -> None:
         """Raise RankLost when the quorum can't be met with those who are left."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from garfield import transport
 from garfield.rendezvous import Guest, Host, RendezvousError
-from garfield.transport import Down, Event, Inbox, Kind, Link, Message, Up, parse_header
+from garfield.transport import Down, Event, Inbox, Kind, Link, Message, Up, Wake, parse_header
 
 D = 1000
 PATIENCE = 20.0
@@ -24,6 +24,13 @@ PATIENCE = 20.0
 
 def slots(count: int = 2) -> list[Tensor]:
     return [torch.full((D,), math.nan) for _ in range(count)]
+
+
+def take(inbox: Inbox, patience: float = PATIENCE) -> Event:
+    """The next event that isn't just a link that has become free."""
+    while isinstance(event := inbox.get(timeout=patience), Wake):
+        pass
+    return event
 
 
 class Pair:
@@ -41,13 +48,13 @@ class Pair:
         guest = Guest(rank, 0, f"127.0.0.1:{self.host.port}")
         guest.connect(PATIENCE, lambda: False)
         guest.link(inbox, slots())
-        mine, theirs = self.inbox.get(timeout=PATIENCE), inbox.get(timeout=PATIENCE)
+        mine, theirs = take(self.inbox), take(inbox)
         assert isinstance(mine, Up)
         assert isinstance(theirs, Up)
         return mine.link, theirs.link, inbox
 
-    def next(self) -> Event:
-        return self.inbox.get(timeout=PATIENCE)
+    def next(self, patience: float = PATIENCE) -> Event:
+        return take(self.inbox, patience)
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def test_a_message_arrives_as_it_was_sent(pair: Pair) -> None:
     assert torch.equal(message.payload, vector)
     assert left.wait(PATIENCE)
     server.send(Kind.BYE, done=True)
-    answer = inbox.get(timeout=PATIENCE)
+    answer = take(inbox)
     assert (answer.kind, answer.done, answer.payload) == (Kind.BYE, True, None)
     assert worker.sent == server.received == transport.HEADER_BYTES + 4 * D
 
@@ -84,7 +91,7 @@ def test_a_slot_that_is_being_read_is_not_received_into(pair: Pair) -> None:
         worker.send(Kind.GRADIENT, step, torch.full((D,), float(step)))
     first, second = pair.next(), pair.next()
     with pytest.raises(queue.Empty):  # both slots are in use, so the third has to wait
-        pair.inbox.get(timeout=0.3)
+        pair.next(0.3)
     assert (first.payload[0], second.payload[-1]) == (0, 1)
     assert first.payload.data_ptr() != second.payload.data_ptr()
     first.release()
@@ -141,7 +148,7 @@ def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
     link, _, _ = pair.join(rank=1)
     assert link.peer == 1
     with pytest.raises(queue.Empty):
-        inbox.get(timeout=0.3)
+        take(inbox, 0.3)
 
 
 def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
@@ -157,7 +164,7 @@ def _join_and_die(port: int) -> None:
     guest = Guest(1, 0, f"127.0.0.1:{port}")
     guest.connect(PATIENCE, lambda: False)
     guest.link(inbox, slots())
-    inbox.get(timeout=PATIENCE)
+    take(inbox)
     os._exit(9)
 
 
