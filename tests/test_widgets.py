@@ -15,6 +15,7 @@ from controller.ui import formats
 from controller.ui.widgets.braille import Canvas
 from controller.ui.widgets.chart import LINES, Chart, Curve, smoothed
 from controller.ui.widgets.checklist import stages
+from controller.ui.widgets.lines import newest
 from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.ranktable import RankTable, own_work, time_bar
 from controller.ui.widgets.scale import Scale, label, smooth
@@ -304,6 +305,17 @@ async def test_log_view_follows_wraps_and_searches():
         await pilot.press("w")
         await pilot.pause()
         assert "line 49" in text_of(view)[-2]
+
+
+# --- events
+
+
+def test_events_of_one_kind_take_one_line():
+    state = state_of(steps=300)
+    lines = newest(state.now.log, 100)
+    assert sum("accuracy" in line.text for line in lines) == 1
+    assert len(newest(state.now.log, 2)) == 2
+    assert lines[0] is state.now.log[-1]
 
 
 # --- the checklist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,22 @@ class EventLog(Static):
 
     def show(self, log: Sequence[LogLine]) -> None:
         """As many of `log` as there is room for."""
-        rows = max(1, self.size.height)
-        newest = [log[-1 - index] for index in range(min(rows, len(log)))]
-        self.update(Content("\n").join([_event(line) for line in newest]))
+        lines = [_event(line) for line in newest(log, max(1, self.size.height))]
+        self.update(Content("\n").join(lines))
+
+
+def newest(log: Sequence[LogLine], most: int) -> list[LogLine]:
+    """The last lines of `log`, newest first; of a series that differs only in its numbers, as accuracies, the last."""
+    kept: list[LogLine] = []
+    before: tuple[object, ...] = ()
+    for line in reversed(log):
+        pattern = (line.level, line.host, line.rank, re.sub(r"[\d.]+", "#", line.text))
+        if pattern != before:
+            kept.append(line)
+        if len(kept) == most:
+            break
+        before = pattern
+    return kept
 
 
 def _event(line: LogLine) -> Content:
