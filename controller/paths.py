@@ -1,7 +1,7 @@
 """Every path the controller uses, in one place. `python -m controller paths` prints them.
 
-They follow the XDG base directories; GARFIELD_HOME puts all of them under one folder instead. What agents use on the
-hosts is under the home of the user there and doesn't depend on this machine's environment.
+They follow the XDG base directories; GARFIELD_HOME puts all of them under one folder instead. What agents use on a host
+follows the environment there in the same way.
 """
 
 from __future__ import annotations

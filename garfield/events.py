@@ -44,8 +44,8 @@ class Step:
     `step` counts from 1. `seconds` is the time since the step before it ended, `parts` where it went, in seconds;
     worker: pull, merge, load, compute, push; PS: wait, aggregate, apply, exchange. `loss` is the worker's own; at a PS
     the median of those it was sent. At a PS, `quorum` lists the ranks whose gradients counted and `weights` (as long)
-    their shares in the aggregate, `late` counts gradients that came too late and `dropped` those with a non-finite
-    coordinate.
+    their shares in the aggregate, None for a gradient with a coordinate that isn't finite; `dropped` counts those and
+    `late` the gradients that came too late.
     """
 
     step: int
@@ -55,7 +55,7 @@ class Step:
     bytes_sent: int = 0
     bytes_received: int = 0
     quorum: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
+    weights: list[float | None] = field(default_factory=list)
     late: int = 0
     dropped: int = 0
 
@@ -138,8 +138,8 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
         return float(value)
     if hint == list[int] and isinstance(value, list):
         return [_checked(item, int, name) for item in value]
-    if hint == list[float] and isinstance(value, list):
-        return [_checked(item, float, name) for item in value]
+    if hint == list[float | None] and isinstance(value, list):
+        return [_checked(item, float | None, name) for item in value]
     if hint == dict[str, float] and isinstance(value, dict):
         return {str(key): _checked(item, float, name) for key, item in value.items()}
     raise EventError(f"not an event: {name} is {value!r:.40}")

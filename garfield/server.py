@@ -68,12 +68,12 @@ def serve(rank: Rank) -> None:
                 bytes_sent=traffic[0] - before[0],
                 bytes_received=traffic[1] - before[1],
                 quorum=gradients.ranks,
-                weights=weights,
+                weights=[w if finite else None for w, finite in zip(weights, gradients.finite, strict=True)],
                 late=gradients.late,
                 dropped=gradients.finite.count(False),
             )
         )
-    if step and evaluator.submitted != step:
+    if step and evaluator.submitted != step and not rank.stop.urgent:
         evaluator.submit(step, model)
     workers.finish(step, model)
     if step and not rank.stop.urgent:
