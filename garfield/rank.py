@@ -15,7 +15,7 @@ from garfield.report import Report
 from garfield.stopping import Stop
 from garfield.transport import Event, Inbox, Kind, Link
 
-BUSY_EVERY = 2.0  # seconds between two signs of life of a rank that loads data
+BUSY_EVERY = 2.0  # seconds, at most, between two signs of life of a rank that loads data
 
 
 class TrainingError(Exception):
@@ -62,9 +62,10 @@ class Rank:
     def busy(self, links: Callable[[], Sequence[Link]]) -> Iterator[None]:
         """Tell the peers that this rank is alive while the block takes long without sending anything."""
         over = threading.Event()
+        pause = min(BUSY_EVERY, self.values["timeout"] / 4)
 
         def tell() -> None:
-            while not over.wait(BUSY_EVERY):
+            while not over.wait(pause):
                 for link in links():
                     link.send(Kind.BUSY)
 
