@@ -12,6 +12,7 @@ from garfield import catalog
 from garfield.aggregators import pre_aggregations, registry
 from garfield.aggregators.call import AggregationError, Call
 from garfield.aggregators.centres import GeometricMedian
+from garfield.aggregators.coordinatewise import with_median
 from garfield.aggregators.rows import Rows, Vectors, finite_rows
 
 
@@ -129,7 +130,7 @@ class Aggregator:
         elif self._needs_gram:
             mask = source.gram.diagonal().isfinite().tolist()
         elif isinstance(self._rule, GeometricMedian) and not self._before:  # saves a pass; in vain if rows are dropped
-            source.opened = self._rule.open(Rows(source))
+            source.opened = with_median(Rows(source))
             mask = source.opened.gram.diagonal()[:-1].isfinite().tolist()
         else:
             mask = finite_rows(vectors)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from garfield.aggregators.call import AggregationError, Call
-from garfield.aggregators.coordinatewise import median_of_rows
+from garfield.aggregators.coordinatewise import median_of_rows, with_median
 from garfield.aggregators.gram import centred
 from garfield.aggregators.kinds import Weighing
 from garfield.aggregators.rows import Rows
@@ -25,13 +25,9 @@ _LEAST_DISTANCE = 1e-10  # of the median distance: nearer rows count as so near
 
 @dataclass(frozen=True)
 class GeometricMedian(Weighing):
-    """See `geometric_median`. `open` computes what it starts from, with which finite rows can be told from others."""
+    """See `geometric_median`: what it starts from tells finite rows from others, so that they need no pass more."""
 
     needs_gram: bool = False
-
-    def open(self, rows: Rows) -> Rows:
-        """The rows and, behind them, their coordinate-wise median."""
-        return rows.with_row(median_of_rows(rows))
 
 
 def geometric_median(rows: Rows, call: Call) -> Tensor:
@@ -40,8 +36,8 @@ def geometric_median(rows: Rows, call: Call) -> Tensor:
     From the coordinate-wise median until z moves by no more than 1e-6 of the median r, 100 times at most; r_i counts as
     at least 1e-10 of the median r, and a median r of 0 ends it. Chen et al., 2017. O(n² d).
     """
-    with_start = rows.source.opened if rows.mix is None else None
-    with_start = with_start or rows.with_row(median_of_rows(rows))
+    opened = rows.source.opened if rows.mix is None else None
+    with_start = opened or with_median(rows)
     gram = centred(with_start.gram, rows.n)
     weights = torch.zeros(rows.n + 1, dtype=torch.float64)
     weights[-1] = 1

@@ -157,6 +157,11 @@ def _phocas_window(ordered: Tensor, f: int) -> Window:
     return nearest_window(ordered, ordered[f : n - f].mean(dim=0), n - f, 0, f)
 
 
+def with_median(rows: Rows) -> Rows:
+    """The rows and, behind them, their coordinate-wise median."""
+    return rows.with_row(median_of_rows(rows))
+
+
 def median_of_rows(rows: Rows, out: Tensor | None = None) -> Tensor:
     """The coordinate-wise median: (d,)."""
     return run_program(_median_program(rows.n, 0), rows, out)
