@@ -192,6 +192,15 @@ def test_output_is_kept_by_rank_and_by_host() -> None:
     assert [stream for _, stream, _ in state.now.output["here", 3]] == ["stderr"]
 
 
+def test_after_its_goodbye_a_host_ends_no_second_time() -> None:
+    state = state_of(steps=50, until=1)
+    state.apply({"kind": "bye", "host": "here", "left": []})
+    for name in ("stopping", "ended"):
+        state.apply({"kind": "host", "host": "here", "state": name, "detail": ""})
+    assert state.now.hosts["here"].state == "ended"
+    assert [text for text in sentences(state) if "ended" in text] == ["here: ended, nothing left"]
+
+
 def test_who_is_left_behind_is_named() -> None:
     state = state_of(steps=50, until=1)
     state.apply({"kind": "bye", "host": "here", "left": [{"rank": 3, "pid": 77, "name": "garfield worker 3"}]})

@@ -132,6 +132,8 @@ def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
     host, name, detail = state.host_of(record), text(record, "state"), text(record, "detail")
     if not name:
         raise BadRecord("state is missing")
+    if host.left is not None and name in ("stopping", "ended"):
+        return  # it has said goodbye already
     changed = host.state != name
     state.set_host_state(host, name, detail)
     if state.now.state == "planned":
