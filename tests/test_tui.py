@@ -311,6 +311,23 @@ async def test_the_attacker_is_marked_on_request_only(tmp_path):
         assert "⚑" in tui.picture()
 
 
+@pytest.mark.parametrize(
+    ("left", "unconfirmed", "said"),
+    [
+        (0, [], "Nothing is left running."),
+        (2, [], "2 processes could not be stopped"),
+        (None, ["here"], "Whether here stopped everything is not confirmed"),
+    ],
+)
+async def test_what_is_left_is_told_as_it_is(tmp_path, left, unconfirmed, said):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(until=5, outcome=False))
+        end = {"kind": "outcome", "outcome": "stopped", "seconds": 9, "left": left, "unconfirmed": unconfirmed}
+        tui.run.feed([end])
+        await tui.until(lambda: said in tui.picture())
+
+
 # --- logs
 
 

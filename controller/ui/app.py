@@ -61,6 +61,7 @@ class GarfieldApp(App[str]):
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
         Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
         Binding("q", "quit", "quit", tooltip="Quit; asks when a run goes on or something is unsaved"),
+        Binding("ctrl+z", "suspend", show=False, tooltip="Go to the shell; fg comes back"),
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit, from a field too"),
     ]
 
@@ -246,13 +247,19 @@ class GarfieldApp(App[str]):
         """Quit, after asking what would be lost."""
         self.run_worker(asking.quit_(self), group="asking", exclusive=True)
 
+    def action_suspend(self) -> None:
+        """Go to the shell; with a run going on only after asking, since nobody speaks to its hosts meanwhile."""
+        self.run_worker(asking.suspend(self), group="asking", exclusive=True)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
         if action == "stop":
             return self.session.running
         if action == "launch":
             return self.session.draft is not None and not self.session.running
-        if action in ("save", "preset", "show_screen"):
+        if action == "save":
+            return self.session.unsaved
+        if action in ("preset", "show_screen"):
             return self.session.draft is not None
         return True
 

@@ -5,6 +5,7 @@ Each is a short conversation: `await` a dialog, act on the answer. Cancel has th
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -79,6 +80,17 @@ async def quit_(app: GarfieldApp) -> None:
         session.stop()
         await app.push_screen_wait(Stopping())
     app.leave()
+
+
+async def suspend(app: GarfieldApp) -> None:
+    """Suspend the app; ask first when a run would be left without its controller."""
+    if app.session.running and app.session.plan_lease < math.inf:
+        lease = formats.duration(app.session.plan_lease)
+        text = f"While the app is suspended nobody speaks to the hosts: their ranks end after {lease}, the run's lease."
+        answers = [CANCEL, Answer("suspend", "Suspend", "warning")]
+        if await app.push_screen_wait(Question("A run goes on", text, answers)) != "suspend":
+            return
+    app.action_suspend_process()
 
 
 async def _leave_unsaved(app: GarfieldApp) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -184,8 +185,10 @@ class Session:
         if self.fault:
             return f"{name}: {self.fault}\n{records}"
         if self.running:
-            lease = formats.duration(self.plan_lease + 2)
-            return f"{name}: its end is not confirmed; what is left of it ends within {lease}.\n{records}"
+            ends = "python -m controller stop ends what is left of it"
+            if self.plan_lease < math.inf:
+                ends = f"what is left of it ends within {formats.duration(self.plan_lease + 2)}"
+            return f"{name}: its end is not confirmed; {ends}.\n{records}"
         return f"{name}: {' '.join(sentences(self.run.state.now))}\n{records}"
 
     @property

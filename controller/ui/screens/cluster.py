@@ -43,10 +43,15 @@ class ClusterScreen(MainScreen):
         Binding("greater_than_sign", "workers(1)", "workers", key_display="> <", tooltip="One worker more"),
         Binding("less_than_sign", "workers(-1)", show=False, tooltip="One worker less"),
         Binding("space", "switch", "on/off", tooltip="Leave the host out of runs, or take it in again"),
-        Binding("d", "duplicate", "duplicate", tooltip="A copy of the host under a new name"),
+        Binding("d", "duplicate", show=False, tooltip="A copy of the host under a new name"),
         Binding("delete,backspace", "remove", "remove", key_display="del", tooltip="Remove the host; u brings it back"),
         Binding(
-            "left_square_bracket", "reorder(-1)", "move", key_display="[ ]", tooltip="Move the host up; ranks follow"
+            "left_square_bracket",
+            "reorder(-1)",
+            "move",
+            key_display="[ ]",
+            show=False,
+            tooltip="Move the host up; ranks follow",
         ),
         Binding("right_square_bracket", "reorder(1)", show=False, tooltip="Move the host down"),
         Binding("u", "undo", "undo", tooltip="Take the last edit back"),

@@ -48,7 +48,7 @@ class KeyBar(Widget):
         return line
 
     def _entries(self) -> list[tuple[str, Content]]:
-        """The keys that are shown, CAPITALS first: those act on the cluster."""
+        """The keys that are shown; CAPITALS first, which act on the cluster, then saving, offered when it is needed."""
         entries, seen = [], set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
@@ -56,7 +56,7 @@ class KeyBar(Widget):
                 seen.add(binding.action)
                 key = self.app.get_key_display(binding)
                 entries.append((binding.key, Content.assemble((key, "bold $primary"), f" {binding.description}")))
-        return sorted(entries, key=lambda entry: not (len(entry[0]) == 1 and entry[0].isupper()))
+        return sorted(entries, key=lambda entry: 0 if entry[0].isupper() else 1 if entry[0] == "ctrl+s" else 2)
 
     def on_click(self, event: events.Click) -> None:
         """Press the key that was clicked on."""

@@ -24,10 +24,10 @@ def joined(parts: Iterable[Content], between: str = " │ ") -> Content:
     return Content.styled(between, "$muted").join(list(parts))
 
 
-def finding_line(finding: Finding) -> Content:
-    """A check of the plan with its mark."""
+def finding_line(finding: Finding, between: str = " ") -> Content:
+    """A check of the plan after its mark."""
     mark, style = MARKS[finding.level]
-    return Content.assemble((f"{mark} ", style), Content(finding.text))
+    return Content.assemble((f"{mark}{between}", style), Content(finding.text))
 
 
 def findings(summary: str, checks: Sequence[Finding]) -> Content:
@@ -36,7 +36,8 @@ def findings(summary: str, checks: Sequence[Finding]) -> Content:
     worst = min((order[check.level] for check in checks), default=2)
     mark, style = MARKS[("error", "warning", "ok")[worst]]
     head = Content.assemble((f"{mark} ", style), Content(summary))
-    return joined([head, *(finding_line(check) for check in sorted(checks, key=lambda check: order[check.level]))])
+    listed = sorted(checks, key=lambda check: order[check.level])
+    return joined([head, *(finding_line(check, "\N{NO-BREAK SPACE}") for check in listed)])
 
 
 class Line(Static):
@@ -51,9 +52,15 @@ class EventLog(Static):
 
     def __init__(self, **options) -> None:
         super().__init__(markup=False, **options)
+        self._log: Sequence[LogLine] = ()
+
+    def on_resize(self) -> None:
+        """More or fewer lines fit."""
+        self.show(self._log)
 
     def show(self, log: Sequence[LogLine]) -> None:
         """As many of `log` as there is room for."""
+        self._log = log
         lines = [_event(line) for line in newest(log, max(1, self.size.height))]
         self.update(Content("\n").join(lines))
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def leftovers(now: Now) -> str:
-    """What the end left running, as a sentence."""
+    """What the end left running, as a sentence or two."""
     outcome = now.outcome or {}
     unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
-    if unconfirmed:
-        names = ", ".join(unconfirmed)
-        lease = f" Its ranks end {formats.duration(now.lease + 2)} after the connection broke." if now.lease else ""
-        return f"Not confirmed: whether {names} stopped everything.{lease}"
+    if unconfirmed or left is None:
+        names = ", ".join(unconfirmed) or "every host"
+        lease = f"its ranks end within {formats.duration(now.lease + 2)}; " if now.lease else ""
+        return f"Whether {names} stopped everything is not confirmed: {lease}python -m controller status looks again."
     if left:
         return f"{formats.plural(left, 'process')} could not be stopped; the event log names them."
     return "Nothing is left running."
@@ -57,7 +57,7 @@ class Outcome(Static):
         word = (now.outcome or {}).get("outcome", "failed")
         mark, style = self.MARKS.get(word, ("■", ""))
         what, left = sentences(now)
-        bad = bool((now.outcome or {}).get("left") or (now.outcome or {}).get("unconfirmed"))
+        bad = leftovers(now) != "Nothing is left running."
         self.set_class(word == "failed" or bad, "-bad")
         doing = "2 changes the experiment"
         if word == "failed":
