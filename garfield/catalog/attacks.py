@@ -26,7 +26,7 @@ ATTACKS: dict[str, Attack] = {
         BOTH,
         {"p": Option(0.3, "share of the coordinates that are dropped", 0, 1)},
     ),
-    "zero": Attack("zeros", WORKER),
+    "zero": Attack("zeros, as of a worker that does nothing", WORKER),
     "nan": Attack("not-a-number in all coordinates", WORKER),
     "inf": Attack("infinity in all coordinates", WORKER),
     "alie": Attack(
