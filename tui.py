@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("The TUI needs a terminal. Without one: python -m controller run", file=sys.stderr)
         return 2
-    from controller.ui.app import run  # after the arguments: --help needs no Textual
+    from controller.ui.start import run  # after the arguments: --help needs no Textual
 
     code, farewell = asyncio.run(run(options.file, launch=options.launch))
     if farewell:

@@ -21,6 +21,7 @@ class FakeRun:
         self.run_id = "fake"
         self.state = RunState()
         self.stops: list[bool] = []
+        self.broken: Exception | None = None
         self._subscribers: list[Callable[[Sequence[Record]], None]] = []
         self._over = asyncio.Event()
 
@@ -35,6 +36,8 @@ class FakeRun:
     async def wait(self) -> Record:
         """Return once an outcome was fed."""
         await self._over.wait()
+        if self.broken is not None:
+            raise self.broken
         return self.state.now.outcome or {}
 
     async def stop(self, kill: bool = False) -> None:
@@ -43,6 +46,11 @@ class FakeRun:
         self.feed(
             [{"kind": "act", "act": "kill" if kill else "stop", "text": "asked", "received": self.state.now.last}]
         )
+
+    def break_down(self, error: Exception) -> None:
+        """Let the launcher itself fail."""
+        self.broken = error
+        self._over.set()
 
     def feed(self, records: Iterable[Record]) -> None:
         """Let these records come in."""

@@ -328,6 +328,16 @@ async def test_what_is_left_is_told_as_it_is(tmp_path, left, unconfirmed, said):
         await tui.until(lambda: said in tui.picture())
 
 
+async def test_a_fault_of_the_launcher_itself_is_told(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.break_down(RuntimeError("[/foo] no such thing"))
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "RuntimeError: [/foo] no such thing" in tui.picture())
+        await tui.press("escape", "L")
+        assert len(tui.runs) == 2
+
+
 # --- logs
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import traceback
-from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import App, ReturnType
+from textual.app import App
 from textual.binding import Binding
 from textual.content import Content
 from textual.driver import Driver
@@ -27,7 +25,6 @@ from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
-from controller.ui.terminal import SteadyDriver
 from controller.ui.widgets.lines import findings
 from controller.ui.widgets.status import run_title
 
@@ -70,6 +67,7 @@ class GarfieldApp(App[str]):
         self.session = session
         self._launch_at_once = launch
         self._ticks = 0
+        self._fault_told = False
         self._leaving: asyncio.Task[None] | None = None
         self.left_by: signal.Signals | None = None
         theme.register(self)
@@ -119,6 +117,9 @@ class GarfieldApp(App[str]):
             return
         self._charts_wait = (self._charts_wait or self.session.dirty) and not charts
         self.session.dirty = False
+        if self.session.fault and not self._fault_told:
+            self._fault_told = True
+            self.push_screen(Message("The run could not be followed", self.session.fault))
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen | Stopping) and screen.ready:
                 screen.tick(charts)
@@ -182,6 +183,7 @@ class GarfieldApp(App[str]):
         elif session.plan is None or not session.plan.ok:
             self.push_screen(Message("This can't be launched", asking.refusal(session)))
         else:
+            self._fault_told = False
             session.launch()
             self.switch_mode("live")
             self.draft_changed()
@@ -230,7 +232,10 @@ class GarfieldApp(App[str]):
             await self.push_screen_wait(Message("Not saved", str(error)))
             return False
         self.draft_changed()
-        self.say(f"Saved {self.session.path.name}.")
+        if self.session.unsaved:
+            self.say(f"Saved {self.session.path.name}, but for texts that are no value: 2 shows them.", "warning")
+        else:
+            self.say(f"Saved {self.session.path.name}.")
         return True
 
     def action_keys(self) -> None:
@@ -291,19 +296,3 @@ class GarfieldApp(App[str]):
         """A fault of ours: the traceback without local variables, which may hold what is nobody's business."""
         self._exit_renderables.append(Text(traceback.format_exc()))
         self._close_messages_no_wait()
-
-
-async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
-    """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
-    session = Session(path)
-    app = GarfieldApp(session, launch=launch, driver_class=SteadyDriver)
-    result: ReturnType | None = None
-    try:
-        with contextlib.suppress(OSError):  # nothing can be printed on a terminal that is gone
-            result = await app.run_async()
-    finally:
-        if session.running:  # the app went without stopping it: a fault of ours
-            with contextlib.suppress(OSError):
-                print("Stopping the run…", file=sys.stderr, flush=True)
-            await session.leave()
-    return app.return_code or 0, result or session.farewell()

@@ -1,0 +1,27 @@
+"""The app from its first paint to the last word on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from controller.ui.app import GarfieldApp
+from controller.ui.session import Session
+from controller.ui.terminal import SteadyDriver
+
+
+async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
+    """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
+    session = Session(path)
+    app = GarfieldApp(session, launch=launch, driver_class=SteadyDriver)
+    result: str | None = None
+    try:
+        with contextlib.suppress(OSError):  # nothing can be printed on a terminal that is gone
+            result = await app.run_async()
+    finally:
+        if session.running:  # the app went without stopping it: a fault of ours
+            with contextlib.suppress(OSError):
+                print("Stopping the run…", file=sys.stderr, flush=True)
+            await session.leave()
+    return app.return_code or 0, result or session.farewell()
