@@ -140,6 +140,7 @@ def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, r
         )
     except catalog.CatalogError as error:
         yield _error(attack_name, f"{attack_name} = {values[attack_name]}: {error}")
+        return
     if attackers and attack.name not in _TRAINED_ATTACKS:
         yield _error(
             attack_name,

@@ -189,6 +189,7 @@ def test_servers():
     [
         ("alie", {"n": 5, "f": 1}, "write alie(z=1.5)"),
         ("alie", {"n": 5, "f": 3}, "write alie(z=1.5)"),
+        ("alie", {"n": 5, "f": 5}, "write alie(z=1.5)"),
         ("ipm", {"n": 11, "f": 2, "batch": 7}, "use batch = 8"),
         ("reverse", {"n": 5, "f": 1}, "sign-flip(scale=100)"),
         ("label-flip", {"n": 5, "f": 1, "side": "server"}, "not an attack of a server; there are random"),
@@ -218,11 +219,17 @@ def test_the_checks_of_an_experiment_know_attacks():
 @pytest.fixture(scope="module")
 def digits() -> Simulation:
     torch.set_num_threads(1)
-    return Simulation(Task("digits", "", "iid", n=10, f=3, steps=70, batch=16, lr=0.05, momentum=0.9, seed=1))
+    return Simulation(Task("digits", "", "iid", n=10, f=3, steps=60, batch=16, lr=0.05, momentum=0.9, seed=1))
 
 
-def test_digits_are_learned_without_an_attack(digits):
-    assert digits.train("average", "none") > 0.85
+@pytest.fixture(scope="module")
+def unharmed(digits) -> float:
+    """The accuracy without an attack."""
+    return digits.train("average", "none")
+
+
+def test_digits_are_learned_without_an_attack(unharmed):
+    assert unharmed > 0.8
 
 
 @pytest.mark.parametrize("attack", ["random(scale=10)", "sign-flip(scale=100)", "ipm(eps=10)"])
@@ -230,8 +237,8 @@ def test_attacks_of_three_in_ten_ruin_the_average(digits, attack):
     assert digits.train("average", attack) < 0.4
 
 
-def test_label_flip_hurts_the_average(digits):
-    assert digits.train("average", "label-flip") < digits.train("average", "none") - 0.02
+def test_label_flip_hurts_the_average(digits, unharmed):
+    assert digits.train("average", "label-flip") < unharmed - 0.02
 
 
 def test_rows_that_are_not_finite_ruin_the_average_and_are_dropped_by_rules(digits):

@@ -50,6 +50,7 @@ def test_every_rule_of_the_catalogue_can_be_made_and_no_other():
         ("median", 0, 0, ["n is at least 1"]),
         ("nnm+", 5, 1, ["names no aggregation rule"]),
         ("vanilla", 5, 0, ["use average"]),
+        ("nnm+vanilla", 5, 1, ["nothing can stand before it; use average"]),
         ("bucketing(s=100)+krum", 11, 2, ["leaves 1", "at least 601 inputs"]),
     ],
 )

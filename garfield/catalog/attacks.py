@@ -86,6 +86,8 @@ def format_attack(spec: Spec) -> str:
 
 def alie_z(n: int, f: int) -> float:
     """z of `alie(z=auto)` for f attackers among n workers: Φ⁻¹((n-f-s)/(n-f)), s = ⌊n/2⌋+1-f; 0: there is none."""
+    if f >= n:
+        return 0.0
     supporters = n // 2 + 1 - f
     share = (n - f - supporters) / (n - f)
     return NormalDist().inv_cdf(share) if 0 < share < 1 else 0.0
@@ -113,8 +115,7 @@ def check_attack(
         )
     if spec.name == "alie" and spec.options["z"] == "auto" and alie_z(n, f) <= 0:
         raise CatalogError(
-            f"alie finds no z above 0 for {f} attackers among n = {n} workers, so that it would hide nothing; "
-            "write alie(z=1.5)."
+            f"alie finds no z above 0 for f = {f} of n = {n} workers, so that it would hide nothing; write alie(z=1.5)."
         )
     if spec.name == "mimic" and honest is not None:
         rank = spec.options["rank"]

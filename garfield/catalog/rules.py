@@ -199,6 +199,8 @@ def check_rule(text: str, n: int, f: int) -> None:
 def _problem(specs: tuple[Spec, ...], n: int, f: int) -> str | None:
     if n < 1 or f < 0:
         return f"{format_rule(specs)}: n = {n} and f = {f} can't be; n is at least 1 and f at least 0."
+    if specs[-1].name == "vanilla" and len(specs) > 1:
+        return "vanilla averages inside native collectives and nothing can stand before it; use average."
     left = n
     for index, spec in enumerate(specs):
         entry = (RULES if index == len(specs) - 1 else PRE_AGGREGATIONS)[spec.name]
