@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -158,7 +159,8 @@ async def test_python_missing_too_old_and_without_torch(server: sshd.Server, pac
 
 async def test_what_the_login_shell_prints_is_skipped(server: sshd.Server, package: Path, tmp_path: Path) -> None:
     script = tmp_path / "python"
-    script.write_text(f'#!/bin/sh\nprintf "welcome\\n\\033[31mto {{the}} lab"\nexec {sys.executable} "$@"\n')
+    ours = shlex.quote(sys.executable)
+    script.write_text(f'#!/bin/sh\nprintf "welcome\\n\\033[31mto {{the}} lab"\nexec {ours} "$@"\n')
     script.chmod(0o755)
     launch = Launch(package, _host(python=str(script)))
     await launch.cluster.launch()

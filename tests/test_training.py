@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from garfield import catalog
 from tests.training_ranks import Run, train
 
 ATTACKED = {
@@ -269,7 +268,6 @@ def test_a_stop_while_joining_is_quiet(stage: str) -> None:
     assert not run.of("failure")
 
 
-@pytest.mark.skipif("nan" not in catalog.ATTACKS, reason="the attack nan is not there yet")
 def test_rows_that_are_not_finite_are_dropped_and_counted_up_to_the_declared_f() -> None:
     run = train(num_workers=5, aggregator="median", fw=1, attack="nan", byz_workers=1)
     for step in run.of("step", 0):
