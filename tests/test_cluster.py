@@ -69,9 +69,7 @@ async def test_facts_are_told_before_torch_is_imported(package: Path) -> None:
 
 async def test_two_hosts_start_no_rank_before_both_are_ready(package: Path) -> None:
     launch = Launch(package, local_host("one", 1), local_host("two", 1, servers=0, WARM="missing"))
-    with pytest.raises(
-        LaunchError, match=r"two: its Python has no torchless_machine; install it with: .*python\S* -m"
-    ):
+    with pytest.raises(LaunchError, match=r"two: its Python has no torchless_machine; install it with: .*python\S* -m"):
         await launch.cluster.launch()
     assert await launch.cluster.ended() == {"left": 0, "unconfirmed": []}
     assert launch.of("started") == []
