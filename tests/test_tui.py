@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from textual.widgets import Button, Input, OptionList
@@ -15,6 +16,8 @@ from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.ranktable import RankTable
 from tests.simulated import Fault, simulate
 from tests.tuitools import HOSTS, driven
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +172,16 @@ async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):
         assert (tui.screen_name, field.text) == ("ExperimentScreen", "1283")
         await tui.press("escape", "3")
         assert tui.screen_name == "LiveScreen"
+
+
+async def test_arrows_go_from_field_to_field(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2", "down", "down")
+        assert tui.app.focused.screen.query_one("#about").border_title == " batch "
+        await tui.press("up")
+        assert tui.app.focused is tui.app.screen.query_one("#field-dataset", Field).input
+        await tui.press("escape", "1", "e", "down", "down")
+        assert tui.app.focused is tui.app.screen.query_one("#field-address", Field).input
 
 
 async def test_a_list_parameter_goes_through_its_choices(tmp_path):
@@ -492,11 +505,25 @@ async def test_buttons_are_reached_by_mouse_and_keys(tmp_path):
         assert tui.screen_name == "ClusterScreen"
 
 
-def test_the_first_paint_needs_nothing_heavy():
-    code = (
-        "import sys, controller.ui.app\n"
-        "heavy = {'torch', 'numpy', 'torchvision', 'sklearn', 'asyncssh', 'cryptography'} & set(sys.modules)\n"
-        "sys.exit(f'imported: {heavy}' if heavy else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+FIRST_PAINT = """
+import asyncio, sys, time
+from pathlib import Path
+from controller.ui.app import GarfieldApp
+from controller.ui.session import Session
+
+async def paint():
+    async with GarfieldApp(Session(Path(sys.argv[1]))).run_test(size=(120, 40)) as pilot:
+        print(time.process_time())
+        heavy = {"torch", "numpy", "torchvision", "sklearn", "asyncssh", "cryptography"} & set(sys.modules)
+        assert not heavy, heavy
+
+asyncio.run(paint())
+"""
+
+
+def test_the_first_paint_is_light(tmp_path):
+    (tmp_path / "hosts.toml").write_text(HOSTS)
+    command = [sys.executable, "-c", FIRST_PAINT, str(tmp_path / "hosts.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= 1.0  # seconds of CPU, imports and all

@@ -19,7 +19,7 @@ from controller.hostsfile import HostsFileError
 from controller.ui import formats
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.hostform import HostForm, as_text
-from controller.ui.widgets.lines import Line
+from controller.ui.widgets.lines import Line, rank_numbers
 from controller.ui.widgets.panel import Panel
 
 HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
@@ -166,9 +166,8 @@ class ClusterScreen(MainScreen):
 
     def _known_lines(self, host: Host) -> Content:
         plan, known = self.app.session.plan, self._known(host)
-        ranks = [rank.rank for rank in plan.ranks_on(host)] if plan else []
-        numbers = f"{ranks[0]}–{ranks[-1]}" if len(ranks) > 1 else str(ranks[0]) if ranks else "none"
-        lines = [Content(f"ranks      {numbers if host.enabled else 'none: it is switched off'}")]
+        numbers = rank_numbers(plan.ranks_on(host)) if plan and host.enabled else ""
+        lines = [Content(f"ranks      {numbers or ('none' if host.enabled else 'none: it is switched off')}")]
         for finding in plan.findings if plan else ():
             if host.name in finding.text.split(":")[0]:
                 lines.append(Content.assemble(("✖ ", "$text-error"), Content(finding.text)))

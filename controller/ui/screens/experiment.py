@@ -17,7 +17,8 @@ from controller.hostsfile import HostsFileError
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.command import CommandDialog
 from controller.ui.widgets.field import Field
-from controller.ui.widgets.lines import finding_line
+from controller.ui.widgets.form import Form
+from controller.ui.widgets.lines import finding_line, rank_numbers
 from controller.ui.widgets.panel import Panel
 from garfield import catalog
 from garfield.settings import SETTINGS, Setting, SettingError
@@ -35,18 +36,12 @@ def form_groups() -> dict[str, list[Setting]]:
     return groups
 
 
-class Form(VerticalScroll, can_focus=True):
-    """The fields; it holds the focus while no field does, so that digits and letters are keys."""
-
-
 class ExperimentScreen(MainScreen):
     """The form on the left, the plan on the right; on a narrow terminal the plan is above the form."""
 
     MODE = "experiment"
     AUTO_FOCUS = "Form"
     BINDINGS: ClassVar = [
-        Binding("down", "next_field", "fields", key_display="↑↓", tooltip="The next field"),
-        Binding("up", "previous_field", show=False, tooltip="The field before"),
         Binding(
             "escape", "leave_field", "leave the field", tooltip="Leave the field, so that digits and letters are keys"
         ),
@@ -116,7 +111,8 @@ class ExperimentScreen(MainScreen):
         if plan.ok and not self.has_class("-narrow"):
             lines += [Content(""), Content.styled(f"setup: {plan.setup}", "$muted")]
             lines += [
-                Content.styled(f"{host.name}: {_ranks(plan.ranks_on(host))}", "$muted") for host in plan.hosts[:12]
+                Content.styled(f"{host.name}: {rank_numbers(plan.ranks_on(host))}", "$muted")
+                for host in plan.hosts[:12]
             ]
         self.query_one("#checks", Static).update(Content("\n").join(lines))
         panel = self.query_one("#plan", Panel)
@@ -163,14 +159,6 @@ class ExperimentScreen(MainScreen):
         self.query_one("#about-text", Static).update(Content("\n").join(lines))
         self.query_one("#about", Panel).entitle(name)
 
-    def action_next_field(self) -> None:
-        """The field below."""
-        self.focus_next("Field Input, Field Chooser")
-
-    def action_previous_field(self) -> None:
-        """The field above."""
-        self.focus_previous("Field Input, Field Chooser")
-
     def action_leave_field(self) -> None:
         """No field has the focus."""
         self.query_one(Form).focus()
@@ -203,20 +191,6 @@ class ExperimentScreen(MainScreen):
         if action in ("leave_field", "reset"):
             return not isinstance(self.focused, Form | None)
         return True
-
-
-def _ranks(ranks) -> str:
-    """ "PS 0, workers 1–5" of the ranks of one host."""
-    words = []
-    for role, noun in (("ps", "PS"), ("worker", "worker")):
-        numbers = [rank.rank for rank in ranks if rank.role == role]
-        if numbers:
-            many = len(numbers) > 1
-            words.append(
-                f"{noun}{'s' if many and role == 'worker' else ''} {numbers[0]}{f'–{numbers[-1]}' if many else ''}"
-            )
-    liars = [str(rank.rank) for rank in ranks if rank.byzantine]
-    return ", ".join(words) + (f"; {', '.join(liars)} will attack" if liars else "")
 
 
 def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:

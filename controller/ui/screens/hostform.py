@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
 from controller.hosts import HOST_KEYS, Host, HostValueError
 from controller.ui.screens.dialogs import Dialog
 from controller.ui.widgets.field import Field
+from controller.ui.widgets.form import Form
 
 
 def as_text(value: Any) -> str:
@@ -36,8 +37,6 @@ class HostForm(Dialog[dict[str, Any]]):
 
     BINDINGS: ClassVar = [
         Binding("ctrl+s", "apply", "apply", priority=True, tooltip="Take the changes over"),
-        Binding("down", "app.focus_next", show=False),
-        Binding("up", "app.focus_previous", show=False),
     ]
 
     def __init__(self, host: Host | None, names: frozenset[str]) -> None:
@@ -51,7 +50,7 @@ class HostForm(Dialog[dict[str, Any]]):
         with Vertical(classes="dialog", id="host-form") as frame:
             frame.border_title = Content(f" {self._host.name} " if self._host else " New host ")
             frame.border_subtitle = Content(" ctrl+s applies   esc leaves the host as it was ")
-            with VerticalScroll(can_focus=False):
+            with Form(can_focus=False):
                 for key in HOST_KEYS.values():
                     yield Field(
                         key.name,

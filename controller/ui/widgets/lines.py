@@ -12,6 +12,7 @@ from textual.widgets import Static
 from controller.ui import formats
 
 if TYPE_CHECKING:
+    from controller.plan import RankPlan
     from controller.state import LogLine
     from garfield.experiment import Finding
 
@@ -38,6 +39,20 @@ def findings(summary: str, checks: Sequence[Finding]) -> Content:
     head = Content.assemble((f"{mark} ", style), Content(summary))
     listed = sorted(checks, key=lambda check: order[check.level])
     return joined([head, *(finding_line(check, "\N{NO-BREAK SPACE}") for check in listed)])
+
+
+def rank_numbers(ranks: Sequence[RankPlan]) -> str:
+    """ "PS 0, workers 1–5" of the ranks of one host."""
+    words = []
+    for role, noun in (("ps", "PS"), ("worker", "worker")):
+        numbers = [rank.rank for rank in ranks if rank.role == role]
+        if numbers:
+            many = len(numbers) > 1
+            words.append(
+                f"{noun}{'s' if many and role == 'worker' else ''} {numbers[0]}{f'–{numbers[-1]}' if many else ''}"
+            )
+    liars = [str(rank.rank) for rank in ranks if rank.byzantine]
+    return ", ".join(words) + (f"; {', '.join(liars)} will attack" if liars else "")
 
 
 class Line(Static):
