@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -141,3 +142,9 @@ def test_the_catalogue_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_readme_has_the_tables():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    told = readme.partition("<!-- catalog: begin -->\n")[2].partition("\n<!-- catalog: end -->")[0]
+    assert told == tables(), "renew it: python -m garfield.catalog"
