@@ -34,7 +34,7 @@ async def test_counts_are_edited_by_keys_and_saved_with_comments_kept(tmp_path):
         await tui.press("greater_than_sign", "greater_than_sign", "less_than_sign")
         assert tui.app.session.draft.file.hosts[0].workers == 6
         assert "quorum 6 ≥ 2·1+3" in tui.text("#plan-line")
-        assert "• unsaved" in tui.picture()
+        await tui.until(lambda: "• unsaved" in tui.picture())
         await tui.press("ctrl+s")
         await tui.until(lambda: not tui.app.unsaved)
         assert "• unsaved" not in tui.picture()
@@ -57,7 +57,7 @@ async def test_a_host_is_added_by_the_form_which_checks_as_one_types(tmp_path):
         await tui.press("ctrl+s")
         here, lab1 = tui.app.session.draft.file.hosts
         assert (lab1.name, lab1.connection, lab1.port, lab1.workers) == ("lab1", "ssh", 2222, 1)
-        assert "lab1" in tui.picture()
+        await tui.until(lambda: "lab1" in tui.picture())
         assert here.name == "here"
 
 
@@ -235,13 +235,13 @@ async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path)
         tui.run.feed(records[first_step - 6 : len(records) // 2])
         chart = tui.app.screen.query_one("#loss Chart", Chart)
         await tui.until(lambda: chart.curves and len(chart.curves[0].points) > 100)
-        assert "median of 5 workers" in tui.picture()
-        assert "● running" in tui.picture()
-        assert "/300" in tui.picture()
-        assert "slowest: worker" in tui.picture()
+        await tui.until(lambda: "median of 5 workers" in tui.picture())
+        await tui.until(lambda: "● running" in tui.picture())
+        await tui.until(lambda: "/300" in tui.picture())
+        await tui.until(lambda: "slowest: worker" in tui.picture())
         tui.run.feed(records[len(records) // 2 :])
         await tui.until(lambda: "Finished: accuracy" in tui.picture())
-        assert "Nothing is left running." in tui.picture()
+        await tui.until(lambda: "Nothing is left running." in tui.picture())
         await tui.press("L")
         assert len(tui.runs) == 2
 
@@ -251,7 +251,7 @@ async def test_a_failed_run_says_its_root_cause_and_where_to_look(tmp_path):
         await tui.press("L")
         tui.run.feed(simulate(steps=100, faults=[Fault(3, 50)]))
         await tui.until(lambda: "Failed: worker 3 on here: killed by signal 9" in tui.picture())
-        assert "4 shows the ranks' output" in tui.picture()
+        await tui.until(lambda: "4 shows the ranks' output" in tui.picture())
         tui.app.screen.query_one(RankTable).focus()
         await tui.press("l")
         assert tui.screen_name == "LogsScreen"
@@ -280,7 +280,7 @@ async def test_stop_asks_first_and_a_second_stop_offers_to_kill(tmp_path):
         tui.run.feed(records)
         await tui.press("S")
         await tui.until(lambda: tui.screen_name == "Question")
-        assert "6 training processes (1 PS, 5 workers) on 1 host: here" in tui.picture()
+        await tui.until(lambda: "6 training processes (1 PS, 5 workers) on 1 host: here" in tui.picture())
         assert tui.app.focused.id == "answer-cancel"
         await tui.press("enter")
         assert tui.run.stops == []
@@ -291,7 +291,7 @@ async def test_stop_asks_first_and_a_second_stop_offers_to_kill(tmp_path):
         await tui.until(lambda: "◌ stopping" in tui.picture())
         await tui.press("S")
         await tui.until(lambda: tui.screen_name == "Question")
-        assert "Kill" in tui.picture()
+        await tui.until(lambda: "Kill" in tui.picture())
         assert tui.app.focused.id == "answer-cancel"
         await tui.press("right", "enter")
         await tui.until(lambda: tui.run.stops == [False, True])
@@ -309,7 +309,7 @@ async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
         tui.run.feed(records[len(records) // 3 : len(records) // 2])
         await tui.until(lambda: not tui.app.session.dirty)
         assert chart.curves is held
-        assert "‖ frozen" in tui.picture()
+        await tui.until(lambda: "‖ frozen" in tui.picture())
         await tui.press("space")
         assert chart.curves is not held
 
@@ -321,7 +321,7 @@ async def test_the_attacker_is_marked_on_request_only(tmp_path):
         await tui.until(lambda: "0.00×" in tui.picture())
         assert "⚑" not in tui.picture()
         await tui.press("a")
-        assert "⚑" in tui.picture()
+        await tui.until(lambda: "⚑" in tui.picture())
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ async def test_logs_of_a_rank_are_searched(tmp_path):
     lines = [{"kind": "output", "rank": 2, "stream": "stderr", "lines": [f"line {n}" for n in range(100)], "n": 0}]
     async with driven(tmp_path) as tui:
         await tui.press("4")
-        assert "No run yet" in tui.picture()
+        await tui.until(lambda: "No run yet" in tui.picture())
         await tui.press("L", "4")
         tui.run.feed([*simulate(until=3, outcome=False), *lines])
         await tui.until(lambda: tui.app.screen.query_one(OptionList).option_count == 7)
@@ -489,8 +489,8 @@ async def test_every_screen_fits_and_names_its_way_out(tmp_path, size):
 async def test_keys_are_told_where_one_is(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("question_mark")
-        assert "Add a host" in tui.picture()
-        assert "Launch the plan" in tui.picture()
+        await tui.until(lambda: "Add a host" in tui.picture())
+        await tui.until(lambda: "Launch the plan" in tui.picture())
         assert "Scroll" not in tui.picture()
         await tui.press("escape")
         assert tui.screen_name == "ClusterScreen"

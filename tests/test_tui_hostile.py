@@ -38,17 +38,17 @@ async def test_markup_from_a_host_is_text_on_every_screen(tmp_path, payload):
         {"kind": "exit", "rank": 1, "code": 1, "signal": None, "asked": False, "stderr": [payload]},
     ]
     async with driven(tmp_path, text) as tui:
-        assert payload in tui.picture()
+        await tui.until(lambda: payload in tui.picture())
         await tui.press("p")
-        assert payload in tui.picture()
+        await tui.until(lambda: payload in tui.picture())
         await tui.press("escape", "e")
-        assert payload in tui.picture()
+        await tui.until(lambda: payload in tui.picture())
         await tui.press("escape", "2", "L")
         tui.run.feed([*records, *after])
         await tui.until(lambda: f"it said {payload}" in tui.picture())
         await tui.press("S")
         await tui.until(lambda: tui.screen_name == "Question")
-        assert payload in tui.picture()
+        await tui.until(lambda: payload in tui.picture())
         await tui.press("escape", "4")
         await tui.until(lambda: f"error: {payload}" in tui.picture())
         await tui.press("1", "d", "delete")

@@ -36,7 +36,7 @@ byz_workers = 1
 [preset.undefended]                  # laid over
 aggregator = "average"
 """
-BOUND = 10.0  # seconds that anything may take to show
+BOUND = 30.0  # seconds that anything may take to show
 
 
 @dataclass

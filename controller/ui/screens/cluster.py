@@ -132,8 +132,11 @@ class ClusterScreen(MainScreen):
         if known is None or known.state == "planned":
             return Text("○ not checked yet", "dim")
         mark = HOST_MARKS.get(known.state, "◌")
-        text = f"{mark} {known.state}"
-        return Text(text, "bold" if mark == "✖" else "")
+        if mark != "✖":
+            return Text(f"{mark} {known.state}")
+        why = Text(f"✖ {known.detail.removeprefix(f'{host.name}: ') or known.state}", "bold")
+        why.truncate(44 if self.has_class("-wide") else 24, overflow="ellipsis")
+        return why
 
     def _known(self, host: Host):
         now = self.app.session.now
@@ -177,7 +180,8 @@ class ClusterScreen(MainScreen):
             )
         else:
             mark = HOST_MARKS.get(known.state, "◌")
-            detail = f": {known.detail}" if known.detail else ""
+            why = known.detail.removeprefix(f"{host.name}: ")
+            detail = f": {why}" if why else ""
             lines.append(Content(f"{mark} {known.state}{detail}"))
             lines += [Content(f"{name:<10} {_fact_text(name, value)}") for name, value in known.facts.items()]
         return Content("\n").join(lines)

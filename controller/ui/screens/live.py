@@ -89,6 +89,7 @@ class LiveScreen(MainScreen):
         self.set_class(launching, "-launching")
         self.set_class(now.state == "ended", "-ended")
         self.set_class(now.first_step is None, "-no-steps")
+        self.set_class(all(rank.state == "waiting" for rank in now.ranks.values()), "-no-ranks")
         if self._frozen and now.state != "ended":
             self.query_one(StatusLine).show(now, frozen=True)
             return

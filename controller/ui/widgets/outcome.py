@@ -33,8 +33,8 @@ def sentences(now: Now) -> tuple[str, str]:
     steps = f"{formats.plural(now.step, 'step')} in {formats.duration(outcome.get('seconds'))}"
     accuracy = "" if now.accuracy is None else f"accuracy {now.accuracy:.3f}, "
     if word == "failed":
-        cause = (now.root_cause or "the cause is not known").rstrip(".")
-        return f"Failed: {cause}.", leftovers(now)
+        cause = now.root_cause or "the cause is not known"
+        return f"Failed: {cause}{'' if cause[-1] in '.?!' else '.'}", leftovers(now)
     if word == "stopped":
         return f"Stopped: {accuracy}{steps}.", leftovers(now)
     return f"Finished: {accuracy}{steps}.", leftovers(now)
