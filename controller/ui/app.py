@@ -110,6 +110,8 @@ class GarfieldApp(App[str]):
 
     def _tick(self) -> None:
         """Let the screens show what the records since the last tick told; nothing is painted per record."""
+        if not self.screen_stack:
+            return  # the app is leaving, and its screens go before its timers
         self._ticks += 1
         idle = self.session.running and self._ticks % IDLE_TICKS == 0
         charts = self._ticks % CHART_TICKS == 0
