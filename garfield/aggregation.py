@@ -38,8 +38,8 @@ class Aggregation:
         bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
         if len(bad) > self._fw:
             raise TrainingError(
-                f"{len(bad)} of the {len(gradients.rows)} gradients of step {step + 1} are not finite (rank "
-                f"{', '.join(map(str, bad))}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
+                f"{len(bad)} of the {len(gradients.rows)} gradients of step {step + 1} are not finite "
+                f"({_ranks(bad)}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
                 "try a smaller lr."
             )
         finite = torch.tensor(gradients.finite)
@@ -57,6 +57,8 @@ class Aggregation:
             return
         self._diverged = True
         bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        self._report.notice(
-            "warning", f"model diverged at step {step + 1}: rank {', '.join(map(str, bad))} sent what is not finite."
-        )
+        self._report.notice("warning", f"model diverged at step {step + 1}: {_ranks(bad)} sent what is not finite.")
+
+
+def _ranks(ranks: list[int]) -> str:
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"

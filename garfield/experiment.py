@@ -11,7 +11,6 @@ from typing import Any
 
 from garfield import catalog
 
-_TRAINED_ATTACKS = ("none", "random", "sign-flip", "drop", "zero", "nan", "inf", "stale")  # all the worker asks of them
 UNPROTECTED = ("vanilla", "average")  # rules that tolerate no Byzantine input and drop none
 
 
@@ -93,8 +92,11 @@ def _placement_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     servers, workers = values["num_ps"], values["num_workers"]
     if servers > 1:
         yield _error("num_ps", f"num_ps = {servers}: several parameter servers are not supported yet; use one.")
-    if values["fps"]:
-        yield _error("fps", f"fps = {values['fps']}: a single parameter server is trusted; use 0.")
+    for name in ("fps", "byz_servers"):
+        if values[name]:
+            yield _error(name, f"{name} = {values[name]}: a single parameter server is trusted; use 0.")
+    if values["mar"] != "vanilla":
+        yield Finding("warning", "mar", f"mar = {values['mar']}: a single parameter server has no models to merge.")
     if values["rank"] >= servers + workers:
         yield _error(
             "rank",
@@ -141,11 +143,12 @@ def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, r
     except catalog.CatalogError as error:
         yield _error(attack_name, f"{attack_name} = {values[attack_name]}: {error}")
         return
-    if attackers and attack.name not in _TRAINED_ATTACKS:
-        yield _error(
+    if attackers and attack.name == "silent" and gradient_quorum(values) > len(ranks) - len(attackers):
+        yield Finding(
+            "warning",
             attack_name,
-            f"{attack_name} = {attack.name}: the training loop can't do this attack yet, `python -m garfield.bench "
-            f"resilience` can; use one of {', '.join(_TRAINED_ATTACKS[1:])}.",
+            f"{attack_name} = silent and every step waits for {gradient_quorum(values)} of {len(ranks)} workers: the "
+            f"run will end after timeout = {values['timeout']:g} s; a smaller quorum, as n-f, goes on without the silent.",
         )
     if isinstance(listed, int) and listed > len(ranks):
         yield _error(ranks_name, f"{ranks_name} = {listed}: there are only {len(ranks)}.")

@@ -23,7 +23,8 @@ class _Parser(argparse.ArgumentParser):
     """Says in one sentence what is wrong with the arguments."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_PARAMETERS, f"{message.rstrip('.')}. (python -m garfield.trainer --help lists the parameters.)\n")
+        end = "" if message.endswith((".", "?")) else "."
+        self.exit(BAD_PARAMETERS, f"{message}{end} (python -m garfield.trainer --help lists the parameters.)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(
         prog="python -m garfield.trainer",
         description="Train as one rank of a cluster: a parameter server or a worker.",
-        epilog="Start every rank with the same parameters but its own --rank; parameter servers come first, from 0.",
+        epilog="Start every rank with the same parameters but its own --rank; parameter servers come first, from 0. "
+        "python -m garfield.catalog lists the rules and attacks with their options.",
         allow_abbrev=False,
     )
     settings.add_arguments(parser)

@@ -277,7 +277,7 @@ def test_rows_that_are_not_finite_are_dropped_and_counted_up_to_the_declared_f()
         run.start()
         assert run.exits()[0] == 1
     [failure] = run.of("failure", 0)
-    assert "2 of the 5 gradients of step 1 are not finite (rank 1, 2)" in failure["text"]
+    assert "2 of the 5 gradients of step 1 are not finite (ranks 1, 2)" in failure["text"]
 
 
 def test_a_rank_that_is_started_twice_is_replaced_by_the_newer() -> None:
@@ -298,3 +298,35 @@ def test_a_value_that_cannot_be_is_refused_by_a_forked_rank() -> None:
         assert run.exits() == {0: 2}
     [line] = run.of("output", 0)
     assert line["text"].startswith("error: aggregator = krum, fw = 1: krum needs n >= 2f+3")
+
+
+ATTACKS_SENT = [
+    *("random", "drop(p=0.5)", "zero", "inf", "alie(z=1.5)", "ipm", "min-max", "min-sum", "mimic", "label-flip"),
+    *("stale(k=2)", "stall(seconds=0.05)"),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS_SENT)
+def test_each_attack_runs_in_the_training_loop(attack: str) -> None:
+    run = train(num_workers=7, aggregator="median", fw=2, attack=attack, byz_workers=2, steps=4)
+    steps = run.of("step", 0)
+    assert [step["quorum"] for step in steps] == [[1, 2, 3, 4, 5, 6, 7]] * 4
+    assert {step["dropped"] for step in steps} == {2 if attack == "inf" else 0}
+    weights = steps[-1]["weights"]
+    if attack in ("random", "ipm"):  # far from all others, so hardly ever the median
+        assert max(weights[:2]) < min(weights[2:])
+    assert not run.of("failure")
+
+
+def test_silent_workers_are_left_out_where_the_quorum_allows_it() -> None:
+    run = train(num_workers=5, aggregator="median", fw=1, attack="silent", byz_workers=1, quorum="n-f", steps=4)
+    assert [step["quorum"] for step in run.of("step", 0)] == [[2, 3, 4, 5]] * 4
+    assert not run.of("failure", 0)
+
+
+def test_silent_workers_end_a_run_that_waits_for_all() -> None:
+    with Run(num_workers=3, aggregator="median", fw=1, attack="silent", byz_workers=1, timeout=1.0) as run:
+        run.start()
+        assert run.exits()[0] == 3
+    [failure] = run.of("failure", 0)
+    assert failure["missing"] == [1]

@@ -163,11 +163,12 @@ async def _stop(
     complain(list(unreachable.values()))
     meant = _meant(found, word)
     if not meant:
-        where = f" on {', '.join(visits)}" if visits else ""
-        complain(f"There is no run {word}{where}." if word else f"Nothing runs{where}.")
+        where = f"on {', '.join(visits)}" if visits else "on any host that could be asked"
+        complain(f"There is no run {word} {where}." if word else f"Nothing runs {where}.")
         return 1 if word or unreachable else 0
     if len(meant) > 1:
-        complain(f"Several runs go on: {', '.join(run.run for run in meant)}. Say which one to stop.")
+        several = ", ".join(run.run for run in meant)
+        complain(f"Several runs go on: {several}. Say which one: python -m controller stop FILE RUN.")
         return 1
     (run,) = meant
     say_progress = complain if options.json else say

@@ -87,8 +87,11 @@ def _keys(options: argparse.Namespace) -> int:
     say(f"[experiment], [preset.NAME] and --set\n{table(['parameter', 'default', 'what it says'], rows)}\n")
     rows = [[name, rule.needs, rule.summary] for name, rule in catalog.RULES.items()]
     say(f"rules, for aggregator and mar\n{table(['rule', 'needs', 'what it does'], rows)}\n")
+    rows = [[name, rule.summary] for name, rule in catalog.PRE_AGGREGATIONS.items()]
+    say(f"pre-aggregations, before a rule as in nnm+krum\n{table(['name', 'what it does'], rows)}\n")
     rows = [[name, " and ".join(attack.sides), attack.summary] for name, attack in catalog.ATTACKS.items()]
-    say(f"attacks, for attack and attack_ps\n{table(['attack', 'of a', 'what it sends'], rows)}")
+    say(f"attacks, for attack and attack_ps\n{table(['attack', 'of a', 'what it sends'], rows)}\n")
+    say("python -m garfield.catalog tells their options and sources.")
     return 0
 
 

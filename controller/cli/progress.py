@@ -88,14 +88,14 @@ class Progress:
 
 
 def stage_line(now: Now) -> str:
-    """How far a launch is: connected 8/8 · checked 7/8 · imported 0/8 · joined 0/24."""
+    """How far a launch is: connected 8/8 · checked 7/8 · imported 0/8 · training 0/24."""
     hosts, ranks = list(now.hosts.values()), list(now.ranks.values())
     parts = [f"connected {sum(h.state not in ('planned', 'connecting', *GONE) for h in hosts)}/{len(hosts)}"]
     for word, before in _BEFORE.items():
         parts.append(f"{word} {sum(h.state not in (*before, *GONE) for h in hosts)}/{len(hosts)}")
-    joined = sum(rank.state in ("joining", "running") for rank in ranks)
+    training = sum(rank.state == "running" for rank in ranks)
     parts.append(f"started {sum(rank.state != 'waiting' for rank in ranks)}/{len(ranks)}")
-    return " · ".join([*parts, f"joined {joined}/{len(ranks)}"])
+    return " · ".join([*parts, f"training {training}/{len(ranks)}"])
 
 
 def step_line(now: Now, state: RunState) -> str:

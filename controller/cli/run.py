@@ -31,7 +31,9 @@ def main(options: argparse.Namespace) -> int:
     except (HostsFileError, SettingError) as error:
         return _refuse(options, [str(error)])
     if not plan.ok:
-        return _refuse(options, [finding.text for finding in plan.errors])
+        in_file = {problem.text for problem in file.problems}
+        said = [f"{options.file}: {text}" if text in in_file else text for text in (f.text for f in plan.errors)]
+        return _refuse(options, said)
     run = LiveRun(plan, name=options.name, note=options.note, hosts_text=file.text())
     return asyncio.run(_follow(run, plan, options))
 
