@@ -148,7 +148,7 @@ def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, r
             "warning",
             attack_name,
             f"{attack_name} = silent and every step waits for {gradient_quorum(values)} of {len(ranks)} workers: the "
-            f"run will end after timeout = {values['timeout']:g} s; a smaller quorum, as n-f, goes on without the silent.",
+            f"run will end after timeout = {values['timeout']:g} s; a smaller quorum, as n-f, does without the silent.",
         )
     if isinstance(listed, int) and listed > len(ranks):
         yield _error(ranks_name, f"{ranks_name} = {listed}: there are only {len(ranks)}.")
