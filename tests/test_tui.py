@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from textual._xterm_parser import XTermParser
 from textual.widgets import Button, Input, OptionList
 
 from controller.ui.screens.experiment import ExperimentScreen
@@ -161,6 +162,19 @@ async def test_a_rule_that_cannot_work_is_refused_while_one_types(tmp_path):
         assert "multi-krum needs n >= 2f+3" in tui.text("#checks")
         await tui.press("backspace", "1")
         assert "✓ multi-krum: quorum 5 ≥ 2·1+3" in tui.text("#checks")
+
+
+async def test_keys_typed_in_one_go_act_in_their_order(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-batch", Field)
+        field.enter()
+        await tui.pilot.pause()
+        for event in XTermParser().feed("\x7f3\x1b[D4\x15\x1b[C567"):  # backspace, 3, ←, 4, ctrl+u, →, digits
+            tui.app.post_message(event)
+        await tui.until(lambda: field.text.endswith("7"))
+        assert field.text == "3567"
+        assert tui.app.session.draft.value("batch") == 3567
 
 
 async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):

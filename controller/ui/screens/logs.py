@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from controller.state import Now
 from controller.ui import formats
 from controller.ui.screens.base import MainScreen
+from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.panel import Panel
 
@@ -48,7 +49,7 @@ class LogsScreen(MainScreen):
             with Panel(id="lines"), Vertical():
                 yield LogView()
                 yield Static("", id="no-lines", markup=False)
-                yield Input(placeholder="search, then Enter", id="search", compact=True)
+                yield Entry(placeholder="search, then Enter", id="search", compact=True)
 
     def choose_rank(self, rank: int) -> None:
         """Show what `rank` prints."""

@@ -13,6 +13,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from controller.ui.widgets.chooser import Chooser
+from controller.ui.widgets.entry import Entry
 
 FLAG_WORDS = {"False": "no", "True": "yes"}
 NAME_WIDTH = 14
@@ -59,10 +60,10 @@ class Field(Vertical):
         self._marked: tuple[str, str | None] | None = None
         self._name = Static(markup=False, classes="field-name")
         if choices or flag:
-            self.input: Input | Chooser = Chooser(key, choices or dict.fromkeys(FLAG_WORDS, ""), FLAG_WORDS)
+            self.input: Entry | Chooser = Chooser(key, choices or dict.fromkeys(FLAG_WORDS, ""), FLAG_WORDS)
         else:
             suggester = SuggestFromList(suggestions, case_sensitive=False) if suggestions else None
-            self.input = Input(compact=True, suggester=suggester, placeholder=placeholder, select_on_focus=False)
+            self.input = Entry(compact=True, suggester=suggester, placeholder=placeholder, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         """The line; a complaint comes below it when there is one."""
