@@ -185,6 +185,25 @@ def test_a_weight_that_is_not_finite_is_neither_zero_nor_absent() -> None:
     assert state.series.trust[0].columns[-1].strange == {2: 1}
 
 
+def test_a_model_has_diverged_while_no_loss_is_finite() -> None:
+    def step(number: int, loss: float | None) -> dict[str, Any]:
+        facts = {"seconds": 0.1, "parts": {}, "quorum": [1], "weights": [1.0]}
+        return {"kind": "step", "rank": 0, "step": number, "loss": loss, **facts}
+
+    state = state_of(1, 5, steps=300, until=10)
+    assert state.now.diverged is None
+    state.apply(step(11, None))
+    state.apply(step(12, None))
+    assert state.now.diverged == 11
+    state.apply({**step(13, 0.5), "rank": 2})  # a worker's own word
+    assert state.now.diverged == 11
+    state.apply(step(13, 0.5))
+    assert state.now.diverged is None
+    state.apply(step(14, None))
+    assert state.now.diverged == 14
+    assert state.now.bad_records == 0
+
+
 def test_output_is_kept_by_rank_and_by_host() -> None:
     state = state_of(steps=50, until=1)
     state.apply({"kind": "output", "host": "here", "rank": None, "stream": "agent", "lines": ["a", "b"]})

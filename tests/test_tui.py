@@ -271,6 +271,33 @@ async def test_a_failed_run_says_its_root_cause_and_where_to_look(tmp_path):
         assert tui.screen_name == "LogsScreen"
 
 
+async def test_a_run_whose_model_diverged_is_no_success(tmp_path):
+    records = [
+        record | ({"loss": None} if record["kind"] == "step" and record["step"] > 40 else {})
+        for record in simulate(steps=60)
+    ]
+    ends = next(index for index, record in enumerate(records) if record["kind"] == "end")
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(records[:ends])
+        await tui.until(lambda: "loss: not finite since step 41" in tui.picture())
+        tui.run.feed(records[ends:])
+        await tui.until(lambda: "! Finished, but the model diverged" in tui.picture())
+        assert "since step 41; accuracy" in " ".join(tui.text("Outcome").split())
+        await tui.until(lambda: "! diverged" in tui.picture().split("\n")[0])
+        assert "✓ Finished" not in tui.picture()
+
+
+async def test_the_accuracy_is_the_same_everywhere(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(until=60, outcome=False))
+        tui.app.screen.tick(True)
+        tui.run.feed([{"kind": "evaluation", "rank": 0, "step": 60, "accuracy": 0.512}])
+        tui.app.screen.tick(False)
+        assert "0.512" in str(tui.app.screen.query_one("#accuracy").border_title)
+
+
 async def test_launch_at_once(tmp_path):
     async with driven(tmp_path, launch=True) as tui:
         await tui.until(lambda: tui.runs)

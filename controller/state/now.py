@@ -134,6 +134,7 @@ class Now:
     first_step: float | None = None
     ended: float | None = None
     step: int = 0
+    diverged: int | None = None  # the step since which no worker of the leading PS has had a finite loss
     accuracy: float | None = None
     accuracies: dict[int, float] = field(default_factory=dict)
     root_cause: str | None = None

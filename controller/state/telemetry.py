@@ -148,6 +148,10 @@ def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
     if now.clock and (rank.step <= now.clock[-1][0] or time < now.clock[-1][1]):
         now.clock.clear()  # another PS leads now, its clock may differ, or it went back a step
     now.step = rank.step
+    if rank.loss is not None:
+        now.diverged = None
+    elif now.diverged is None:
+        now.diverged = rank.step
     now.clock.append((rank.step, time))
     now.paces.append(rank.seconds or 0.0)
     pace = now.rate(_RATE_STEPS)

@@ -99,6 +99,8 @@ class LiveScreen(MainScreen):
         if now.state == "ended":
             self.query_one(Outcome).show(now, str(self.app.session.run.folder))
         self._show_ranks(now)
+        reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"  # as often as the status line says it
+        self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
         self.query_one(EventLog).show(now.log)
         if charts:
             self._show_charts(now, state.series)
@@ -124,14 +126,12 @@ class LiveScreen(MainScreen):
             f"median of {formats.plural(len(now.workers()), 'worker')}", series.median_loss(), LINES[0], True
         )
         self.query_one("#loss Chart", Chart).show([median], end=end, log=self._log_scale, smoothing=self._smoothing)
-        self.query_one("#loss", Panel).entitle(self._loss_title(median), "o log scale  e smooth  z zoom")
+        self.query_one("#loss", Panel).entitle(self._loss_title(median, now.diverged), "o log scale  e smooth  z zoom")
         curves = [
             Curve(f"PS {rank}, on the test set", line.points(), LINES[(index + 1) % len(LINES)])
             for index, (rank, line) in enumerate(sorted(series.accuracy.items()))
         ]
         self.query_one("#accuracy Chart", Chart).show(curves, end=end)
-        reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"
-        self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
         server = now.lead()
         trust = series.trust.get(server.rank) if server else None
         self.query_one(TrustPanel).show(
@@ -146,9 +146,11 @@ class LiveScreen(MainScreen):
             "guess who lies, then a" if not self._revealed else "⚑ attacks",
         )
 
-    def _loss_title(self, curve: Curve) -> str:
+    def _loss_title(self, curve: Curve, diverged: int | None) -> str:
         parts = ["loss"]
-        if curve.points:
+        if diverged is not None:
+            parts[0] += f": not finite since step {formats.count(diverged)}"
+        elif curve.points:
             _, low, middle, high = curve.points[-1]
             parts[0] += f" {formats.number(middle)} ({formats.number(low)} to {formats.number(high)})"
         parts += [f"EMA {self._smoothing:g}"] if self._smoothing else []

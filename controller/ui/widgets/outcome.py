@@ -37,6 +37,9 @@ def sentences(now: Now) -> tuple[str, str]:
         return f"Failed: {cause}{'' if cause[-1] in '.?!' else '.'}", leftovers(now)
     if word == "stopped":
         return f"Stopped: {accuracy}{steps}.", leftovers(now)
+    if now.diverged is not None:
+        lost = f"no worker has had a finite loss since step {formats.count(now.diverged)}"
+        return f"Finished, but the model diverged: {lost}; {accuracy}{steps}.", leftovers(now)
     return f"Finished: {accuracy}{steps}.", leftovers(now)
 
 
@@ -56,6 +59,8 @@ class Outcome(Static):
         """Say how the run of `now` ended; its records are in `folder`."""
         word = (now.outcome or {}).get("outcome", "failed")
         mark, style = self.MARKS.get(word, ("■", ""))
+        if word == "finished" and now.diverged is not None:
+            mark, style = "!", "$text-warning"
         what, left = sentences(now)
         bad = leftovers(now) != "Nothing is left running."
         self.set_class(word == "failed" or bad, "-bad")
@@ -63,6 +68,8 @@ class Outcome(Static):
         if word == "failed":
             started = any(rank.state != "waiting" for rank in now.ranks.values())
             doing = "4 shows the ranks' output" if started else "1 changes the hosts, 2 the experiment"
+        elif now.diverged is not None:
+            doing = "2 changes the experiment: a smaller lr, or a rule that withstands attacks"
         self.update(
             Content("\n").join(
                 [

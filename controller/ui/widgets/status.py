@@ -22,7 +22,8 @@ def run_title(now: Now, *, width: int = 120) -> str:
     """The run and its state in a few words, for the top line."""
     if now.state == "ended" and now.outcome:
         word = now.outcome["outcome"]
-        state = f"{OUTCOME_MARKS.get(word, '■')} {word}"
+        mark = OUTCOME_MARKS.get(word, "■")
+        state = "! diverged" if word == "finished" and now.diverged is not None else f"{mark} {word}"
     else:
         state = f"{RUN_MARKS.get(now.state, '?')} {now.state}"
     gone = [host for host in now.hosts.values() if host.state in ("failed", "lost")]
