@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from textual._xterm_parser import XTermParser
-from textual.widgets import Button, Input, OptionList
+from textual.widgets import Button, Input, OptionList, Static
 
+from controller import paths
+from controller.runs import Recorder, new_run_id
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.field import Field
@@ -302,6 +304,42 @@ async def test_launch_at_once(tmp_path):
     async with driven(tmp_path, launch=True) as tui:
         await tui.until(lambda: tui.runs)
         assert tui.screen_name == "LiveScreen"
+
+
+@pytest.fixture
+def other_run(tmp_path):
+    """A run that another controller records, and holds, at this moment."""
+    description = {"name": "night", "hosts": [{"name": "lab1"}], "values": {}, "started": 1.0}
+    recorder = Recorder(paths.runs_dir() / new_run_id(), description)
+    yield recorder
+    recorder.close({"outcome": "stopped"})
+
+
+async def test_a_run_that_was_started_elsewhere_is_told_and_asked_about(tmp_path, other_run):
+    ends = f"python -m controller stop {tmp_path / 'hosts.toml'} {other_run.folder.name}"
+    async with driven(tmp_path) as tui:
+        await tui.press("3")
+        await tui.until(lambda: "night is running, started elsewhere" in tui.text("#empty"))
+        assert f"{ends} ends it" in tui.text("#empty")
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        assert ends in "".join(str(static.content) for static in tui.app.screen.query(Static))
+        await tui.press("enter")
+        assert not tui.runs
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("right", "enter")
+        await tui.until(lambda: len(tui.runs) == 1)
+
+
+async def test_a_run_elsewhere_that_has_ended_is_not_asked_about(tmp_path, other_run):
+    async with driven(tmp_path) as tui:
+        await tui.until(lambda: tui.app.session.elsewhere)
+        other_run.close({"outcome": "finished", "accuracy": 0.9, "steps": 50})
+        await tui.press("L")
+        await tui.until(lambda: len(tui.runs) == 1)
+        assert "night, finished, accuracy 0.900, 50 steps" in tui.app.session.last_run
 
 
 async def test_a_second_launch_is_not_offered_while_a_run_goes_on(tmp_path):

@@ -30,6 +30,7 @@ from controller.ui.widgets.status import run_title
 
 TICK = 0.1  # seconds between looks at the run: text at 10 Hz at the most
 CHART_TICKS = 4  # charts every so many ticks: 2.5 Hz
+LOOK_EVERY = 5.0  # seconds between looks for a run that was started elsewhere
 IDLE_TICKS = 10  # ticks after which the times on the screen move on without a record
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -102,16 +103,23 @@ class GarfieldApp(App[str]):
             self.switch_mode("cluster")
 
     def _painted(self) -> None:
-        self.run_worker(self._look_for_last_run, thread=True, exit_on_error=False, name="last run")
+        self._look_around()
+        self.set_interval(LOOK_EVERY, self._look_around)
+
+    def _look_around(self) -> None:
+        if not self.session.running:
+            self.run_worker(self._look_for_last_run, thread=True, exit_on_error=False, group="last run", exclusive=True)
 
     def _look_for_last_run(self) -> None:
+        before = self.session.last_run, self.session.elsewhere
         self.session.look_for_last_run()
-        self.session.dirty = True
+        if (self.session.last_run, self.session.elsewhere) != before:
+            self.session.dirty = True
 
     def _tick(self) -> None:
         """Let the screens show what the records since the last tick told; nothing is painted per record."""
-        if not self.screen_stack:
-            return  # the app is leaving, and its screens go before its timers
+        if not self.is_running or not self.screen_stack:
+            return  # the app is leaving, and its screens and what is on them go before its timers
         self._ticks += 1
         idle = self.session.running and self._ticks % IDLE_TICKS == 0
         charts = self._ticks % CHART_TICKS == 0
@@ -184,11 +192,17 @@ class GarfieldApp(App[str]):
             self.say("A run goes on: S stops it.", "warning")
         elif session.plan is None or not session.plan.ok:
             self.push_screen(Message("This can't be launched", asking.refusal(session)))
+        elif session.elsewhere is not None:
+            self.run_worker(asking.launch_beside(self), group="asking", exclusive=True)
         else:
-            self._fault_told = False
-            session.launch()
-            self.switch_mode("live")
-            self.draft_changed()
+            self.launch()
+
+    def launch(self) -> None:
+        """Start a run of the plan and show it."""
+        self._fault_told = False
+        self.session.launch()
+        self.switch_mode("live")
+        self.draft_changed()
 
     def action_stop(self) -> None:
         """Ask, then stop the run; while it is stopping, ask to kill."""

@@ -5,6 +5,7 @@ Each is a short conversation: `await` a dialog, act on the answer. Cancel has th
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,24 @@ def refusal(session: Session) -> str:
         return session.problem or "There is no hosts file."
     reasons = "\n".join(f"✖ {finding.text}" for finding in plan.errors)
     return f"{reasons}\n\n1 Cluster changes the hosts, 2 Experiment the parameters."
+
+
+async def launch_beside(app: GarfieldApp) -> None:
+    """Launch; ask first if a run that was started elsewhere still goes on."""
+    session = app.session
+    await asyncio.to_thread(session.look_for_last_run)
+    other = session.elsewhere
+    if other is not None:
+        hosts = f" on {', '.join(other.hosts[:6])}{' …' if len(other.hosts) > 6 else ''}" if other.hosts else ""
+        text = (
+            f"{other.name} runs{hosts}, started elsewhere. Two runs on the same hosts slow each other down.\n\n"
+            f"{session.ends_elsewhere()} ends it."
+        )
+        answers = [CANCEL, Answer("launch", "Launch beside it", "warning")]
+        if await app.push_screen_wait(Question("Another run goes on", text, answers)) != "launch":
+            return
+    if session.can_launch:
+        app.launch()
 
 
 def what_runs(now: Now) -> str:

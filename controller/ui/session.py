@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import shlex
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ from controller.ui import formats
 
 if TYPE_CHECKING:
     from controller.liverun import LiveRun
+    from controller.runs import RunInfo
     from controller.state import Now, RunState
 
 Launcher = Callable[[Plan, str, str], "LiveRun"]
@@ -28,6 +32,15 @@ def launcher(plan: Plan, name: str, hosts_text: str) -> LiveRun:
     from controller.liverun import LiveRun
 
     return LiveRun(plan, name=name, hosts_text=hosts_text)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A run that another controller on this machine holds: its id, its name, the names of its hosts."""
+
+    id: str
+    name: str
+    hosts: tuple[str, ...]
 
 
 class Session:
@@ -44,7 +57,8 @@ class Session:
         self.run: LiveRun | None = None
         self.fault: str | None = None  # a failure of the launcher itself, which no record tells
         self.dirty = False  # the run has records that no screen has shown
-        self.last_run: str | None = None
+        self.last_run: str | None = None  # the newest recorded run in a line
+        self.elsewhere: Elsewhere | None = None  # the newest recorded run, if another controller runs it now
         self._launcher = launcher
         self.version = 0  # of the draft: it counts the changes
         self._plan: Plan | None = None
@@ -161,11 +175,20 @@ class Session:
             await asyncio.wait([self._driving], timeout=LEAVE_WAIT / 3)
 
     def look_for_last_run(self) -> None:
-        """Find the newest recorded run and say it in a line. Reads files: not for the event loop."""
-        from controller.runs import list_runs
+        """Find the newest recorded run: what became of it, or that it still goes on. Reads files: not for the loop."""
+        from controller import paths
+        from controller.runs import read_run
 
-        newest = next(iter(list_runs()), None)
-        if newest is None:
+        with contextlib.suppress(OSError):
+            folders = [entry for entry in paths.runs_dir().iterdir() if not entry.name.startswith(".")]
+            self._tell_last_run(read_run(max(folders)) if folders else None)  # ids sort by time
+
+    def _tell_last_run(self, newest: RunInfo | None) -> None:
+        self.last_run = self.elsewhere = None
+        if newest is None or (self.run is not None and newest.id == self.run.run_id):
+            return
+        if newest.outcome == "running":
+            self.elsewhere = Elsewhere(newest.id, newest.name or newest.id, newest.hosts)
             return
         facts = [newest.name or newest.id, newest.outcome]
         facts += [f"accuracy {newest.accuracy:.3f}"] if newest.accuracy is not None else []
@@ -173,6 +196,10 @@ class Session:
         facts += [formats.duration(newest.seconds)] if newest.seconds else []
         facts += [newest.root_cause] if newest.root_cause and newest.outcome == "failed" else []
         self.last_run = ", ".join(facts)
+
+    def ends_elsewhere(self) -> str:
+        """The command that ends the run that was started elsewhere."""
+        return f"python -m controller stop {shlex.quote(str(self.path))} {self.elsewhere.id if self.elsewhere else ''}"
 
     def farewell(self) -> str:
         """What is said on the terminal after the app has gone; empty when no run was started."""

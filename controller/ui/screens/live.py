@@ -187,9 +187,15 @@ class LiveScreen(MainScreen):
                 ("2", "bold $primary"), "  changes the experiment   ", ("1", "bold $primary"), "  the hosts"
             )
         )
-        last = self.app.session.last_run
-        if last:
-            lines += [Content(""), Content.styled(f"last run: {last}", "$muted")]
+        session = self.app.session
+        if session.elsewhere is not None:
+            lines += [
+                Content(""),
+                Content.assemble(("! ", "$text-warning"), f"{session.elsewhere.name} is running, started elsewhere."),
+                Content.styled(f"  {session.ends_elsewhere()} ends it", "$muted"),
+            ]
+        elif session.last_run:
+            lines += [Content(""), Content.styled(f"last run: {session.last_run}", "$muted")]
         self.query_one("#empty", Static).update(Content("\n").join(lines))
 
     def on_resize(self) -> None:
