@@ -95,6 +95,12 @@ async def test_hosts_are_copied_moved_switched_off_removed_and_brought_back(tmp_
         assert hosts() == [("here", True)]
         await tui.press("u", "u", "u", "u")
         assert tui.app.session.draft.file.text() == HOSTS
+        assert [notice.message for notice in tui.app._notifications][-4:] == [
+            "Undone: here-2 is back.",
+            "Undone: here-2: enabled is True again, not False.",
+            "Undone: the hosts are in the order before.",
+            "Undone: here-2 is gone again.",
+        ]
 
 
 @pytest.mark.parametrize(("answer", "saved"), [("cancel", False), ("overwrite", True)])
@@ -212,6 +218,22 @@ async def test_a_list_parameter_goes_through_its_choices(tmp_path):
         await tui.press("up", "enter")
         assert tui.app.session.draft.value("log") is False
         assert field.text == "False"
+
+
+async def test_an_edit_is_taken_back_where_it_was_made_and_said(tmp_path):
+    async with driven(tmp_path) as tui:
+        said = lambda: [notice.message for notice in tui.app._notifications]  # noqa: E731
+        await tui.press("greater_than_sign", "2")
+        field = tui.app.screen.query_one("#field-steps", Field)
+        field.enter()
+        await tui.press("backspace", "escape", "u")
+        assert (field.text, tui.app.session.draft.value("steps")) == ("300", 300)
+        assert said()[-1] == "Undone: steps is 300 again, not 30."
+        await tui.press("u")
+        assert said()[-1] == "Undone: here: workers is 5 again, not 6."
+        await tui.press("u")
+        assert said()[-1] == "There is no edit to take back."
+        assert not tui.app.unsaved
 
 
 async def test_a_preset_is_laid_over_without_an_edit(tmp_path):

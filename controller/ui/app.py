@@ -25,6 +25,7 @@ from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
+from controller.ui.undoing import Texts, taken_back
 from controller.ui.widgets.lines import findings
 from controller.ui.widgets.status import run_title
 
@@ -229,6 +230,16 @@ class GarfieldApp(App[str]):
                 self.draft_changed()
 
         self.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
+
+    def action_undo(self) -> None:
+        """Take the last edit back, of hosts or parameters, and say which that was."""
+        draft = self.session.draft
+        before = Texts.of(draft)
+        if draft.undo():
+            self.draft_changed()
+            self.say(taken_back(before, Texts.of(draft)))
+        else:
+            self.say("There is no edit to take back.")
 
     def action_save(self) -> None:
         """Save the draft."""

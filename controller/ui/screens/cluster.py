@@ -54,7 +54,7 @@ class ClusterScreen(MainScreen):
             tooltip="Move the host up; ranks follow",
         ),
         Binding("right_square_bracket", "reorder(1)", show=False, tooltip="Move the host down"),
-        Binding("u", "undo", "undo", tooltip="Take the last edit back"),
+        Binding("u", "app.undo", "undo", tooltip="Take the last edit back"),
     ]
 
     def body(self) -> ComposeResult:
@@ -278,13 +278,6 @@ class ClusterScreen(MainScreen):
         to = row + by
         if 0 <= to < len(self.app.session.draft.file.hosts) and self._edit(lambda file: file.move_host(row, to)):
             self.query_one(HostTable).move_cursor(row=to)
-
-    def action_undo(self) -> None:
-        """Take the last edit back, of hosts or parameters."""
-        if self.app.session.draft.undo():
-            self.app.draft_changed()
-        else:
-            self.app.say("Nothing to undo.")
 
 
 def _where(host: Host) -> str:

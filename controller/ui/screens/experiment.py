@@ -47,6 +47,7 @@ class ExperimentScreen(MainScreen):
         ),
         Binding("ctrl+r", "reset", "to default", tooltip="Set the field back to its default"),
         Binding("p", "app.preset", "preset", tooltip="Choose a preset of the hosts file"),
+        Binding("u", "app.undo", "undo", tooltip="Take the last edit back, of parameters or hosts"),
         Binding("y", "command", "command", tooltip="Show and copy the command that starts a rank by hand"),
     ]
 

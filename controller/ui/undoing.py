@@ -1,0 +1,59 @@
+"""What an undo took back, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.hosts import HOST_KEYS
+from controller.ui.screens.hostform import as_text
+from garfield.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from controller.draft import Draft
+
+NONE_TEXT = "nothing"  # how an empty value is said
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Everything of a draft that an edit can change, as it is typed: hosts by name in their order, parameters."""
+
+    hosts: Mapping[str, Mapping[str, str]]
+    parameters: Mapping[str, str]
+
+    @classmethod
+    def of(cls, draft: Draft) -> Texts:
+        """The draft as it is now."""
+        hosts = {
+            host.name: {key: as_text(getattr(host, key)) for key in HOST_KEYS if key != "name"}
+            for host in draft.file.hosts
+        }
+        names = [name for name, setting in SETTINGS.items() if setting.scope == "experiment"]
+        parameters = {name: SETTINGS[name].format(draft.value(name)) for name in names}
+        return cls(hosts, parameters | {"lease": str(draft.value("lease"))} | draft.invalid)
+
+
+def taken_back(before: Texts, after: Texts) -> str:
+    """What was undone: `before` it and `after` it."""
+    came = [name for name in after.hosts if name not in before.hosts]
+    went = [name for name in before.hosts if name not in after.hosts]
+    if came and went:
+        said = [f"{', '.join(went)} is {', '.join(came)} again"]
+    else:
+        said = [f"{name} is back" for name in came] + [f"{name} is gone again" for name in went]
+    for name, keys in after.hosts.items():
+        said += [f"{name}: {change}" for change in _changes(before.hosts.get(name, keys), keys)]
+    said += _changes(before.parameters, after.parameters)
+    if not said and list(before.hosts) != list(after.hosts):
+        said = ["the hosts are in the order before"]
+    return f"Undone: {'; '.join(said) or 'the last edit'}."
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [
+        f"{key} is {text or NONE_TEXT} again, not {before[key] or NONE_TEXT}"
+        for key, text in after.items()
+        if before.get(key, text) != text
+    ]
