@@ -398,6 +398,35 @@ async def test_stop_asks_first_and_a_second_stop_offers_to_kill(tmp_path):
         await tui.until(lambda: tui.run.stops == [False, True])
 
 
+async def test_dialogs_name_their_keys_and_S_answers_S(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(steps=300, until=20, outcome=False))
+        for key, stops in (("n", []), ("S", [False]), ("n", [False]), ("y", [False, True])):
+            await tui.press("S")
+            await tui.until(lambda: "← → choose   ⏎ presses   esc closes" in tui.picture())
+            assert tui.app.focused.id == "answer-cancel"
+            await tui.press(key)
+            await tui.until(lambda: tui.screen_name == "LiveScreen")
+            assert tui.run.stops == stops
+
+
+async def test_while_it_waits_to_quit_nothing_kills_but_S(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        tui.run.feed(simulate(steps=300, until=20, outcome=False))
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
+        await tui.until(lambda: tui.screen_name == "Stopping")
+        await tui.press("enter", "space")
+        assert tui.run.stops == [False]
+        await tui.press("S")
+        await tui.until(lambda: tui.run.stops == [False, True])
+        tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 4.0}])
+        await tui.until(lambda: not tui.app.is_running)
+
+
 async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
     records = list(simulate(steps=300))
     async with driven(tmp_path) as tui:

@@ -71,16 +71,14 @@ async def stop(app: GarfieldApp) -> None:
         text = "The run is stopping: ranks finish their step and say goodbye, within about 10 s.\n\n" + what_runs(
             session.now
         )
-        answers = [Answer("cancel", "Wait"), Answer("kill", "Kill all at once", "error")]
+        answers = [Answer("cancel", "Wait"), Answer("kill", "Kill all at once", "error", "S")]
         if await app.push_screen_wait(Question("Kill what still runs?", text, answers)) == "kill":
             session.stop(kill=True)
         return
     name = session.now.name or session.run.run_id
     text = f"{what_runs(session.now)}\n\nRanks finish their step, then end. What was recorded stays."
-    if (
-        await app.push_screen_wait(Question(f"Stop {name}?", text, [CANCEL, Answer("stop", "Stop the run", "error")]))
-        == "stop"
-    ):
+    answers = [CANCEL, Answer("stop", "Stop the run", "error", "S")]
+    if await app.push_screen_wait(Question(f"Stop {name}?", text, answers)) == "stop":
         session.stop()
         app.switch_mode("live")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -18,11 +18,20 @@ from textual.widgets.option_list import Option
 
 @dataclass(frozen=True)
 class Answer:
-    """One button of a question: what it returns, says, and how it looks (default, primary, warning, error)."""
+    """One button of a question: what it returns, says, and how it looks (default, primary, warning, error).
+
+    `key` presses it too, and is named on it.
+    """
 
     value: str
     label: str
     variant: str = "default"
+    key: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the button says."""
+        return f"{self.label} ({self.key})" if self.key else self.label
 
 
 Result = TypeVar("Result")
@@ -39,7 +48,12 @@ class Dialog(ModalScreen[Result]):
 
 
 class Question(Dialog[str]):
-    """A question with some answers; the first has the focus, so it is the harmless one."""
+    """A question with some answers; the first has the focus, so it is the harmless one.
+
+    Of two answers `n` gives the first and `y` the second.
+    """
+
+    KEYS = "← → choose   ⏎ presses   esc closes"
 
     BINDINGS: ClassVar = [
         Binding("left", "app.focus_previous", show=False),
@@ -50,20 +64,30 @@ class Question(Dialog[str]):
         """Title and text are shown as they are, never as markup."""
         super().__init__()
         self._title, self._text, self._answers = title, text, answers
+        self._keys = dict(zip("ny", answers, strict=True)) if len(answers) == 2 else {}
+        self._keys |= {answer.key: answer for answer in answers if answer.key}
 
     def compose(self) -> ComposeResult:
         """The question over its buttons."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(f" {self._title} ")
+            frame.border_subtitle = Content(f" {self.KEYS} ")
             with VerticalScroll(classes="dialog-text", can_focus=False):
                 yield Static(self._text, markup=False)
             with Horizontal(classes="buttons"):
                 for answer in self._answers:
-                    yield Button(Content(answer.label), variant=answer.variant, id=f"answer-{answer.value}")
+                    yield Button(Content(answer.text), variant=answer.variant, id=f"answer-{answer.value}")
 
     def on_mount(self) -> None:
         """The first answer has the focus."""
         self.query(Button).first().focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """The key of an answer gives it."""
+        answer = self._keys.get(event.key)
+        if answer is not None:
+            event.stop()
+            self.dismiss(answer.value)
 
     @on(Button.Pressed)
     def _answered(self, event: Button.Pressed) -> None:
@@ -72,6 +96,8 @@ class Question(Dialog[str]):
 
 class Message(Question):
     """Something to know, and one button."""
+
+    KEYS = "⏎ or esc closes"
 
     def __init__(self, title: str, text: str | Content) -> None:
         super().__init__(title, text, [Answer("ok", "OK", "primary")])

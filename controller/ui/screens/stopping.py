@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -16,21 +19,23 @@ from controller.ui.widgets.lines import EventLog
 class Stopping(ModalScreen[None]):
     """How many processes are still there; closes by itself once the run has ended."""
 
+    AUTO_FOCUS = ""  # else ⏎ would kill
+    BINDINGS: ClassVar = [Binding("S", "kill", "kill", tooltip="Kill all at once")]
     ready = False
 
     def compose(self) -> ComposeResult:
         """The count, the newest events, a button for the impatient."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Stopping ")
+            frame.border_subtitle = Content(" S kills   quits once all has ended ")
             yield Static(id="progress", markup=False)
             yield EventLog(id="stop-log")
             with Horizontal(classes="buttons"):
-                yield Button("Kill all at once", variant="error", id="kill")
+                yield Button("Kill all at once (S)", variant="error", id="kill")
 
     def on_mount(self) -> None:
         """Watch the run end."""
         self.ready = True
-        self.query_one(EventLog).focus()
         self.run_worker(self._wait(), exit_on_error=False)
         self.call_after_refresh(self.tick, False)
 
@@ -49,5 +54,6 @@ class Stopping(ModalScreen[None]):
         self.query_one(EventLog).show(now.log)
 
     @on(Button.Pressed, "#kill")
-    def _kill(self) -> None:
+    def action_kill(self) -> None:
+        """Wait no longer for ranks to end by themselves."""
         self.app.session.stop(kill=True)
