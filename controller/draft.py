@@ -14,10 +14,10 @@ from typing import Any
 
 from controller.hosts import RUN_KEYS, FileProblem
 from controller.hostsfile import HostsFile
+from controller.hostsfile.schema import printable, shown
+from controller.hostsfile.tomlvalues import same
 from controller.hostvalues import HostValueError, parse_lease
 from controller.plan import Plan, make_plan
-from controller.schema import printable, shown
-from controller.tomlvalues import same
 from garfield import settings
 from garfield.settings import SettingError
 

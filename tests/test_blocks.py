@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.blocks import layout
 from controller.hostsfile import HostsFile
-from controller.tomlvalues import same, toml
+from controller.hostsfile.blocks import layout
+from controller.hostsfile.tomlvalues import same, toml
 
 
 def of(text: str) -> HostsFile:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller import schema
-from controller.blocks import Layout, layout
-from controller.hostsdisk import HostsFileError
-from controller.statements import lines, scan
+from controller.hostsfile import schema
+from controller.hostsfile.blocks import Layout, layout
+from controller.hostsfile.disk import HostsFileError
+from controller.hostsfile.statements import lines, scan
 
 NEW_TEXT = """\
 # Hosts and parameters of a training run. Every key: python -m controller keys

@@ -1,6 +1,6 @@
 """A hosts file that is read, edited and saved with its comments, order and unknown keys kept.
 
-Every edit is made on the text (`controller.blocks`), then the new text is parsed and compared with what was asked for:
+Every edit is made on the text (`blocks`), then the new text is parsed and compared with what was asked for:
 an edit that this file's way of writing does not allow is refused, never half done.
 """
 
@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller import hostsdisk, schema
-from controller.blocks import CannotEdit, Layout, layout
 from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
-from controller.hostsdisk import ChangedOnDisk, HostsFileError
-from controller.hoststext import NEW_TEXT, HostsText, read_text
+from controller.hostsfile import disk, schema
+from controller.hostsfile.blocks import CannotEdit, Layout, layout
+from controller.hostsfile.disk import ChangedOnDisk, HostsFileError
+from controller.hostsfile.text import NEW_TEXT, HostsText, read_text
+from controller.hostsfile.tomlvalues import plain, same, toml
 from controller.hostvalues import HostValueError
-from controller.tomlvalues import plain, same, toml
 from garfield.settings import SETTINGS, SettingError, experiment_setting
 
 _TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
@@ -40,13 +40,13 @@ class HostsFile:
     def open(cls, path: str | os.PathLike[str]) -> HostsFile:
         """Read the file at `path`. Raises HostsFileError when it isn't there, can't be read or isn't TOML."""
         path = Path(path)
-        content = hostsdisk.read(path)
+        content = disk.read(path)
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise HostsFileError(f"{path}: line {line} isn't UTF-8; save the file as UTF-8.") from None
-        return cls(path, text, hostsdisk.digest(content))
+        return cls(path, text, disk.digest(content))
 
     @classmethod
     def new(cls, path: str | os.PathLike[str]) -> HostsFile:
@@ -290,7 +290,7 @@ class HostsFile:
     def changed_on_disk(self) -> bool:
         """Whether the file is no longer what was read or saved last: changed, removed, or made meanwhile."""
         try:
-            digest = hostsdisk.digest(self.path.read_bytes())
+            digest = disk.digest(self.path.read_bytes())
         except FileNotFoundError:
             digest = None
         except OSError:
@@ -307,5 +307,5 @@ class HostsFile:
             what = "was changed" if self.path.exists() else "was removed"
             raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
         content = (self._mark + self.text()).encode("utf-8")
-        hostsdisk.write(self.path, content)
-        self._saved, self._digest = self.text(), hostsdisk.digest(content)
+        disk.write(self.path, content)
+        self._saved, self._digest = self.text(), disk.digest(content)

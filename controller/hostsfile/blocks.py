@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from controller.statements import Statement, scan
+from controller.hostsfile.statements import Statement, scan
 
 
 class CannotEdit(ValueError):

@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
+from controller.hostsfile.statements import Path
+from controller.hostsfile.tomlvalues import toml
 from controller.hostvalues import HostValueError, has_control
-from controller.statements import Path
-from controller.tomlvalues import toml
 from garfield import settings
 
 TABLES = ("defaults", "host", "run", "experiment", "preset")

@@ -32,7 +32,7 @@ def read(path: Path) -> bytes:
 
 
 def _how_to_make_one(path: Path) -> str:
-    example = Path(__file__).resolve().parent.parent / "hosts.toml"
+    example = Path(__file__).resolve().parents[2] / "hosts.toml"
     if example.is_file() and example != Path(os.path.realpath(path)):
         return "make one from the example: " + shlex.join(["cp", str(example), str(path)])
     return "write one with [[host]], name, servers and workers."
