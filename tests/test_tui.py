@@ -626,6 +626,25 @@ async def test_keys_are_told_where_one_is(tmp_path):
         assert tui.screen_name == "ClusterScreen"
 
 
+async def test_every_act_is_told_once_with_all_its_keys(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        for screen in "1234":
+            await tui.press(screen, "question_mark")
+            lines = [[str(part.content) for part in line.query(Static)] for line in tui.app.screen.query(".key-line")]
+            assert len({text for _, text in lines}) == len(lines) > 5
+            keys = [key for keys, _ in lines for key in keys.split()]
+            assert len(set(keys)) == len(keys)
+            if screen == "1":
+                assert ["+ −", "A PS more, or less"] in lines
+                assert ["q ^q", "Quit (^q from a field too); asks when a run goes on or something is unsaved"] in lines
+            listed = tui.app.screen.query_one("#keys")
+            scrolls = "↑ ↓ scrolls   esc closes"
+            await tui.until(lambda: (scrolls in tui.picture()) is (listed.max_scroll_y > 0))  # noqa: B023
+            await tui.press("end")
+            await tui.until(lambda: "Quit (^q from a field too)" in tui.picture())
+            await tui.press("escape")
+
+
 async def test_buttons_are_reached_by_mouse_and_keys(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("e")

@@ -33,6 +33,7 @@ TICK = 0.1  # seconds between looks at the run: text at 10 Hz at the most
 CHART_TICKS = 4  # charts every so many ticks: 2.5 Hz
 LOOK_EVERY = 5.0  # seconds between looks for a run that was started elsewhere
 IDLE_TICKS = 10  # ticks after which the times on the screen move on without a record
+QUIT = "Quit (^q from a field too); asks when a run goes on or something is unsaved"
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -59,9 +60,9 @@ class GarfieldApp(App[str]):
         Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
         Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
-        Binding("q", "quit", "quit", tooltip="Quit; asks when a run goes on or something is unsaved"),
+        Binding("q", "quit", "quit", tooltip=QUIT),
         Binding("ctrl+z", "suspend", show=False, tooltip="Go to the shell; fg comes back"),
-        Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit, from a field too"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip=QUIT),
     ]
 
     def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
@@ -267,13 +268,20 @@ class GarfieldApp(App[str]):
 
     def action_keys(self) -> None:
         """Show the keys of where one is."""
-        entries = []
+        entries: dict[str, dict[str, list[str]]] = {"Here": {}, "Everywhere": {}}
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if active.enabled and binding.tooltip and type(active.node).__module__.startswith("controller."):
-                where = "Everywhere" if active.node is self else "Here"
-                entries.append((where, self.get_key_display(binding), binding.tooltip))
-        self.push_screen(Keys(sorted(entries, key=lambda entry: entry[0] == "Everywhere")))
+                keys = entries["Everywhere" if active.node is self else "Here"].setdefault(binding.tooltip, [])
+                keys += [key for key in [self.get_key_display(binding)] if key not in keys]
+        self.push_screen(
+            Keys(
+                {
+                    where: [(" ".join(sorted(keys, key=len)), text) for text, keys in told.items()]
+                    for where, told in entries.items()
+                }
+            )
+        )
 
     async def action_quit(self) -> None:
         """Quit, after asking what would be lost."""

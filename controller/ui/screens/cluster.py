@@ -38,10 +38,10 @@ class ClusterScreen(MainScreen):
     BINDINGS: ClassVar = [
         Binding("a", "add", "add", tooltip="Add a host"),
         Binding("e", "edit", "edit", tooltip="Edit all settings of the host (Enter too)"),
-        Binding("plus,equals_sign", "servers(1)", "PS", key_display="+ −", tooltip="One parameter server more"),
-        Binding("minus", "servers(-1)", show=False, tooltip="One parameter server less"),
-        Binding("greater_than_sign", "workers(1)", "workers", key_display="> <", tooltip="One worker more"),
-        Binding("less_than_sign", "workers(-1)", show=False, tooltip="One worker less"),
+        Binding("plus,equals_sign", "servers(1)", "PS", key_display="+ −", tooltip="A PS more, or less"),
+        Binding("minus", "servers(-1)", show=False),
+        Binding("greater_than_sign", "workers(1)", "workers", key_display="> <", tooltip="A worker more, or less"),
+        Binding("less_than_sign", "workers(-1)", show=False),
         Binding("space", "switch", "on/off", tooltip="Leave the host out of runs, or take it in again"),
         Binding("d", "duplicate", show=False, tooltip="A copy of the host under a new name"),
         Binding("delete,backspace", "remove", "remove", key_display="del", tooltip="Remove the host; u brings it back"),
@@ -51,9 +51,9 @@ class ClusterScreen(MainScreen):
             "move",
             key_display="[ ]",
             show=False,
-            tooltip="Move the host up; ranks follow",
+            tooltip="Move the host up, or down; ranks follow",
         ),
-        Binding("right_square_bracket", "reorder(1)", show=False, tooltip="Move the host down"),
+        Binding("right_square_bracket", "reorder(1)", show=False),
         Binding("u", "app.undo", "undo", tooltip="Take the last edit back"),
     ]
 

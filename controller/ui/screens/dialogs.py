@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -143,25 +143,32 @@ class Keys(Dialog[None]):
 
     BINDINGS: ClassVar = [Binding("question_mark", "cancel", show=False)]
 
-    def __init__(self, entries: Sequence[tuple[str, str, str]]) -> None:
-        """`entries` are (where, key, what it does)."""
+    def __init__(self, entries: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        """`entries` are (keys, what they do), by where these keys are from."""
         super().__init__()
         self._entries = entries
 
     def compose(self) -> ComposeResult:
         """The keys by where they come from."""
-        with Vertical(classes="dialog") as frame:
+        with Vertical(classes="dialog", id="keys-here") as frame:
             frame.border_title = Content(" Keys here ")
-            frame.border_subtitle = Content(" esc closes ")
-            with VerticalScroll():
-                yield Static(self._lines(), markup=False)
+            with VerticalScroll(id="keys"):
+                for where, told in self._entries.items():
+                    if told:
+                        yield Static(Content(where), classes="group", markup=False)
+                    for keys, text in told:
+                        with Horizontal(classes="key-line"):
+                            yield Static(Content(keys), classes="key", markup=False)
+                            yield Static(Content(text), classes="key-text", markup=False)
 
-    def _lines(self) -> Content:
-        lines: list[Content] = []
-        group = ""
-        for where, key, text in self._entries:
-            if where != group:
-                lines += [Content(""), Content.styled(where, "bold")] if lines else [Content.styled(where, "bold")]
-                group = where
-            lines.append(Content.assemble((f"  {key:<12} ", "bold $primary"), Content(text)))
-        return Content("\n").join(lines)
+    def on_mount(self) -> None:
+        """Say how to see the rest, where there is more than fits."""
+        self.call_after_refresh(self._name_keys)
+
+    def on_resize(self) -> None:
+        """More or less fits."""
+        self.call_after_refresh(self._name_keys)
+
+    def _name_keys(self) -> None:
+        scrolls = "↑ ↓ scrolls   " if self.query_one("#keys").max_scroll_y else ""
+        self.query_one(".dialog").border_subtitle = Content(f" {scrolls}esc closes ")

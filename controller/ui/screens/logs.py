@@ -29,8 +29,8 @@ class LogsScreen(MainScreen):
     AUTO_FOCUS = "LogView"
     BINDINGS: ClassVar = [
         Binding("slash", "search", "search", key_display="/", tooltip="Search the lines"),
-        Binding("left", "source(-1)", "source", key_display="← →", tooltip="The source before"),
-        Binding("right", "source(1)", show=False, tooltip="The next source"),
+        Binding("left", "source(-1)", "source", key_display="← →", tooltip="The source before, or the next"),
+        Binding("right", "source(1)", show=False),
         Binding("escape", "leave_search", "end search", show=False, tooltip="Leave the search"),
         Binding("y", "copy", "copy", tooltip="Copy all lines of this source"),
     ]

@@ -18,8 +18,8 @@ class Chooser(Widget, can_focus=True):
     """Shows the chosen one."""
 
     BINDINGS: ClassVar = [
-        Binding("left", "turn(-1)", "choose", key_display="← →", tooltip="The choice before"),
-        Binding("right", "turn(1)", show=False, tooltip="The next choice"),
+        Binding("left", "turn(-1)", "choose", key_display="← →", tooltip="The choice before, or the next"),
+        Binding("right", "turn(1)", show=False),
         Binding("enter,space", "open", "list", key_display="⏎", tooltip="All choices, with what each is"),
     ]
 

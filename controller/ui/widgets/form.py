@@ -14,10 +14,10 @@ class Form(VerticalScroll, can_focus=True, inherit_bindings=False):
     """Holds the fields, and the focus while none of them does, so that digits and letters are keys."""
 
     BINDINGS: ClassVar = [
-        Binding("down", "next_field", "fields", key_display="↑ ↓", tooltip="The next field"),
-        Binding("up", "previous_field", show=False, tooltip="The field before"),
-        Binding("pagedown", "page_down", show=False, tooltip="A page down"),
-        Binding("pageup", "page_up", show=False, tooltip="A page up"),
+        Binding("down", "next_field", "fields", key_display="↑ ↓", tooltip="The field before, or the next"),
+        Binding("up", "previous_field", show=False),
+        Binding("pagedown", "page_down", show=False, key_display="⇞ ⇟", tooltip="A page up, or down"),
+        Binding("pageup", "page_up", show=False),
     ]
 
     def action_next_field(self) -> None:

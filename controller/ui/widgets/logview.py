@@ -30,8 +30,8 @@ class LogView(ScrollView, can_focus=True):
         Binding("end,G", "to_end", "last", show=False, tooltip="The last line, and follow"),
         Binding("f", "follow", "follow", tooltip="Keep the newest line in sight, or stay where one is"),
         Binding("w", "wrap", "wrap", tooltip="Wrap long lines, or cut them"),
-        Binding("n", "next(1)", "next", tooltip="The next line that was searched for"),
-        Binding("N", "next(-1)", show=False, tooltip="The line before that was searched for"),
+        Binding("n", "next(1)", "next", key_display="n N", tooltip="The next line that was found, or the one before"),
+        Binding("N", "next(-1)", show=False),
     ]
 
     def __init__(self, **options) -> None:
