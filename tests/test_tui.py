@@ -206,6 +206,18 @@ async def test_arrows_go_from_field_to_field(tmp_path):
         assert tui.app.focused is tui.app.screen.query_one("#field-address", Field).input
 
 
+@pytest.mark.parametrize(("key", "field"), [("down", "momentum"), ("tab", "momentum"), ("up", "loss")])
+async def test_who_left_a_field_goes_on_from_there(tmp_path, key, field):
+    async with driven(tmp_path) as tui:
+        await tui.press("2")
+        tui.app.screen.query_one("#field-lr", Field).enter()
+        await tui.press("question_mark")
+        assert tui.app.screen.query_one("#field-lr", Field).text == "0.01?"
+        await tui.until(lambda: "↑ ↓ fields" in tui.picture().split("\n")[-1])
+        await tui.press("backspace", "escape", key)
+        assert tui.app.focused is tui.app.screen.query_one(f"#field-{field}", Field).input
+
+
 async def test_a_list_parameter_goes_through_its_choices(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("2")
@@ -503,6 +515,32 @@ async def test_logs_of_a_rank_are_searched(tmp_path):
         await tui.press("escape")
         assert view.found == 0
         assert tui.app.screen.query_one("#search", Input).value == ""
+
+
+async def test_keys_of_the_lines_act_from_the_list_too(tmp_path):
+    lines = [{"kind": "output", "rank": 0, "stream": "stdout", "lines": [f"line {n}" for n in range(100)], "n": 0}]
+    async with driven(tmp_path) as tui:
+        await tui.press("L", "4")
+        tui.run.feed([*simulate(until=3, outcome=False), *lines])
+        await tui.until(lambda: "line 99" in tui.picture())
+        view = tui.app.screen.query_one(LogView)
+        await tui.press("tab")
+        assert tui.app.focused is tui.app.screen.query_one(OptionList)
+        await tui.until(lambda: all(key in tui.picture() for key in ("f follow", "w wrap", "n N next", "tab side")))
+        view.search("line 1")
+        await tui.press("f", "w", "N")
+        assert (view.follow, view.wrap, view.position) == (False, False, 10)
+        await tui.press("tab")
+        assert tui.app.focused is view
+
+
+async def test_sizes_are_said_as_people_say_them(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        facts = {"memory": 34359738368, "memory_available": 24210636800}
+        tui.run.feed([*simulate(until=3, outcome=False), {"kind": "facts", "host": "here", "facts": facts}])
+        await tui.press("1")
+        assert "memory free 24 GB" in tui.text("#known")
 
 
 # --- leaving

@@ -302,7 +302,7 @@ async def test_log_view_follows_wraps_and_searches():
         await pilot.press("end")
         await pilot.pause()
         assert "newest" in text_of(view)[-1]
-        await pilot.press("w")
+        view.action_wrap()
         await pilot.pause()
         assert "line 49" in text_of(view)[-2]
 

@@ -23,6 +23,7 @@ from controller.ui.widgets.lines import Line, rank_numbers
 from controller.ui.widgets.panel import Panel
 
 HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
+SIZES = {"memory": "memory", "memory_available": "memory free"}  # facts in bytes
 ALWAYS_TOLD = ("connection", "address", "servers", "workers")  # settings shown even when they are the default
 
 
@@ -170,7 +171,7 @@ class ClusterScreen(MainScreen):
     def _known_lines(self, host: Host) -> Content:
         plan, known = self.app.session.plan, self._known(host)
         numbers = rank_numbers(plan.ranks_on(host)) if plan and host.enabled else ""
-        lines = [Content(f"ranks      {numbers or ('none' if host.enabled else 'none: it is switched off')}")]
+        lines = [Content(f"ranks       {numbers or ('none' if host.enabled else 'none: it is switched off')}")]
         for finding in plan.findings if plan else ():
             if host.name in finding.text.split(":")[0]:
                 lines.append(Content.assemble(("✖ ", "$text-error"), Content(finding.text)))
@@ -183,7 +184,7 @@ class ClusterScreen(MainScreen):
             why = known.detail.removeprefix(f"{host.name}: ")
             detail = f": {why}" if why else ""
             lines.append(Content(f"{mark} {known.state}{detail}"))
-            lines += [Content(f"{name:<10} {_fact_text(name, value)}") for name, value in known.facts.items()]
+            lines += [Content(_fact_line(name, value)) for name, value in known.facts.items()]
         return Content("\n").join(lines)
 
     def _setting_lines(self, host: Host) -> Content:
@@ -290,5 +291,8 @@ def _number(host: Host, number: int) -> Text:
     return Text(str(number) if host.enabled else "–", "" if number else "dim", justify="right")
 
 
-def _fact_text(name: str, value: Any) -> str:
-    return formats.bytes_of(value) if name == "memory" and isinstance(value, int | float) else str(value)
+def _fact_line(name: str, value: Any) -> str:
+    """A fact of the preflight; sizes as people say them."""
+    if name in SIZES and isinstance(value, int | float):
+        value = formats.bytes_of(value)
+    return f"{SIZES.get(name, name):<11} {value}"

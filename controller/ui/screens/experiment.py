@@ -120,7 +120,7 @@ class ExperimentScreen(MainScreen):
         panel.entitle("plan" if plan.ok else "plan: can't be launched", "L launch" if plan.ok else "")
         panel.set_class(not plan.ok, "-bad")
         self.query_one("#form", Panel).entitle(
-            f"experiment · preset {preset}" if preset else "experiment", "p preset  ctrl+r to default"
+            f"experiment · preset {preset}" if preset else "experiment", "p preset  ^r to default"
         )
 
     @on(Field.Edited)
@@ -162,7 +162,7 @@ class ExperimentScreen(MainScreen):
 
     def action_leave_field(self) -> None:
         """No field has the focus."""
-        self.query_one(Form).focus()
+        self.query_one(Form).focus(scroll_visible=False)
 
     def _field_of_focus(self) -> Field | None:
         if self.focused is None:

@@ -49,7 +49,7 @@ class HostForm(Dialog[dict[str, Any]]):
         """A field a key."""
         with Vertical(classes="dialog", id="host-form") as frame:
             frame.border_title = Content(f" {self._host.name} " if self._host else " New host ")
-            frame.border_subtitle = Content(" ctrl+s applies   esc leaves the host as it was ")
+            frame.border_subtitle = Content(" ^s applies   esc leaves the host as it was ")
             with Form(can_focus=False):
                 for key in HOST_KEYS.values():
                     yield Field(

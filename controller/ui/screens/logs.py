@@ -28,7 +28,18 @@ class LogsScreen(MainScreen):
     MODE = "logs"
     AUTO_FOCUS = "LogView"
     BINDINGS: ClassVar = [
+        Binding("f", "lines('follow')", "follow", tooltip="Keep the newest line in sight, or stay where one is"),
+        Binding("w", "lines('wrap')", "wrap", tooltip="Wrap long lines, or cut them"),
         Binding("slash", "search", "search", key_display="/", tooltip="Search the lines"),
+        Binding(
+            "n",
+            "lines('next(1)')",
+            "next",
+            key_display="n N",
+            tooltip="The next line that was found, or the one before",
+        ),
+        Binding("N", "lines('next(-1)')", show=False),
+        Binding("tab", "app.focus_next", "side", tooltip="To the list of sources, or to the lines"),
         Binding("left", "source(-1)", "source", key_display="← →", tooltip="The source before, or the next"),
         Binding("right", "source(1)", show=False),
         Binding("escape", "leave_search", "end search", show=False, tooltip="Leave the search"),
@@ -148,6 +159,11 @@ class LogsScreen(MainScreen):
         if self._sources:
             here = self._sources.index(self._source) if self._source in self._sources else 0
             self._choose(self._sources[(here + by) % len(self._sources)])
+
+    async def action_lines(self, act: str) -> None:
+        """An act of the lines, whatever has the focus."""
+        await self.query_one(LogView).run_action(act)
+        self._entitle(self.app.session.now)
 
     def action_search(self) -> None:
         """Open the search line."""

@@ -20,7 +20,10 @@ GUTTER = 11  # the hour and the mark
 
 
 class LogView(ScrollView, can_focus=True):
-    """The output of one rank or host; the newest line at the bottom."""
+    """The output of one rank or host; the newest line at the bottom.
+
+    Its screen has the keys of follow, wrap and next, so that they act whatever has the focus.
+    """
 
     COMPONENT_CLASSES: ClassVar = {"logview--time", "logview--stderr", "logview--found", "logview--current"}
     BINDINGS: ClassVar = [
@@ -28,10 +31,6 @@ class LogView(ScrollView, can_focus=True):
         Binding("down", "move(1)", "Down", show=False),
         Binding("home,g", "to_start", "first", show=False, tooltip="The first line"),
         Binding("end,G", "to_end", "last", show=False, tooltip="The last line, and follow"),
-        Binding("f", "follow", "follow", tooltip="Keep the newest line in sight, or stay where one is"),
-        Binding("w", "wrap", "wrap", tooltip="Wrap long lines, or cut them"),
-        Binding("n", "next(1)", "next", key_display="n N", tooltip="The next line that was found, or the one before"),
-        Binding("N", "next(-1)", show=False),
     ]
 
     def __init__(self, **options) -> None:
