@@ -16,7 +16,7 @@ from garfield.transport import Down, Event, Kind, Link, Message, Result, Up
 
 PATIENCE = 2.0  # seconds beyond the timeout, so that a PS that waits for another worker is the first to say so
 SERVER = 0  # the rank of the parameter server
-GOODBYE = 1.0  # seconds to get a goodbye out
+GOODBYE = 1.0  # seconds to get a goodbye out, and to hear one
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Upstream:
         self._timeout: float = rank.values["timeout"]
         self._link: Link | None = None
         self._sent = self._received = 0  # bytes, but for those over the link
+        self._dismissed = False  # the PS said goodbye first
         self._left = threading.Event()  # the last gradient has
         self._left.set()
 
@@ -110,11 +111,19 @@ class Upstream:
                 raise RankLost(f"rank {SERVER} took no gradient within {self._timeout:g} s.", [SERVER])
 
     def leave(self, done: bool) -> None:
-        """Say goodbye."""
-        if self._link and self._link.alive:
-            said = threading.Event()
-            self._link.send(Kind.BYE, done=done, sent=said.set)
-            said.wait(GOODBYE)
+        """Say goodbye and wait until it was heard: to end with a model unread would reset the connection first."""
+        if not (self._link and self._link.alive):
+            return
+        said = threading.Event()
+        self._link.send(Kind.BYE, done=done, sent=said.set)
+        said.wait(GOODBYE)
+        deadline = time.monotonic() + GOODBYE
+        while not self._dismissed and (event := self._rank.next_event(deadline)) is not None:
+            match event:
+                case Down() | Message(kind=Kind.BYE):
+                    return
+                case Message():
+                    event.release()
 
     def _slots(self) -> list[Tensor]:
         return [torch.empty(self._dimension) for _ in range(2)]
@@ -140,6 +149,7 @@ class Upstream:
             case Down(_, reason):
                 raise RankLost(f"lost parameter server rank {SERVER}: {reason}", [SERVER])
             case Message(kind=Kind.BYE, done=True):
+                self._dismissed = True
                 return None
             case Message(kind=Kind.BYE):
                 raise RankLost(

@@ -250,6 +250,7 @@ class Workers:
                 for link in self._links.values():
                     link.send(Kind.BUSY)
             case Kind.BYE:
+                message.link.send(Kind.BYE, done=True)  # it waits for that, so that its own is not lost
                 self._left.add(rank)
                 self._forget(message.link, "it was stopped")
             case _:
