@@ -17,6 +17,7 @@ from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.field import Field
 from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.ranktable import RankTable
+from garfield import catalog
 from tests.simulated import Fault, simulate
 from tests.tuitools import HOSTS, driven
 
@@ -204,6 +205,31 @@ async def test_arrows_go_from_field_to_field(tmp_path):
         assert tui.app.focused is tui.app.screen.query_one("#field-dataset", Field).input
         await tui.press("escape", "1", "e", "down", "down")
         assert tui.app.focused is tui.app.screen.query_one("#field-address", Field).input
+
+
+async def test_rules_are_listed_with_what_each_is_at_any_size(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-aggregator", Field)
+        field.enter()
+        await tui.pilot.pause()
+        assert catalog.RULES["multi-krum"].summary in tui.text("#about-text")
+        await tui.press("enter")
+        assert tui.screen_name == "Choice"
+        chooser = tui.app.screen.query_one(OptionList)
+        assert chooser.option_count == len(catalog.RULES)
+        await tui.press("end", "enter")
+        *_, (last, rule) = catalog.RULES.items()
+        assert field.text == tui.app.session.draft.value("aggregator") == last
+        assert rule.summary in tui.text("#about-text")
+
+
+async def test_the_plan_breaks_between_its_checks(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        lines = tui.text("#plan-line").split("\n")
+        assert len(lines) > 1
+        assert all(line[0] in "✓!✖" for line in lines)
+        assert all(len(line) <= 78 for line in lines[1:])
 
 
 @pytest.mark.parametrize(("key", "field"), [("down", "momentum"), ("tab", "momentum"), ("up", "loss")])

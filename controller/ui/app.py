@@ -26,7 +26,7 @@ from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
 from controller.ui.undoing import Texts, taken_back
-from controller.ui.widgets.lines import findings
+from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
 
 TICK = 0.1  # seconds between looks at the run: text at 10 Hz at the most
@@ -166,12 +166,12 @@ class GarfieldApp(App[str]):
         now = self.session.now
         return run_title(now, width=width) if now is not None and now.hosts else "no run"
 
-    def plan_line(self) -> Content:
-        """The plan and its checks on one line."""
+    def plan_parts(self) -> list[Content]:
+        """The plan and its checks, shortly."""
         plan = self.session.plan
         if plan is None:
-            return Content("")
-        return findings(plan.summary(), [check for check in plan.checks() if check.name != "num_workers"])
+            return []
+        return findings(plan.summary(), worth_telling(plan.checks()))
 
     def open_log(self, rank: int | None) -> None:
         """Show what `rank` prints."""

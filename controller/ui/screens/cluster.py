@@ -19,7 +19,7 @@ from controller.hostsfile import HostsFileError
 from controller.ui import formats
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.hostform import HostForm, as_text
-from controller.ui.widgets.lines import Line, rank_numbers
+from controller.ui.widgets.lines import Parts, rank_numbers
 from controller.ui.widgets.panel import Panel
 
 HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
@@ -60,7 +60,7 @@ class ClusterScreen(MainScreen):
 
     def body(self) -> ComposeResult:
         """The plan's line, the table, the host."""
-        yield Line(id="plan-line")
+        yield Parts(id="plan-line")
         with Panel(id="hosts"):
             yield HostTable(cursor_type="row", zebra_stripes=False)
         with Horizontal(id="host"):
@@ -76,7 +76,7 @@ class ClusterScreen(MainScreen):
         draft = self.app.session.draft
         if draft is None:
             return
-        self.query_one("#plan-line", Line).update(self.app.plan_line())
+        self.query_one("#plan-line", Parts).show(self.app.plan_parts())
         self._fill()
         self._show_host()
 

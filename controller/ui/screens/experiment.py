@@ -18,13 +18,12 @@ from controller.ui.screens.base import MainScreen
 from controller.ui.screens.command import CommandDialog
 from controller.ui.widgets.field import Field
 from controller.ui.widgets.form import Form
-from controller.ui.widgets.lines import finding_line, rank_numbers
+from controller.ui.widgets.lines import finding_line, rank_numbers, worth_telling
 from controller.ui.widgets.panel import Panel
 from garfield import catalog
 from garfield.settings import SETTINGS, Setting, SettingError
 
 ORIGINS = {"default": "", "file": "file", "preset": "preset", "set": "--set", "placement": "hosts"}
-SUGGESTED = {"rule": tuple(catalog.RULES), "attack": tuple(catalog.ATTACKS), "quorum": ("all", "n-f", "auto")}
 
 
 def form_groups() -> dict[str, list[Setting]]:
@@ -63,7 +62,7 @@ class ExperimentScreen(MainScreen):
                             setting.help + (f" ({setting.unit})" if setting.unit else ""),
                             choices=_described(setting),
                             flag=setting.kind == "flag",
-                            suggestions=SUGGESTED.get(setting.kind, ()),
+                            suggestions=_listed(setting),
                         )
                 yield Static(Content("this launch"), classes="group", markup=False)
                 yield Field("lease", RUN_KEYS["lease"].help)
@@ -108,7 +107,7 @@ class ExperimentScreen(MainScreen):
         session = self.app.session
         plan, preset = session.plan, session.draft.preset
         lines = [Content(plan.summary()).stylize("bold")] if plan.ranks else []
-        lines += [finding_line(check) for check in plan.checks()]
+        lines += [finding_line(check) for check in worth_telling(plan.checks())]
         if plan.ok and not self.has_class("-narrow"):
             lines += [Content(""), Content.styled(f"setup: {plan.setup}", "$muted")]
             lines += [
@@ -135,6 +134,8 @@ class ExperimentScreen(MainScreen):
         self.app.session.changed()
         self._mark(message.field, draft.invalid)
         self._show_plan()
+        if name == self._about:
+            self._tell_about(name)
         self._version = self.app.session.version  # this screen made the change
         self.refresh_top()
 
@@ -155,7 +156,7 @@ class ExperimentScreen(MainScreen):
         else:
             lines = [
                 Content.assemble(Content(help), Content.styled(f" [{default}]", "$muted")),
-                _names(kind, name),
+                _chosen(kind, name, self.query_one(f"#field-{name}", Field).text),
             ]
         self.query_one("#about-text", Static).update(Content("\n").join(lines))
         self.query_one("#about", Panel).entitle(name)
@@ -220,6 +221,14 @@ def _described(setting: Setting) -> dict[str, str] | None:
     return {name: told.get(name, ("", ""))[1] for name in setting.choices()}
 
 
+def _listed(setting: Setting) -> dict[str, str] | None:
+    """The names that a text may begin with, each with what it needs and is."""
+    if setting.choices is not None or setting.kind not in ("rule", "attack", "quorum"):
+        return None
+    told = _catalogue(setting.kind, setting.name)
+    return {name: f"{needs}: {text}" if needs else text for name, (needs, text) in told.items()}
+
+
 def _choices(kind: str, name: str) -> list[Content]:
     return [
         Content.assemble((key, "$primary"), Content(f"  {needs}\n"), Content.styled(f"  {text}", "$muted"))
@@ -227,5 +236,11 @@ def _choices(kind: str, name: str) -> list[Content]:
     ]
 
 
-def _names(kind: str, name: str) -> Content:
-    return Content.styled(", ".join(_catalogue(kind, name)), "$muted")
+def _chosen(kind: str, name: str, text: str) -> Content:
+    """What is chosen, shortly; the names there are while the text is none of them."""
+    known = _catalogue(kind, name)
+    chosen = text.partition("(")[0].strip()
+    if chosen not in known:
+        return Content.styled(", ".join(known), "$muted")
+    needs, told = known[chosen]
+    return Content.assemble((chosen, "$primary"), f" {needs}: {told}" if needs else f": {told}")

@@ -8,7 +8,7 @@ from textual import events
 from textual.binding import BindingsMap
 from textual.widgets import Input
 
-EDITING = BindingsMap(Input.BINDINGS).key_to_bindings
+EDITING = BindingsMap([binding for binding in Input.BINDINGS if binding.action != "submit"]).key_to_bindings
 
 
 class Entry(Input, inherit_bindings=False):

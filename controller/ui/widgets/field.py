@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
+from controller.ui.screens.dialogs import Choice
 from controller.ui.widgets.chooser import Chooser
 from controller.ui.widgets.entry import Entry
 
@@ -19,11 +22,35 @@ FLAG_WORDS = {"False": "no", "True": "yes"}
 NAME_WIDTH = 14
 
 
+class ListedEntry(Entry):
+    """A text that often begins with one of some names: Enter opens their list."""
+
+    BINDINGS: ClassVar = [
+        Binding("enter", "open", "list", key_display="⏎", tooltip="All choices, with what each is"),
+    ]
+
+    def __init__(self, title: str, choices: Mapping[str, str]) -> None:
+        """`choices` says of each name what it is."""
+        suggester = SuggestFromList(choices, case_sensitive=False)
+        super().__init__(compact=True, suggester=suggester, select_on_focus=False)
+        self._title, self._choices = title, choices
+
+    def action_open(self) -> None:
+        """All names; the one that is chosen takes the place of the text."""
+        options = [(name, name, text) for name, text in self._choices.items()]
+        self.app.push_screen(Choice(self._title, options, self.value.partition("(")[0]), self._chosen)
+
+    def _chosen(self, name: str | None) -> None:
+        if name is not None:
+            self.value = name
+            self.cursor_position = len(name)
+
+
 class Field(Vertical):
     """A named value that a person edits as text; what it means is the form's business.
 
     `choices` make a list of it, with what each is; `flag` a yes or no (the texts True and False); `suggestions`
-    complete what is typed.
+    complete what is typed, and are listed with what each is.
     """
 
     class Edited(Message):
@@ -52,7 +79,7 @@ class Field(Vertical):
         *,
         choices: dict[str, str] | None = None,
         flag: bool = False,
-        suggestions: Iterable[str] = (),
+        suggestions: Mapping[str, str] | None = None,
         placeholder: str = "",
     ) -> None:
         super().__init__(id=f"field-{key}")
@@ -61,9 +88,10 @@ class Field(Vertical):
         self._name = Static(markup=False, classes="field-name")
         if choices or flag:
             self.input: Entry | Chooser = Chooser(key, choices or dict.fromkeys(FLAG_WORDS, ""), FLAG_WORDS)
+        elif suggestions:
+            self.input = ListedEntry(key, suggestions)
         else:
-            suggester = SuggestFromList(suggestions, case_sensitive=False) if suggestions else None
-            self.input = Entry(compact=True, suggester=suggester, placeholder=placeholder, select_on_focus=False)
+            self.input = Entry(compact=True, placeholder=placeholder, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         """The line; a complaint comes below it when there is one."""

@@ -25,20 +25,25 @@ def joined(parts: Iterable[Content], between: str = " │ ") -> Content:
     return Content.styled(between, "$muted").join(list(parts))
 
 
-def finding_line(finding: Finding, between: str = " ") -> Content:
+def finding_line(finding: Finding) -> Content:
     """A check of the plan after its mark."""
     mark, style = MARKS[finding.level]
-    return Content.assemble((f"{mark}{between}", style), Content(finding.text))
+    return Content.assemble((f"{mark} ", style), Content(finding.text))
 
 
-def findings(summary: str, checks: Sequence[Finding]) -> Content:
-    """The plan on one line: first what refuses it, then what warns, then what holds."""
+def findings(summary: str, checks: Sequence[Finding]) -> list[Content]:
+    """The plan's parts: itself, then what refuses it, what warns, what holds."""
     order = {"error": 0, "warning": 1, "ok": 2}
     worst = min((order[check.level] for check in checks), default=2)
     mark, style = MARKS[("error", "warning", "ok")[worst]]
     head = Content.assemble((f"{mark} ", style), Content(summary))
     listed = sorted(checks, key=lambda check: order[check.level])
-    return joined([head, *(finding_line(check, "\N{NO-BREAK SPACE}") for check in listed)])
+    return [head, *map(finding_line, listed)]
+
+
+def worth_telling(checks: Sequence[Finding]) -> list[Finding]:
+    """`checks` without the one that says again what the plan's summary begins with."""
+    return [check for check in checks if check.name != "num_workers" or check.level != "ok"]
 
 
 def rank_numbers(ranks: Sequence[RankPlan]) -> str:
@@ -55,11 +60,27 @@ def rank_numbers(ranks: Sequence[RankPlan]) -> str:
     return ", ".join(words) + (f"; {', '.join(liars)} will attack" if liars else "")
 
 
-class Line(Static):
-    """A line of text that never wraps and is cut with an ellipsis; never markup."""
+class Parts(Static):
+    """Some texts, as many on a line as fit: a line breaks between them, not within one that fits on a line."""
 
-    def __init__(self, text: str | Content = "", **options) -> None:
-        super().__init__(Content(text) if isinstance(text, str) else text, markup=False, **options)
+    def __init__(self, **options) -> None:
+        super().__init__(markup=False, **options)
+        self._parts: Sequence[Content] = ()
+
+    def on_resize(self) -> None:
+        """More or fewer fit on a line."""
+        self.show(self._parts)
+
+    def show(self, parts: Sequence[Content]) -> None:
+        """Show `parts` in their order."""
+        self._parts = parts
+        lines: list[list[Content]] = []
+        for part in parts:
+            if lines and joined([*lines[-1], part]).cell_length <= self.content_size.width:
+                lines[-1].append(part)
+            else:
+                lines.append([part])
+        self.update(Content("\n").join(joined(line) for line in lines))
 
 
 class EventLog(Static):

@@ -91,7 +91,7 @@ class TrustPanel(Widget):
         room = max(4, width - host_width - 15)
         groups = merged(self._columns, room)
         stretch = sum(column.steps for column in groups[0])
-        say = "all weigh alike under this rule" if self._even else f"a column: {formats.plural(stretch, 'step')}"
+        say = "all weigh alike" if self._even else f"a column: {formats.plural(stretch, 'step')}"
         head = f" worker{'':{host_width}}{say}"
         yield self._strip((f"{head[: width - 13]:<{width - 12}}× fair share", "head"))
         legend = LEGEND if height >= 10 else LEGEND[:1]
