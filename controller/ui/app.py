@@ -18,7 +18,7 @@ from controller.hostsfile import ChangedOnDisk, HostsFileError
 from controller.ui import asking, theme
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
-from controller.ui.screens.dialogs import Choice, Keys, Message
+from controller.ui.screens.dialogs import Keys, Message, keys_here
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
@@ -215,22 +215,7 @@ class GarfieldApp(App[str]):
 
     def action_preset(self) -> None:
         """Choose a preset."""
-        draft = self.session.draft
-        if draft is None or not draft.file.presets:
-            self.say("The hosts file has no [preset.NAME] table.")
-            return
-        options = [("", "no preset", "the [experiment] table as it is")]
-        options += [
-            (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
-            for name, table in draft.file.presets.items()
-        ]
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                draft.preset = name or None
-                self.draft_changed()
-
-        self.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
+        asking.preset(self)
 
     def action_undo(self) -> None:
         """Take the last edit back, of hosts or parameters, and say which that was."""
@@ -268,20 +253,7 @@ class GarfieldApp(App[str]):
 
     def action_keys(self) -> None:
         """Show the keys of where one is."""
-        entries: dict[str, dict[str, list[str]]] = {"Here": {}, "Everywhere": {}}
-        for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if active.enabled and binding.tooltip and type(active.node).__module__.startswith("controller."):
-                keys = entries["Everywhere" if active.node is self else "Here"].setdefault(binding.tooltip, [])
-                keys += [key for key in [self.get_key_display(binding)] if key not in keys]
-        self.push_screen(
-            Keys(
-                {
-                    where: [(" ".join(sorted(keys, key=len)), text) for text, keys in told.items()]
-                    for where, told in entries.items()
-                }
-            )
-        )
+        self.push_screen(Keys(keys_here(self)))
 
     async def action_quit(self) -> None:
         """Quit, after asking what would be lost."""

@@ -13,7 +13,7 @@ from textual.content import Content
 
 from controller.hostsfile import HostsFileError
 from controller.ui import formats
-from controller.ui.screens.dialogs import Answer, Message, Question
+from controller.ui.screens.dialogs import Answer, Choice, Message, Question
 from controller.ui.screens.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -49,6 +49,26 @@ async def launch_beside(app: GarfieldApp) -> None:
             return
     if session.can_launch:
         app.launch()
+
+
+def preset(app: GarfieldApp) -> None:
+    """Offer the presets of the hosts file, and none."""
+    draft = app.session.draft
+    if draft is None or not draft.file.presets:
+        app.say("The hosts file has no [preset.NAME] table.")
+        return
+    options = [("", "no preset", "the [experiment] table as it is")]
+    options += [
+        (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
+        for name, table in draft.file.presets.items()
+    ]
+
+    def chosen(name: str | None) -> None:
+        if name is not None:
+            draft.preset = name or None
+            app.draft_changed()
+
+    app.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
 
 
 def what_runs(now: Now) -> str:

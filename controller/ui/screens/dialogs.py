@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -115,7 +115,7 @@ class Choice(Dialog[str]):
         """The list."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(f" {self._title} ")
-            frame.border_subtitle = Content(" enter chooses   esc leaves it as it is ")
+            frame.border_subtitle = Content(" ⏎ chooses   esc leaves it as it is ")
             width = max(len(name) for _, name, _ in self._options) + 2
             yield OptionList(
                 *(
@@ -136,6 +136,19 @@ class Choice(Dialog[str]):
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._options[event.option_index][0])
+
+
+def keys_here(app: App[Any]) -> dict[str, list[tuple[str, str]]]:
+    """What the active bindings of ours do, each once with all its keys, by where they are from."""
+    told: dict[str, dict[str, list[str]]] = {"Here": {}, "Everywhere": {}}
+    for active in app.screen.active_bindings.values():
+        binding = active.binding
+        if active.enabled and binding.tooltip and type(active.node).__module__.startswith("controller."):
+            keys = told["Everywhere" if active.node is app else "Here"].setdefault(binding.tooltip, [])
+            keys += [key for key in [app.get_key_display(binding)] if key not in keys]
+    return {
+        where: [(" ".join(sorted(keys, key=len)), text) for text, keys in acts.items()] for where, acts in told.items()
+    }
 
 
 class Keys(Dialog[None]):
