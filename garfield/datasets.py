@@ -1,4 +1,4 @@
-"""Data sets as tensors, decoded once; the shard of each worker; batches as index cuts."""
+"""Data sets as tensors, decoded once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from garfield import downloads, randomness
+from garfield import catalog, downloads, randomness
 from garfield.torchvision_import import import_torchvision
 
 # Mean and standard deviation of each channel, of values from 0 to 1. CIFAR-10's are the original trainer's.
-_MNIST_SCALE = ((0.1307,), (0.3081,))
-_CIFAR_SCALE = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_DIGITS_SCALE = ((0.3056,), (0.3249,))
+_SCALES = {
+    "digits": ((0.3056,), (0.3249,)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashion-mnist": ((0.2860,), (0.3530,)),
+    "cifar10": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "synthetic": ((0.5,), (0.2235,)),
+}
+_CHUNK = 256  # synthetic samples that are drawn together
+_NOISE = 0.75  # of a synthetic image; the rest is the image of its class
 
 
 @dataclass(frozen=True)
@@ -33,30 +40,65 @@ class Samples:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What a reader finds: the labels (N,) of all samples, and the images (values from 0 to 255) of some of them."""
+
+    labels: Tensor
+    images_at: Callable[[Tensor | slice], Tensor]
+
+
+@dataclass(frozen=True)
+class _Request:
+    dataset: str
+    root: Path
+    train: bool
+    seed: int
+    say: Callable[[str], None]
+
+
 def import_packages(dataset: str) -> None:
     """Import what `load(dataset, …)` needs, and nothing else: torchvision takes a second, digits don't need it."""
-    if dataset == "digits":
+    name = catalog.parse_dataset(dataset).name
+    if name == "digits":
         importlib.import_module("numpy.random")
-    else:
+    elif name != "synthetic":
         import_torchvision()
 
 
 def load(
-    dataset: str, data_dir: str, train: bool, indices: Tensor | None = None, say: Callable[[str], None] = print
+    dataset: str,
+    data_dir: str,
+    train: bool,
+    pick: Callable[[Tensor], Tensor] | None = None,
+    say: Callable[[str], None] = print,
+    seed: int = 1,
 ) -> Samples:
-    """The training or test set of `dataset`, or only the samples at `indices`.
+    """The training or test set of `dataset`, or only the samples whose indices `pick` gives for the labels (N,) of all.
 
     What is missing is downloaded into `data_dir` by one rank of the host; `say` is told when that, or a wait for it,
-    begins. Raises downloads.DataMissing, whose text says which files to copy where.
+    begins. `seed` makes synthetic data. Raises downloads.DataMissing, whose text says which files to copy where.
     """
-    images, labels, scale = _READERS[dataset](Path(data_dir).expanduser(), train, say)
-    if indices is not None:
-        images, labels = images[indices], labels[indices]
-    mean, deviation = (torch.tensor(channel).view(1, -1, 1, 1) for channel in scale)
-    return Samples(images.float().div_(255).sub_(mean).div_(deviation), labels)
+    name = catalog.parse_dataset(dataset).name
+    source = _READERS[name](_Request(dataset, Path(data_dir).expanduser(), train, seed, say))
+    at = slice(None) if pick is None else pick(source.labels)
+    mean, deviation = _scale(name)
+    return Samples(source.images_at(at).float().div_(255).sub_(mean).div_(deviation), source.labels[at])
 
 
-def _read_digits(_: Path, train: bool, __: Callable[[str], None]) -> tuple[Tensor, Tensor, tuple]:
+def black(dataset: str) -> Tensor | None:
+    """The value (C,) of a black pixel after normalisation, if training images of `dataset` are augmented; else None."""
+    if not catalog.find_dataset(dataset).augmented:
+        return None
+    mean, deviation = _scale(catalog.parse_dataset(dataset).name)
+    return (-mean / deviation).flatten()
+
+
+def _scale(name: str) -> tuple[Tensor, ...]:
+    return tuple(torch.tensor(channel).view(1, -1, 1, 1) for channel in _SCALES[name])
+
+
+def _read_digits(wanted: _Request) -> _Source:
     """scikit-learn's 1,797 digits of 8x8 pixels from 0 to 16, resized to 28x28.
 
     The split is that of `train_test_split(…, test_size=0.2, random_state=0)`: 1,437 and 360.
@@ -66,9 +108,9 @@ def _read_digits(_: Path, train: bool, __: Callable[[str], None]) -> tuple[Tenso
     table = _digits_table()
     order = numpy.random.RandomState(0).permutation(len(table))  # a frozen stream: the same in every numpy
     held_out = -(-len(table) // 5)
-    rows = torch.from_numpy(table[order[held_out:] if train else order[:held_out]])
+    rows = torch.from_numpy(table[order[held_out:] if wanted.train else order[:held_out]])
     images = F.interpolate(rows[:, :-1].view(-1, 1, 8, 8).float(), (28, 28), mode="bilinear", align_corners=False)
-    return images.mul_(255 / 16), rows[:, -1].long(), _DIGITS_SCALE
+    return _Source(rows[:, -1].long(), images.mul_(255 / 16).__getitem__)
 
 
 def _digits_table():
@@ -89,60 +131,64 @@ def _digits_table():
     return numpy.column_stack([bunch.data, bunch.target])
 
 
-def _read_mnist(root: Path, train: bool, say: Callable[[str], None]) -> tuple[Tensor, Tensor, tuple]:
+def _read_mnist(wanted: _Request) -> _Source:
     import_torchvision()
-    from torchvision.datasets import MNIST
+    from torchvision.datasets import MNIST, FashionMNIST
 
-    names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    downloads.ensure("mnist", root, [f"MNIST/raw/{name}" for name in names], lambda to: MNIST(to, download=True), say)
-    samples = MNIST(root, train=train)
-    return samples.data.unsqueeze(1), samples.targets, _MNIST_SCALE
+    kind = FashionMNIST if wanted.dataset == "fashion-mnist" else MNIST
+    names = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+    _ensure(wanted, [f"{kind.__name__}/raw/{name}" for name in names], kind)
+    samples = kind(wanted.root, train=wanted.train)
+    return _Source(samples.targets, lambda at: samples.data[at].unsqueeze(1))
 
 
-def _read_cifar10(root: Path, train: bool, say: Callable[[str], None]) -> tuple[Tensor, Tensor, tuple]:
+def _read_cifar(wanted: _Request) -> _Source:
     import_torchvision()
-    from torchvision.datasets import CIFAR10
+    from torchvision.datasets import CIFAR10, CIFAR100
 
-    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"]
-    downloads.ensure(
-        "cifar10", root, [f"cifar-10-batches-py/{name}" for name in names], lambda to: CIFAR10(to, download=True), say
-    )
-    samples = CIFAR10(root, train=train)
-    return torch.from_numpy(samples.data).permute(0, 3, 1, 2), torch.tensor(samples.targets), _CIFAR_SCALE
-
-
-_READERS = {"digits": _read_digits, "mnist": _read_mnist, "cifar10": _read_cifar10}
+    kind = CIFAR100 if wanted.dataset == "cifar100" else CIFAR10
+    names = [name for name, _ in (*kind.train_list, *kind.test_list)]
+    _ensure(wanted, [f"{kind.base_folder}/{name}" for name in (*names, kind.meta["filename"])], kind)
+    samples = kind(wanted.root, train=wanted.train)
+    images = torch.from_numpy(samples.data).permute(0, 3, 1, 2)
+    return _Source(torch.tensor(samples.targets), lambda at: images[at])
 
 
-def shard(total: int, num_workers: int, index: int, seed: int) -> Tensor:
-    """The indices, into a training set of `total` samples, of worker `index` of `num_workers`."""
-    return torch.randperm(total, generator=randomness.generator(seed, "shards"))[index::num_workers]
+def _ensure(wanted: _Request, files: list[str], kind: type) -> None:
+    downloads.ensure(wanted.dataset, wanted.root, files, lambda to: kind(to, download=True), wanted.say)
 
 
-class Batches:
-    """The batch of each step, cut from a shard in an order that depends on (seed, rank, epoch) alone.
+def _read_synthetic(wanted: _Request) -> _Source:
+    """Images of uniform noise about an image of their class; those asked for are drawn with their neighbours."""
+    kind = catalog.find_dataset(wanted.dataset)
+    total, purpose = (kind.train, "train") if wanted.train else (kind.test, "test")
 
-    The last batch of an epoch may be smaller, but never empty; with `full` it takes samples of the one before.
-    """
+    def draw(*what: object) -> torch.Generator:
+        return randomness.generator(wanted.seed, "synthetic", *what)
 
-    def __init__(
-        self, samples: Samples, batch: int, steps_per_epoch: int, seed: int, rank: int | str, full: bool = False
-    ) -> None:
-        self._samples, self._batch, self._steps_per_epoch = samples, batch, steps_per_epoch
-        self._seed, self._rank, self._full = seed, rank, full
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.long)
+    labels = torch.randint(kind.classes, (total,), generator=draw(purpose, "labels"))
+    middle = torch.randint(256, (kind.classes, *kind.shape), dtype=torch.uint8, generator=draw("classes"))
 
-    def at(self, step: int) -> Samples:
-        """The batch of `step`, which counts from 0."""
-        epoch, index = divmod(step, self._steps_per_epoch)
-        if epoch != self._epoch:
-            draw = randomness.generator(self._seed, "order", self._rank, epoch)
-            self._order, self._epoch = torch.randperm(len(self._samples), generator=draw), epoch
-        start = index * self._batch
-        if start >= len(self._samples):  # a shard one sample smaller than the largest may end a batch earlier
-            start = 0
-        if self._full:
-            start = max(0, min(start, len(self._samples) - self._batch))
-        cut = self._order[start : start + self._batch]
-        return Samples(self._samples.images[cut], self._samples.labels[cut])
+    def images_at(at: Tensor | slice) -> Tensor:
+        indices = torch.arange(total)[at]
+        images = torch.empty(len(indices), *kind.shape, dtype=torch.uint8)
+        for chunk in (indices // _CHUNK).unique().tolist():
+            noise = torch.randint(
+                256, (_CHUNK, *kind.shape), dtype=torch.uint8, generator=draw(purpose, "images", chunk)
+            )
+            inside = (indices // _CHUNK == chunk).nonzero().flatten()
+            cut = indices[inside]
+            images[inside] = torch.lerp(middle[labels[cut]].float(), noise[cut % _CHUNK].float(), _NOISE).byte()
+        return images
+
+    return _Source(labels, images_at)
+
+
+_READERS: dict[str, Callable[[_Request], _Source]] = {
+    "digits": _read_digits,
+    "mnist": _read_mnist,
+    "fashion-mnist": _read_mnist,
+    "cifar10": _read_cifar,
+    "cifar100": _read_cifar,
+    "synthetic": _read_synthetic,
+}

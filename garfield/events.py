@@ -29,12 +29,16 @@ class Phase:
 
 @dataclass(frozen=True)
 class Begin:
-    """Sent once, before the first step. `samples` is the size of the worker's shard, or of the PS's test set."""
+    """Sent once, before the first step. `samples` is the size of the worker's shard, or of the PS's test set.
+
+    `classes` counts a worker's samples of each class; it is empty at a PS, and of very many classes.
+    """
 
     total_steps: int
     steps_per_epoch: int
     dimension: int
     samples: int
+    classes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def total_steps(values: Mapping[str, Any]) -> int:
 
 
 def steps_per_epoch(values: Mapping[str, Any]) -> int:
-    """ceil(largest shard / batch)."""
-    shard = -(-catalog.DATASETS[values["dataset"]].train // values["num_workers"])
+    """ceil(largest shard / batch). However samples are divided, the largest shard is ceil(samples / workers)."""
+    shard = -(-catalog.find_dataset(values["dataset"]).train // values["num_workers"])
     return -(-shard // values["batch"])
 
 
@@ -165,7 +165,7 @@ def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, r
 
 
 def _data_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
-    model, data = catalog.MODELS[values["model"]], catalog.DATASETS[values["dataset"]]
+    model, data = catalog.MODELS[values["model"]], catalog.find_dataset(values["dataset"])
     if model.shape != data.shape:
         fitting = " or ".join(name for name, other in catalog.MODELS.items() if other.shape == data.shape)
         yield _error(

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from garfield import catalog, datasets, experiment, models, randomness
+from garfield import catalog, datasets, experiment, models, randomness, shards
 from garfield.attacks import WorkerAttack, make_attack
+from garfield.batches import Batches
 from garfield.catalog.attacks import PARTS
-from garfield.datasets import Batches, Samples
+from garfield.datasets import Samples
 from garfield.vector import FlatModel
 
 
@@ -27,6 +28,7 @@ class Gradients:
         self.model = FlatModel(models.make_model(values["model"], values["loss"], values["seed"]))
         self.model.module.train()
         self._loss = models.LOSSES[values["loss"]]
+        self._classes = catalog.find_dataset(values["dataset"]).classes
         self._attackers = experiment.byzantine_ranks(values, "worker")
         self._attack = self._make_attack()
         self._draws_as: int | str = values["rank"]
@@ -47,18 +49,29 @@ class Gradients:
     def _estimates(self) -> bool:
         return self._attack is not None and self._attack.estimates
 
-    def shard(self) -> Tensor:
-        """The indices of the training samples it uses."""
+    def shard(self, labels: Tensor) -> Tensor:
+        """The indices, into the training samples with these `labels` (N,), of those it uses."""
         values = self._values
-        total, workers = catalog.DATASETS[values["dataset"]].train, values["num_workers"]
         ranks = self._attackers if self._estimates else [self._draws_as]
-        return torch.cat([datasets.shard(total, workers, rank - values["num_ps"], values["seed"]) for rank in ranks])
+        return torch.cat(
+            [
+                shards.shard(labels, values["shards"], values["num_workers"], rank - values["num_ps"], values["seed"])
+                for rank in ranks
+            ]
+        )
 
     def batches(self, samples: Samples) -> Batches:
         """Its batches of `samples`, which are those of its shard."""
         values = self._values
-        every_epoch = experiment.steps_per_epoch(values)
-        return Batches(samples, values["batch"], every_epoch, values["seed"], self._draws_as, full=self._estimates)
+        return Batches(
+            samples,
+            values["batch"],
+            experiment.steps_per_epoch(values),
+            values["seed"],
+            self._draws_as,
+            full=self._estimates,
+            black=datasets.black(values["dataset"]),
+        )
 
     def at(self, step: int, batch: Samples) -> tuple[float, Tensor]:
         """(loss, what is sent (d,)) on `batch` at the current parameters; the next call overwrites the vector."""
@@ -66,7 +79,7 @@ class Gradients:
         randomness.seed_layers(self._values["seed"], "layers", self._draws_as, step)
         if attack is None:
             return self._on(batch.images, batch.labels), self.model.gradient
-        labels = attack.labels(batch.labels, catalog.DATASETS[self._values["dataset"]].classes)
+        labels = attack.labels(batch.labels, self._classes)
         if not attack.estimates:
             loss = self._on(batch.images, labels)
             return loss, attack(self.model.gradient, step=step)

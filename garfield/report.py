@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from garfield.events import Begin, End, Evaluation, Event, EventWriter, Failure, Notice, Phase, Step
+
+MOST_CLASSES = 1000  # whose counts an event holds
 
 
 class Report:
@@ -21,11 +24,15 @@ class Report:
         """What the rank is busy with now."""
         self._tell(Phase(phase, detail), f"{phase}: {detail}" if detail else phase)
 
-    def begin(self, total_steps: int, steps_per_epoch: int, dimension: int, samples: int) -> None:
-        """Training is about to begin."""
+    def begin(
+        self, total_steps: int, steps_per_epoch: int, dimension: int, samples: int, classes: Sequence[int] = ()
+    ) -> None:
+        """Training is about to begin. `classes`: a worker's samples of each class; of very many nothing is told."""
+        told = list(classes) if len(classes) <= MOST_CLASSES else []
+        split = f" ({', '.join(map(str, told))} of each class)" if told else ""
         self._tell(
-            Begin(total_steps, steps_per_epoch, dimension, samples),
-            f"{total_steps} steps, {steps_per_epoch} an epoch; {dimension} parameters, {samples} samples",
+            Begin(total_steps, steps_per_epoch, dimension, samples, told),
+            f"{total_steps} steps, {steps_per_epoch} an epoch; {dimension} parameters, {samples} samples{split}",
         )
 
     def step(self, step: Step, epoch_loss: float | None = None) -> None:

@@ -31,7 +31,11 @@ def serve(rank: Rank) -> None:
     with rank.busy(workers.links):
         report.phase("data")
         tests = datasets.load(
-            values["dataset"], values["data_dir"], train=False, say=lambda text: report.phase("data", text)
+            values["dataset"],
+            values["data_dir"],
+            train=False,
+            say=lambda text: report.phase("data", text),
+            seed=values["seed"],
         )
         joined = workers.join()
     if not joined:

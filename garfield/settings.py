@@ -24,8 +24,9 @@ class SettingError(ValueError):
 class Setting:
     """One parameter.
 
-    `kind` decides parsing: int, float, flag, text, choice, rule, attack, quorum or ranks. `scope` says who sets it: an
-    `experiment` sets it for all ranks, the `placement` of ranks on hosts implies it. `group` orders help and form.
+    `kind` decides parsing: int, float, flag, text, choice, quorum, ranks, or a kind of the catalogue: dataset, shards,
+    rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of ranks on hosts
+    implies it. `group` orders help and form.
     """
 
     name: str
@@ -138,6 +139,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "flag": parse_flag,
     "text": _parse_text,
     "choice": _parse_text,
+    "dataset": lambda raw: catalog.format_dataset(catalog.parse_dataset(_parse_text(raw))),
+    "shards": lambda raw: catalog.format_shards(catalog.parse_shards(_parse_text(raw))),
     "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
     "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
     "quorum": _parse_quorum,
@@ -149,6 +152,8 @@ _EXPECTED = {
     "flag": "True or False is needed",
     "text": "a single line of text is needed",
     "choice": "one of the choices is needed",
+    "dataset": "the name of a data set is needed, as in mnist or synthetic(size=1000)",
+    "shards": "iid, dirichlet(alpha=0.5) or by-label is needed",
     "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
     "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
     "quorum": "all, n-f, auto or a count of at least 1 is needed",
@@ -172,7 +177,8 @@ SETTINGS: dict[str, Setting] = _setting_table(
     Setting("rank", "int", 0, "this process: parameter servers come first, from 0", "cluster", "placement", minimum=0),
     Setting("num_ps", "int", 1, "number of parameter servers", "cluster", "placement", minimum=1),
     Setting("num_workers", "int", 1, "number of workers", "cluster", "placement", minimum=1),
-    Setting("dataset", "choice", "mnist", "data set to train on", "data", choices=lambda: tuple(catalog.DATASETS)),
+    Setting("dataset", "dataset", "mnist", f"data set to train on: {', '.join(catalog.DATASETS)}", "data"),
+    Setting("shards", "shards", "iid", f"how the training samples are divided: {', '.join(catalog.SHARDS)}", "data"),
     Setting("batch", "int", 128, "training samples a worker reads each step", "data", minimum=1, unit="samples"),
     Setting(
         "data_dir",

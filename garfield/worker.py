@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garfield import datasets, experiment
+from garfield import catalog, datasets, experiment
 from garfield.collectives import CollectiveUpstream
 from garfield.datasets import Samples
 from garfield.events import Step
@@ -28,7 +28,8 @@ def work(rank: Rank) -> None:
     with rank.busy(upstream.links):
         shard = _load_shard(rank, gradients)
     batches = gradients.batches(shard)
-    report.begin(rank.total_steps, rank.steps_per_epoch, gradients.model.dimension, len(shard))
+    classes = shard.labels.bincount(minlength=catalog.find_dataset(values["dataset"]).classes).tolist()
+    report.begin(rank.total_steps, rank.steps_per_epoch, gradients.model.dimension, len(shard), classes)
     report.phase("train")
     clock = Clock("pull", "merge", "load", "compute", "push")
     step, done, epoch_loss, traffic = 0, False, 0.0, upstream.traffic
@@ -67,5 +68,10 @@ def work(rank: Rank) -> None:
 def _load_shard(rank: Rank, gradients: Gradients) -> Samples:
     values = rank.values
     return datasets.load(
-        values["dataset"], values["data_dir"], True, gradients.shard(), lambda text: rank.report.phase("data", text)
+        values["dataset"],
+        values["data_dir"],
+        train=True,
+        pick=gradients.shard,
+        say=lambda text: rank.report.phase("data", text),
+        seed=values["seed"],
     )

@@ -148,3 +148,30 @@ def test_the_readme_has_the_tables():
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     told = readme.partition("<!-- catalog: begin -->\n")[2].partition("\n<!-- catalog: end -->")[0]
     assert told == tables(), "renew it: python -m garfield.catalog"
+
+
+def test_data_sets_and_splits_are_spelled_like_rules():
+    assert catalog.format_dataset(catalog.parse_dataset("synthetic( shape=1x28x28,size=500 )")) == (
+        "synthetic(shape=1x28x28, size=500)"
+    )
+    found = catalog.find_dataset("synthetic(shape=1x28x28, size=500, classes=7)")
+    assert (found.shape, found.classes, found.train, found.test) == ((1, 28, 28), 7, 500, 50)
+    assert catalog.find_dataset("mnist") is catalog.DATASETS["mnist"]
+    assert catalog.format_shards(catalog.parse_shards("dirichlet(alpha=0.1)")) == "dirichlet(alpha=0.1)"
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "words"),
+    [
+        (catalog.parse_dataset, "minst", ["no data set 'minst'", "did you mean mnist?"]),
+        (catalog.parse_dataset, "synthetic(shape=3x32)", ["shape=3x32", "as in shape=3x32x32"]),
+        (catalog.parse_dataset, "synthetic(classes=1)", ["at least 2"]),
+        (catalog.parse_dataset, "mnist(size=3)", ["mnist has no option 'size'", "write mnist"]),
+        (catalog.parse_shards, "dirichlet(alpha=0)", ["above 0"]),
+        (catalog.parse_shards, "bylabel", ["did you mean by-label?"]),
+    ],
+)
+def test_a_data_set_or_split_that_is_not_there_is_refused_in_one_sentence(parse, text, words):
+    said = refusal(parse, text)
+    assert all(word in said for word in words)
+    assert ". " not in said

@@ -98,7 +98,7 @@ def gradients(rank: int, **parameters: object) -> Gradients:
 
 
 def first(worker: Gradients, step: int = 0) -> tuple[float, torch.Tensor]:
-    samples = datasets.load("digits", "", train=True, indices=worker.shard())
+    samples = datasets.load("digits", "", train=True, pick=worker.shard)
     loss, vector = worker.at(step, worker.batches(samples).at(step))
     return loss, vector.clone()
 

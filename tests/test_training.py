@@ -330,3 +330,17 @@ def test_silent_workers_end_a_run_that_waits_for_all() -> None:
         assert run.exits()[0] == 3
     [failure] = run.of("failure", 0)
     assert failure["missing"] == [1]
+
+
+def test_shards_by_label_are_told_and_repeat() -> None:
+    runs = [train(num_workers=3, aggregator="median", shards="by-label", steps=3) for _ in range(2)]
+    counts = [runs[0].of("begin", rank)[0]["classes"] for rank in (1, 2, 3)]
+    assert [sum(count) for count in counts] == [479, 479, 479]
+    assert all(sum(number > 0 for number in count) <= 5 for count in counts)
+    assert runs[0].of("begin", 0)[0]["classes"] == []
+    assert runs[0].losses() == runs[1].losses()
+
+
+def test_synthetic_images_of_the_seed_give_the_same_losses() -> None:
+    parameters = {"dataset": "synthetic(shape=3x32x32, size=200)", "model": "cifarnet", "aggregator": "average"}
+    assert train(**parameters, steps=3).losses() == train(**parameters, steps=3).losses()

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from garfield import datasets, experiment, models, randomness, settings
+from garfield import datasets, experiment, models, randomness, settings, shards
+from garfield.batches import Batches
 from garfield.evaluation import accuracy
 from garfield.vector import FlatModel
 
@@ -22,15 +23,13 @@ def train(values: Mapping[str, Any]) -> float:
     """Accuracy on the test set after all steps of the run that `values` (every parameter) describe, without any
     cluster: each step takes the batches of all workers as one, with torch's own optimiser."""
     seed, workers = values["seed"], values["num_workers"]
-    samples = datasets.load(values["dataset"], values["data_dir"], train=True)
-    every_epoch = experiment.steps_per_epoch(values)
-    shards = [datasets.shard(len(samples), workers, index, seed) for index in range(workers)]
-    cuts = [
-        datasets.Batches(
-            datasets.Samples(samples.images[shard], samples.labels[shard]), values["batch"], every_epoch, seed, rank
-        )
-        for shard, rank in zip(shards, experiment.ranks_of(values, "worker"), strict=True)
-    ]
+    samples = datasets.load(values["dataset"], values["data_dir"], train=True, seed=seed)
+    every_epoch, black = experiment.steps_per_epoch(values), datasets.black(values["dataset"])
+    cuts = []
+    for index, rank in enumerate(experiment.ranks_of(values, "worker")):
+        at = shards.shard(samples.labels, values["shards"], workers, index, seed)
+        part = datasets.Samples(samples.images[at], samples.labels[at])
+        cuts.append(Batches(part, values["batch"], every_epoch, seed, rank, black=black))
     model = models.make_model(values["model"], values["loss"], seed)
     loss_of = models.LOSSES[values["loss"]]
     optimiser = torch.optim.SGD(
@@ -44,7 +43,7 @@ def train(values: Mapping[str, Any]) -> float:
         images, labels = (torch.cat([getattr(batch, part) for batch in batches]) for part in ("images", "labels"))
         loss_of(model(images), labels).backward()
         optimiser.step()
-    tests = datasets.load(values["dataset"], values["data_dir"], train=False)
+    tests = datasets.load(values["dataset"], values["data_dir"], train=False, seed=seed)
     return accuracy(FlatModel(model), tests)
 
 

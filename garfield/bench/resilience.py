@@ -89,9 +89,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m garfield.bench resilience", description=__doc__.splitlines()[0])
     parser.add_argument("--rules", default=RULES, help=f"separated by commas [{RULES}]")
     parser.add_argument("--attacks", default=ATTACKS, help=f"separated by commas [{ATTACKS}]")
-    parser.add_argument("--dataset", default="digits", choices=list(catalog.DATASETS), help="[digits]")
+    parser.add_argument("--dataset", default="digits", help=f"one of {', '.join(catalog.DATASETS)} [digits]")
     parser.add_argument("--data_dir", default="~/.cache/garfield/data", help="folder of the data sets")
-    parser.add_argument("--split", default="iid", choices=["iid", "labels"], help="shards: alike, or by label [iid]")
+    parser.add_argument(
+        "--split", default="iid", help="how samples are divided: iid, dirichlet(alpha=0.5), by-label [iid]"
+    )
     parser.add_argument("--n", type=int, default=10, help="workers [10]")
     parser.add_argument("--f", type=int, default=3, help="attackers, and declared f [3]")
     parser.add_argument("--steps", type=int, default=150, help="[150]")
@@ -104,6 +106,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     try:
+        catalog.parse_dataset(options.dataset)
+        catalog.parse_shards(options.split)
         for rule in split_specs(options.rules):
             catalog.parse_rule(rule)
         for attack in split_specs(options.attacks):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from garfield import catalog, datasets, models, randomness
+from garfield import catalog, datasets, models, randomness, shards
 from garfield.aggregators import AggregationError, make_aggregator
 from garfield.attacks import WorkerAttack, make_attack
 from garfield.catalog.attacks import PARTS
@@ -42,21 +42,17 @@ class Simulation:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        data = catalog.DATASETS[task.dataset]
+        data = catalog.find_dataset(task.dataset)
         self._model_name = next(name for name, model in catalog.MODELS.items() if model.shape == data.shape)
         self._classes = data.classes
-        self._training = datasets.load(task.dataset, task.data_dir, train=True)
-        self._test = datasets.load(task.dataset, task.data_dir, train=False)
+        self._training = datasets.load(task.dataset, task.data_dir, train=True, seed=task.seed)
+        self._test = datasets.load(task.dataset, task.data_dir, train=False, seed=task.seed)
         self._shards = self._split()
 
     def _split(self) -> list[Tensor]:
-        """The indices of each worker's samples: at random, or in the order of their labels."""
-        task, total = self._task, len(self._training)
-        if task.split == "iid":
-            return [datasets.shard(total, task.n, index, task.seed) for index in range(task.n)]
-        order = torch.randperm(total, generator=randomness.generator(task.seed, "shards"))
-        by_label = order[self._training.labels[order].argsort(stable=True)]
-        return list(by_label.tensor_split(task.n))
+        """The indices of each worker's samples."""
+        task, labels = self._task, self._training.labels
+        return [shards.shard(labels, task.split, task.n, index, task.seed) for index in range(task.n)]
 
     def train(self, rule: str, attack: str) -> float:
         """Accuracy on the test set at the end. Raises Refused where the rule can't work."""

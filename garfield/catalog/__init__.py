@@ -4,8 +4,17 @@ This is also the only parser of the spelling `name(option=value, …)` and of `p
 """
 
 from garfield.catalog.attacks import ATTACKS, alie_z, check_attack, format_attack, parse_attack
-from garfield.catalog.data import DATASETS, MODELS
-from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec
+from garfield.catalog.data import (
+    DATASETS,
+    MODELS,
+    SHARDS,
+    find_dataset,
+    format_dataset,
+    format_shards,
+    parse_dataset,
+    parse_shards,
+)
+from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec, Split
 from garfield.catalog.rules import PRE_AGGREGATIONS, RULES, check_rule, format_rule, parse_rule
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "MODELS",
     "PRE_AGGREGATIONS",
     "RULES",
+    "SHARDS",
     "Attack",
     "CatalogError",
     "Dataset",
@@ -22,11 +32,17 @@ __all__ = [
     "PreAggregation",
     "Rule",
     "Spec",
+    "Split",
     "alie_z",
     "check_attack",
     "check_rule",
+    "find_dataset",
     "format_attack",
+    "format_dataset",
     "format_rule",
+    "format_shards",
     "parse_attack",
+    "parse_dataset",
     "parse_rule",
+    "parse_shards",
 ]

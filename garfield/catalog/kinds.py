@@ -26,6 +26,7 @@ class Option:
     above: float | None = None
     choices: tuple[str, ...] = ()
     number: type = float
+    pattern: str = ""  # a regular expression that a text has to match; the default is the example
 
     @property
     def kind(self) -> type:
@@ -86,13 +87,28 @@ class Model:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of images of `shape` (channels, height, width), with the sizes of its two splits."""
+    """A data set of images of `shape` (channels, height, width), with the sizes of its two splits.
+
+    `augmented`: training images are cropped and flipped at random.
+    """
 
     summary: str
     shape: tuple[int, int, int]
     classes: int
     train: int
     test: int
+    options: Mapping[str, Option] = field(default_factory=dict)
+    augmented: bool = False
+
+
+@dataclass(frozen=True)
+class Split:
+    """A way to divide the training samples among the workers. Every one gives all of them the same number, or one less,
+    so that the length of an epoch is known without the labels."""
+
+    summary: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)

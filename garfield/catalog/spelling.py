@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from garfield.catalog.kinds import Attack, CatalogError, Option, PreAggregation, Rule, Spec
+from garfield.catalog.kinds import Attack, CatalogError, Dataset, Option, PreAggregation, Rule, Spec, Split
 
-Entry = Rule | PreAggregation | Attack
+Entry = Rule | PreAggregation | Attack | Dataset | Split
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*\Z")
 _PLUS = re.compile(r"\+(?![^()]*\))")  # not the one in (scale=1e+8)
@@ -81,6 +81,8 @@ def _parse_option(name: str, key: str, raw: str, option: Option) -> int | float 
         raise CatalogError(f"{written}: {wanted}{auto} is needed.") from None
     if option.choices and value not in option.choices:
         raise CatalogError(f"{written}: must be one of {', '.join(option.choices)}.")
+    if option.pattern and not re.fullmatch(option.pattern, value):
+        raise CatalogError(f"{written}: must be written as in {key}={option.default}.")
     if option.minimum is not None and value < option.minimum:
         raise CatalogError(f"{written}: must be at least {option.minimum:g}.")
     if option.above is not None and value <= option.above:

@@ -204,6 +204,7 @@ def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
         return {key: ("", attack.summary) for key, attack in catalog.ATTACKS.items() if side in attack.sides}
     return {
         "dataset": {key: ("", data.summary) for key, data in catalog.DATASETS.items()},
+        "shards": {key: ("", split.summary) for key, split in catalog.SHARDS.items()},
         "model": {key: ("", model.summary) for key, model in catalog.MODELS.items()},
         "quorum": {
             "all": ("", "every worker, each step"),
