@@ -5,26 +5,34 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from garfield import normalisation
 from garfield.datasets import Samples
 from garfield.events import Evaluation
 from garfield.transport import Inbox, Result
 from garfield.vector import FlatModel
 
-CHUNK = 500  # samples of the test set that go through the model at once
+CHUNK = 500  # samples of the test set, at most, that go through the model at once
+PIXELS = CHUNK * 32 * 32  # the most of all of them together, as the model gets them
 
 
-def accuracy(model: FlatModel, samples: Samples) -> float:
-    """The share of `samples` that the model labels correctly."""
-    model.module.eval()
+def accuracy(model: FlatModel, samples: Samples, training: Sequence[Tensor] = ()) -> float:
+    """The share of `samples` that the model labels correctly.
+
+    Statistics of batch normalisation are those of the batches of training images `training`.
+    """
+    normalisation.estimate(model.module, training)
+    height, width = model.module.size
+    chunk = max(1, min(CHUNK, PIXELS // (height * width)))
     right = 0
     with torch.inference_mode():
-        for start in range(0, len(samples), CHUNK):
-            output = model.module(samples.images[start : start + CHUNK])
-            right += int((output.argmax(1) == samples.labels[start : start + CHUNK]).sum())
+        for start in range(0, len(samples), chunk):
+            output = model.module(samples.images[start : start + chunk])
+            right += int((output.argmax(1) == samples.labels[start : start + chunk]).sum())
     return right / len(samples)
 
 
@@ -34,8 +42,8 @@ class Evaluator:
     Each Evaluation, or why there is none, goes into `inbox` as a Result called "evaluation".
     """
 
-    def __init__(self, model: FlatModel, samples: Samples, inbox: Inbox) -> None:
-        self._model, self._samples, self._inbox = model, samples, inbox
+    def __init__(self, model: FlatModel, samples: Samples, inbox: Inbox, training: Sequence[Tensor] = ()) -> None:
+        self._model, self._samples, self._inbox, self._training = model, samples, inbox, training
         self._waiting: queue.Queue[tuple[int, Tensor]] = queue.Queue(1)
         self.submitted = 0  # the step of the newest snapshot, 0: none yet
         threading.Thread(target=self._run, name="evaluation", daemon=True).start()
@@ -64,5 +72,5 @@ class Evaluator:
     def _evaluate(self, step: int, snapshot: Tensor) -> Evaluation:
         began = time.perf_counter()
         self._model.parameters.copy_(snapshot)
-        share = accuracy(self._model, self._samples)
+        share = accuracy(self._model, self._samples, self._training)
         return Evaluation(step, share, len(self._samples), time.perf_counter() - began)

@@ -166,12 +166,23 @@ def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, r
 
 def _data_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     model, data = catalog.MODELS[values["model"]], catalog.find_dataset(values["dataset"])
-    if model.shape != data.shape:
-        fitting = " or ".join(name for name, other in catalog.MODELS.items() if other.shape == data.shape)
+    if model.shape not in (None, data.shape):
+        fitting = [name for name, other in catalog.OWN_MODELS.items() if other.shape == data.shape]
         yield _error(
             "model",
             f"model = {values['model']} takes {_size(model.shape)} images and {values['dataset']} has "
-            f"{_size(data.shape)}; use {fitting}.",
+            f"{_size(data.shape)}; use {' or '.join([*fitting, 'one of torchvision, as resnet18'])}.",
+        )
+    if model.shape is None and data.shape[0] not in (1, 3):
+        yield _error(
+            "model",
+            f"model = {values['model']} takes grey or colour images and those of {values['dataset']} have "
+            f"{data.shape[0]} channels; use a shape with 1 or 3.",
+        )
+    if model.batch_norm and values["batch"] == 1:
+        yield _error(
+            "batch",
+            f"batch = 1: {values['model']} normalises over its batch and learns nothing from one; use 2 or more.",
         )
     if values["num_workers"] > data.train:
         yield _error(

@@ -25,9 +25,9 @@ class Gradients:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
-        self.model = FlatModel(models.make_model(values["model"], values["loss"], values["seed"]))
+        self.model = FlatModel(models.model_of(values))
         self.model.module.train()
-        self._loss = models.LOSSES[values["loss"]]
+        self._loss = models.loss_of(values["loss"])
         self._classes = catalog.find_dataset(values["dataset"]).classes
         self._attackers = experiment.byzantine_ranks(values, "worker")
         self._attack = self._make_attack()
@@ -69,7 +69,7 @@ class Gradients:
             experiment.steps_per_epoch(values),
             values["seed"],
             self._draws_as,
-            full=self._estimates,
+            full=self._estimates or catalog.MODELS[values["model"]].batch_norm,  # which can't do with one sample
             black=datasets.black(values["dataset"]),
         )
 

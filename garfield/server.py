@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
-from garfield import datasets, experiment, models
+from garfield import datasets, experiment, models, normalisation
 from garfield.aggregation import Aggregation
 from garfield.collectives import CollectiveWorkers
 from garfield.evaluation import Evaluator
@@ -21,7 +21,7 @@ LAST_EVALUATION = 120.0  # seconds the last evaluation may take
 def serve(rank: Rank) -> None:
     """Train as the parameter server until all steps are done or a stop is asked for. Raises TrainingError."""
     values, report = rank.values, rank.report
-    scratch = FlatModel(models.make_model(values["model"], values["loss"], values["seed"]))
+    scratch = FlatModel(models.model_of(values))
     pool = Pool(scratch.dimension)
     model = pool.take(keep=scratch.parameters).copy_(scratch.parameters)
     kind = CollectiveWorkers if experiment.setup(values) == "vanilla" else Workers
@@ -37,12 +37,13 @@ def serve(rank: Rank) -> None:
             say=lambda text: report.phase("data", text),
             seed=values["seed"],
         )
+        training = normalisation.load_batches(values, scratch.module, lambda text: report.phase("data", text))
         joined = workers.join()
     if not joined:
         workers.finish(0, model)
         report.end(0, "stopped")
         return
-    evaluator = Evaluator(scratch, tests, rank.inbox)
+    evaluator = Evaluator(scratch, tests, rank.inbox, training)
     report.begin(rank.total_steps, rank.steps_per_epoch, scratch.dimension, len(tests))
     report.phase("train")
     every = values["eval_every"] or rank.steps_per_epoch

@@ -25,8 +25,8 @@ class Setting:
     """One parameter.
 
     `kind` decides parsing: int, float, flag, text, choice, quorum, ranks, or a kind of the catalogue: dataset, shards,
-    rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of ranks on hosts
-    implies it. `group` orders help and form.
+    model, rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of ranks on
+    hosts implies it. `group` orders help and form.
     """
 
     name: str
@@ -140,6 +140,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "text": _parse_text,
     "choice": _parse_text,
     "dataset": lambda raw: catalog.format_dataset(catalog.parse_dataset(_parse_text(raw))),
+    "model": lambda raw: catalog.format_model(catalog.parse_model(_parse_text(raw))),
     "shards": lambda raw: catalog.format_shards(catalog.parse_shards(_parse_text(raw))),
     "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
     "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
@@ -153,6 +154,7 @@ _EXPECTED = {
     "text": "a single line of text is needed",
     "choice": "one of the choices is needed",
     "dataset": "the name of a data set is needed, as in mnist or synthetic(size=1000)",
+    "model": "the name of a model is needed, as in convnet or resnet18",
     "shards": "iid, dirichlet(alpha=0.5) or by-label is needed",
     "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
     "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
@@ -187,7 +189,13 @@ SETTINGS: dict[str, Setting] = _setting_table(
         "folder of the data sets on each host; what is missing is downloaded into it",
         "data",
     ),
-    Setting("model", "choice", "convnet", "model to train", "model", choices=lambda: tuple(catalog.MODELS)),
+    Setting(
+        "model",
+        "model",
+        "convnet",
+        f"model to train: {', '.join(catalog.OWN_MODELS)}, or one of torchvision for classification, as in resnet18",
+        "model",
+    ),
     Setting("loss", "choice", "nll", "loss function", "model", choices=lambda: ("nll", "cross-entropy")),
     Setting("lr", "float", 0.01, "learning rate of SGD", "optimisation", above=0),
     Setting("momentum", "float", 0.5, "momentum of SGD, at the server", "optimisation", minimum=0, below=1),

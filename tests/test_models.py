@@ -5,36 +5,120 @@ from __future__ import annotations
 import pytest
 import torch
 
-from garfield import catalog, datasets, models, randomness, settings
+from garfield import catalog, datasets, models, normalisation, randomness, settings
 from garfield.gradients import Gradients
 from garfield.optimiser import Sgd
+from garfield.torchvision_import import import_torchvision
 from garfield.vector import FlatModel, Pool
 
 
-@pytest.mark.parametrize("name", catalog.MODELS)
+@pytest.mark.parametrize("name", catalog.OWN_MODELS)
 @pytest.mark.parametrize("loss", models.LOSSES)
-def test_a_model_fits_its_images_and_its_loss(name: str, loss: str) -> None:
-    model = models.make_model(name, loss, seed=1).eval()
-    images = torch.randn(4, *catalog.MODELS[name].shape, generator=randomness.generator(1, "images"))
-    output = model(images)
-    assert output.shape == (4, 10)
-    sums = output.exp().sum(1)
-    assert torch.allclose(sums, torch.ones(4), atol=1e-5) == (loss == "nll")
-    assert models.LOSSES[loss](output, torch.zeros(4, dtype=torch.long)).isfinite()
+@pytest.mark.parametrize("classes", [10, 100])
+def test_a_model_fits_its_images_and_its_loss(name: str, loss: str, classes: int) -> None:
+    shape = catalog.MODELS[name].shape
+    check_fits(name, loss, f"synthetic(shape={'x'.join(map(str, shape))}, classes={classes})")
+
+
+def check_fits(name: str, loss: str, dataset: str) -> FlatModel:
+    """Train and evaluate a batch; the model."""
+    kind = catalog.find_dataset(dataset)
+    model = FlatModel(models.make_model(name, loss, 1, kind))
+    images = torch.randn(4, *kind.shape, generator=randomness.generator(1, "images"))
+    model.module.train()
+    models.loss_of(loss)(model.module(images), torch.arange(4) % kind.classes).backward()
+    assert model.gradient.isfinite().all()
+    assert (model.gradient != 0).float().mean() > 0.2
+    output = model.module.eval()(images)
+    assert output.shape == (4, kind.classes)
+    assert torch.allclose(output.exp().sum(1), torch.ones(4), atol=1e-5) == (loss == "nll")
+    return model
+
+
+@pytest.mark.parametrize("loss", models.LOSSES)
+@pytest.mark.parametrize("dataset", ["mnist", "cifar100", "synthetic(shape=3x8x20, classes=3)"])
+def test_a_model_of_torchvision_fits_images_of_any_size_and_grey_ones(dataset: str, loss: str) -> None:
+    check_fits("shufflenet_v2_x0_5", loss, dataset)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_inceptions_auxiliary_output_counts_in_training_only(dataset: str) -> None:
+    kind = catalog.find_dataset(dataset)
+    model = models.make_model("inception", "cross-entropy", 1, kind)
+    assert model.size == (299, 299)
+    images = torch.randn(2, *kind.shape, generator=randomness.generator(1, "images"))
+    output = model.train()(images)
+    assert isinstance(output, models.WithAuxiliary)
+    assert [part.shape for part in (output.main, *output.others)] == [(2, 10)] * 2
+    labels = torch.tensor([3, 4])
+    main, other = (torch.nn.functional.cross_entropy(part, labels) for part in (output.main, *output.others))
+    assert torch.isclose(models.loss_of("cross-entropy")(output, labels), main + 0.4 * other)
+    with torch.no_grad():
+        assert model.eval()(images).shape == (2, 10)
+
+
+def test_the_names_of_torchvision_are_those_of_the_installed_one() -> None:
+    import_torchvision()
+    from torchvision import models as theirs
+
+    assert set(catalog.MODELS) == {*catalog.OWN_MODELS, *theirs.list_models(module=theirs)}
+
+
+FAMILIES = """
+    alexnet convnext_tiny densenet121 efficientnet_b0 googlenet inception_v3 maxvit_t mnasnet0_5 mobilenet_v2
+    regnet_x_400mf resnet18 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 swin_t swin_v2_t vgg11 vgg11_bn vit_b_32
+    wide_resnet50_2
+    """
+
+
+@pytest.mark.parametrize("name", FAMILIES.split())  # the others differ in depth and width
+def test_the_catalogue_knows_the_least_images_of_a_model_and_whether_it_normalises(name: str) -> None:
+    """On the meta device, where nothing is computed."""
+    entry = catalog.MODELS[name]
+    import_torchvision()
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # regnet's widths are computed by tensors
+        inner = models._torchvision_model(name, 7).to("meta")
+    assert bool(normalisation.layers(inner)) == entry.batch_norm
+
+    def works(height: int, width: int) -> bool:
+        try:
+            inner.train()(torch.empty(2, 3, height, width, device="meta"))
+        except (RuntimeError, ValueError, AssertionError):
+            return False
+        return True
+
+    assert works(entry.least, entry.least)
+    assert works(entry.least + 33, entry.least + 10) != entry.only
+    if entry.least > 28 and not entry.only:
+        assert not works(entry.least - 1, entry.least - 1)
+
+
+def test_the_originals_names_and_sizes_of_models() -> None:
+    assert {name: catalog.parse_model(name).name for name in ("resnet50", "resnet152", "inception", "vgg")} == {
+        "resnet50": "resnet50",
+        "resnet152": "resnet152",
+        "inception": "inception_v3",
+        "vgg": "vgg19",
+    }
+    cifar10 = catalog.DATASETS["cifar10"]
+    assert FlatModel(models.make_model("convnet", "nll", 1)).dimension == 21_840
+    assert FlatModel(models.make_model("cifarnet", "nll", 1, cifar10)).dimension == 62_006
+    assert FlatModel(models.make_model("resnet18", "nll", 1, cifar10)).dimension == 11_181_642
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(settings.SettingError, match="did you mean resnet50\\?"):
+        settings.SETTINGS["model"].parse("resnet5O")
+    with pytest.raises(settings.SettingError, match=r"the nearest name is \w+\.$"):
+        settings.SETTINGS["model"].parse("gpt")
 
 
 def test_both_losses_give_the_same_value_on_the_same_model() -> None:
     images, labels = torch.randn(4, 1, 28, 28, generator=randomness.generator(1, "images")), torch.arange(4)
     values = [
-        models.LOSSES[loss](models.make_model("convnet", loss, 1).eval()(images), labels) for loss in models.LOSSES
+        models.loss_of(loss)(models.make_model("convnet", loss, 1).eval()(images), labels) for loss in models.LOSSES
     ]
     assert torch.allclose(values[0], values[1])
-
-
-def test_every_model_of_the_catalogue_can_be_made_and_has_the_originals_size() -> None:
-    sizes = {name: FlatModel(models.make_model(name, "nll", 1)).dimension for name in catalog.MODELS}
-    assert sizes["convnet"] == 21_840
-    assert sizes["cifarnet"] == 62_006
 
 
 def test_the_initial_model_depends_on_the_seed_alone() -> None:

@@ -200,7 +200,7 @@ async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):
 async def test_arrows_go_from_field_to_field(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("2", "down", "down")
-        assert tui.app.focused.screen.query_one("#about").border_title == " batch "
+        assert tui.app.focused.screen.query_one("#about").border_title == " shards "
         await tui.press("up")
         assert tui.app.focused is tui.app.screen.query_one("#field-dataset", Field).input
         await tui.press("escape", "1", "e", "down", "down")

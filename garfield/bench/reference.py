@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from garfield import datasets, experiment, models, randomness, settings, shards
+from garfield import catalog, datasets, experiment, models, normalisation, randomness, settings, shards
 from garfield.batches import Batches
 from garfield.evaluation import accuracy
 from garfield.vector import FlatModel
@@ -25,13 +25,14 @@ def train(values: Mapping[str, Any]) -> float:
     seed, workers = values["seed"], values["num_workers"]
     samples = datasets.load(values["dataset"], values["data_dir"], train=True, seed=seed)
     every_epoch, black = experiment.steps_per_epoch(values), datasets.black(values["dataset"])
+    full = catalog.MODELS[values["model"]].batch_norm
     cuts = []
     for index, rank in enumerate(experiment.ranks_of(values, "worker")):
         at = shards.shard(samples.labels, values["shards"], workers, index, seed)
         part = datasets.Samples(samples.images[at], samples.labels[at])
-        cuts.append(Batches(part, values["batch"], every_epoch, seed, rank, black=black))
-    model = models.make_model(values["model"], values["loss"], seed)
-    loss_of = models.LOSSES[values["loss"]]
+        cuts.append(Batches(part, values["batch"], every_epoch, seed, rank, full=full, black=black))
+    model = models.model_of(values)
+    loss_of = models.loss_of(values["loss"])
     optimiser = torch.optim.SGD(
         model.parameters(), lr=values["lr"], momentum=values["momentum"], weight_decay=values["wd"]
     )
@@ -44,7 +45,7 @@ def train(values: Mapping[str, Any]) -> float:
         loss_of(model(images), labels).backward()
         optimiser.step()
     tests = datasets.load(values["dataset"], values["data_dir"], train=False, seed=seed)
-    return accuracy(FlatModel(model), tests)
+    return accuracy(FlatModel(model), tests, normalisation.load_batches(values, model))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,8 +43,9 @@ class Simulation:
     def __init__(self, task: Task) -> None:
         self._task = task
         data = catalog.find_dataset(task.dataset)
-        self._model_name = next(name for name, model in catalog.MODELS.items() if model.shape == data.shape)
-        self._classes = data.classes
+        fitting = [name for name, model in catalog.OWN_MODELS.items() if model.shape == data.shape]
+        self._model_name = fitting[0] if fitting else "resnet18"
+        self._data, self._classes = data, data.classes
         self._training = datasets.load(task.dataset, task.data_dir, train=True, seed=task.seed)
         self._test = datasets.load(task.dataset, task.data_dir, train=False, seed=task.seed)
         self._shards = self._split()
@@ -66,7 +67,7 @@ class Simulation:
             raise Refused(str(error)) from None
         undefended = rule == "average"  # drops nothing
         everything = torch.ones(n, dtype=torch.bool)
-        model = FlatModel(models.make_model(self._model_name, "nll", task.seed))
+        model = FlatModel(models.make_model(self._model_name, "nll", task.seed, self._data))
         optimiser = Sgd(task.lr, task.momentum, 0.0)
         rows, update = torch.empty(n, model.dimension), torch.empty(model.dimension)
         for step in range(task.steps):

@@ -6,7 +6,6 @@ This is also the only parser of the spelling `name(option=value, …)` and of `p
 from garfield.catalog.attacks import ATTACKS, alie_z, check_attack, format_attack, parse_attack
 from garfield.catalog.data import (
     DATASETS,
-    MODELS,
     SHARDS,
     find_dataset,
     format_dataset,
@@ -15,12 +14,14 @@ from garfield.catalog.data import (
     parse_shards,
 )
 from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec, Split
+from garfield.catalog.models import MODELS, OWN_MODELS, format_model, parse_model
 from garfield.catalog.rules import PRE_AGGREGATIONS, RULES, check_rule, format_rule, parse_rule
 
 __all__ = [
     "ATTACKS",
     "DATASETS",
     "MODELS",
+    "OWN_MODELS",
     "PRE_AGGREGATIONS",
     "RULES",
     "SHARDS",
@@ -39,10 +40,12 @@ __all__ = [
     "find_dataset",
     "format_attack",
     "format_dataset",
+    "format_model",
     "format_rule",
     "format_shards",
     "parse_attack",
     "parse_dataset",
+    "parse_model",
     "parse_rule",
     "parse_shards",
 ]

@@ -1,17 +1,12 @@
-"""Models, data sets and the ways to divide them. No torch."""
+"""Data sets and the ways to divide them. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
 
-from garfield.catalog.kinds import Dataset, Model, Option, Spec, Split
+from garfield.catalog.kinds import Dataset, Option, Spec, Split
 from garfield.catalog.spelling import parse_spec, spec_text
-
-MODELS: dict[str, Model] = {
-    "convnet": Model("two convolutions and two linear layers, for 28x28 grey images", (1, 28, 28)),
-    "cifarnet": Model("two convolutions and three linear layers, for 32x32 colour images", (3, 32, 32)),
-}
 
 _TESTS = 10  # synthetic has one test sample for so many training samples
 

@@ -79,10 +79,19 @@ class Attack:
 
 @dataclass(frozen=True)
 class Model:
-    """A model; `shape` is the one input shape (channels, height, width) it takes."""
+    """A model; `shape` is the one input shape (channels, height, width) it takes.
+
+    Without a shape it takes colour images of `least` pixels a side or more, or of no other size where `only`.
+    `batch_norm`: it normalises over its batch.
+    """
 
     summary: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int] | None = None
+    least: int = 0
+    only: bool = False
+    batch_norm: bool = False
+    aliases: tuple[str, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

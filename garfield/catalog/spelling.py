@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from garfield.catalog.kinds import Attack, CatalogError, Dataset, Option, PreAggregation, Rule, Spec, Split
+from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec, Split
 
-Entry = Rule | PreAggregation | Attack | Dataset | Split
+Entry = Rule | PreAggregation | Attack | Dataset | Split | Model
+MOST_LISTED = 30  # names that a sentence lists
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*\Z")
 _PLUS = re.compile(r"\+(?![^()]*\))")  # not the one in (scale=1e+8)
@@ -59,7 +60,8 @@ def _unknown(name: str, what: str, known: Mapping[str, Entry], other: Mapping[st
     if near := get_close_matches(name, known, 1, 0.6):
         return f"{wrong}; did you mean {near[0]}?"
     nearest = get_close_matches(name, known, 1, 0)[0]
-    return f"{wrong}; the nearest name is {nearest}, and there are {_listed(known)}."
+    there = f", and there are {_listed(known)}" if len(known) <= MOST_LISTED else ""
+    return f"{wrong}; the nearest name is {nearest}{there}."
 
 
 def _listed(names: Iterable[str]) -> str:
