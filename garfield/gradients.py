@@ -13,6 +13,7 @@ from garfield.attacks import WorkerAttack, make_attack
 from garfield.batches import Batches
 from garfield.catalog.attacks import PARTS
 from garfield.datasets import Samples
+from garfield.optimiser import Momentum
 from garfield.vector import FlatModel
 
 
@@ -27,6 +28,8 @@ class Gradients:
         self._values = values
         self.model = FlatModel(models.model_of(values))
         self.model.module.train()
+        self._momentum = Momentum(values["momentum"] if values["momentum_at"] == "worker" else 0.0)
+        self._clip: float = values["clip"]
         self._loss = models.loss_of(values["loss"])
         self._classes = catalog.find_dataset(values["dataset"]).classes
         self._attackers = experiment.byzantine_ranks(values, "worker")
@@ -78,23 +81,28 @@ class Gradients:
         attack = self._attack
         randomness.seed_layers(self._values["seed"], "layers", self._draws_as, step)
         if attack is None:
-            return self._on(batch.images, batch.labels), self.model.gradient
+            return self._on(batch.images, batch.labels), self._momentum(self.model.gradient)
         labels = attack.labels(batch.labels, self._classes)
         if not attack.estimates:
             loss = self._on(batch.images, labels)
-            return loss, attack(self.model.gradient, step=step)
+            return loss, attack(self._momentum(self.model.gradient), step=step)
         size = len(batch) // PARTS
         losses, parts = [], []
-        for cut in (slice(part * size, (part + 1) * size) for part in range(PARTS)):
+        for part in range(PARTS):
+            cut = slice(part * size, (part + 1) * size)
             losses.append(self._on(batch.images[cut], labels[cut]))
-            parts.append(self.model.gradient.clone())
+            parts.append(self._momentum(self.model.gradient, of=part).clone())
         return sum(losses) / len(losses), attack(self.model.gradient, step=step, parts=parts)
 
     def _on(self, images: Tensor, labels: Tensor) -> float:
-        """The loss on samples; their gradient is left in the model's."""
+        """The loss on samples; their gradient, clipped, is left in the model's."""
         self.model.gradient.zero_()
         loss = self._loss(self.model.module(images), labels)
         loss.backward()
+        if self._clip:
+            # In doubles: squares of a long gradient would overflow, and infinity would scale it to nothing.
+            norm = torch.linalg.vector_norm(self.model.gradient, dtype=torch.float64)
+            self.model.gradient.mul_((self._clip / norm).clamp_max(1).float())
         return loss.item()
 
     def delay(self, step: int) -> float:

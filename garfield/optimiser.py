@@ -6,6 +6,24 @@ import torch
 from torch import Tensor
 
 
+class Momentum:
+    """What stands for a gradient g when earlier ones count too: v = momentum · v + g, without dampening."""
+
+    def __init__(self, momentum: float) -> None:
+        self._momentum = momentum
+        self._velocities: dict[object, Tensor] = {}
+
+    def __call__(self, gradient: Tensor, of: object = None) -> Tensor:
+        """v (d,) after `gradient` (d,), overwritten by the next call for the same `of`; without momentum the gradient
+        itself."""
+        if not self._momentum:
+            return gradient
+        if of not in self._velocities:
+            self._velocities[of] = gradient.clone()
+            return self._velocities[of]
+        return self._velocities[of].mul_(self._momentum).add_(gradient)
+
+
 class Sgd:
     """SGD with momentum and weight decay, in the arithmetic of torch.optim.SGD (dampening 0, not Nesterov).
 
@@ -13,18 +31,11 @@ class Sgd:
     import a second's worth of modules.
     """
 
-    def __init__(self, lr: float, momentum: float, wd: float) -> None:
-        self._lr, self._momentum, self._wd = lr, momentum, wd
-        self._velocity: Tensor | None = None
+    def __init__(self, momentum: float, wd: float) -> None:
+        self._momentum, self._wd = Momentum(momentum), wd
 
-    def step(self, model: Tensor, gradient: Tensor, out: Tensor) -> Tensor:
+    def step(self, model: Tensor, gradient: Tensor, lr: float, out: Tensor) -> Tensor:
         """The model after `gradient`, all (d,), written to `out`. `gradient` may be overwritten."""
         if self._wd:
             gradient.add_(model, alpha=self._wd)
-        if self._momentum:
-            if self._velocity is None:
-                self._velocity = gradient.clone()
-            else:
-                self._velocity.mul_(self._momentum).add_(gradient)
-            gradient = self._velocity
-        return torch.add(model, gradient, alpha=-self._lr, out=out)
+        return torch.add(model, self._momentum(gradient), alpha=-lr, out=out)

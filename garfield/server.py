@@ -12,6 +12,7 @@ from garfield.evaluation import Evaluator
 from garfield.events import Step
 from garfield.optimiser import Sgd
 from garfield.rank import Clock, Rank
+from garfield.schedule import learning_rate
 from garfield.vector import FlatModel, Pool
 from garfield.workers import Workers
 
@@ -27,7 +28,7 @@ def serve(rank: Rank) -> None:
     kind = CollectiveWorkers if experiment.setup(values) == "vanilla" else Workers
     workers = kind(rank, scratch.dimension, pool, report.evaluation)
     aggregate = Aggregation(rank, scratch.dimension)
-    optimiser = Sgd(values["lr"], values["momentum"], values["wd"])
+    optimiser = Sgd(values["momentum"] if values["momentum_at"] == "server" else 0.0, values["wd"])
     with rank.busy(workers.links):
         report.phase("data")
         tests = datasets.load(
@@ -57,7 +58,7 @@ def serve(rank: Rank) -> None:
         gradient, weights = aggregate(step, gradients)
         gradients.release()
         clock.lap("aggregate")
-        model = optimiser.step(model, gradient, out=pool.take(keep=model))
+        model = optimiser.step(model, gradient, learning_rate(values, step), out=pool.take(keep=model))
         step += 1
         clock.lap("apply")
         if step % every == 0:

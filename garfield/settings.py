@@ -25,8 +25,8 @@ class Setting:
     """One parameter.
 
     `kind` decides parsing: int, float, flag, text, choice, quorum, ranks, or a kind of the catalogue: dataset, shards,
-    model, rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of ranks on
-    hosts implies it. `group` orders help and form.
+    model, schedule, rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of
+    ranks on hosts implies it. `group` orders help and form.
     """
 
     name: str
@@ -142,6 +142,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "dataset": lambda raw: catalog.format_dataset(catalog.parse_dataset(_parse_text(raw))),
     "model": lambda raw: catalog.format_model(catalog.parse_model(_parse_text(raw))),
     "shards": lambda raw: catalog.format_shards(catalog.parse_shards(_parse_text(raw))),
+    "schedule": lambda raw: catalog.format_schedule(catalog.parse_schedule(_parse_text(raw))),
     "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
     "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
     "quorum": _parse_quorum,
@@ -156,6 +157,7 @@ _EXPECTED = {
     "dataset": "the name of a data set is needed, as in mnist or synthetic(size=1000)",
     "model": "the name of a model is needed, as in convnet or resnet18",
     "shards": "iid, dirichlet(alpha=0.5) or by-label is needed",
+    "schedule": "the name of a schedule is needed, as in cosine or step(milestones=25/50, gamma=0.1)",
     "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
     "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
     "quorum": "all, n-f, auto or a count of at least 1 is needed",
@@ -198,8 +200,27 @@ SETTINGS: dict[str, Setting] = _setting_table(
     ),
     Setting("loss", "choice", "nll", "loss function", "model", choices=lambda: ("nll", "cross-entropy")),
     Setting("lr", "float", 0.01, "learning rate of SGD", "optimisation", above=0),
-    Setting("momentum", "float", 0.5, "momentum of SGD, at the server", "optimisation", minimum=0, below=1),
-    Setting("wd", "float", 0.0, "weight decay of SGD", "optimisation", minimum=0),
+    Setting(
+        "schedule", "schedule", "auto", f"how the learning rate changes: {', '.join(catalog.SCHEDULES)}", "optimisation"
+    ),
+    Setting("momentum", "float", 0.5, "momentum of SGD", "optimisation", minimum=0, below=1),
+    Setting(
+        "momentum_at",
+        "choice",
+        "server",
+        "where momentum is: of the aggregate, or of each worker's gradients before they are aggregated",
+        "optimisation",
+        choices=lambda: ("server", "worker"),
+    ),
+    Setting("wd", "float", 0.0, "weight decay of SGD, at the server", "optimisation", minimum=0),
+    Setting(
+        "clip",
+        "float",
+        0.0,
+        "norm that a worker scales a longer gradient down to; 0: none is scaled",
+        "optimisation",
+        minimum=0,
+    ),
     Setting("epochs", "int", 10, "passes over the largest shard, unless steps is given", "optimisation", minimum=1),
     Setting("steps", "int", 0, "stop after so many steps; 0: train for epochs", "optimisation", minimum=0),
     Setting("fw", "int", 0, "declared f: Byzantine workers the aggregator withstands", "resilience", minimum=0),

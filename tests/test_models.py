@@ -145,12 +145,12 @@ def test_sgd_is_torchs_bit_for_bit(momentum: float, wd: float) -> None:
     theirs = torch.nn.Parameter(torch.randn(1000, generator=draw))
     reference = torch.optim.SGD([theirs], lr=0.1, momentum=momentum, weight_decay=wd, foreach=False)
     ours, spare = theirs.detach().clone(), torch.empty(1000)
-    optimiser = Sgd(0.1, momentum, wd)
+    optimiser = Sgd(momentum, wd)
     for _ in range(5):
         gradient = torch.randn(1000, generator=draw)
         theirs.grad = gradient.clone()
         reference.step()
-        ours, spare = optimiser.step(ours, gradient.clone(), out=spare), ours
+        ours, spare = optimiser.step(ours, gradient.clone(), 0.1, out=spare), ours
     assert torch.equal(ours, theirs.detach())
 
 

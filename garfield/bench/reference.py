@@ -16,6 +16,7 @@ import torch
 from garfield import catalog, datasets, experiment, models, normalisation, randomness, settings, shards
 from garfield.batches import Batches
 from garfield.evaluation import accuracy
+from garfield.schedule import learning_rate
 from garfield.vector import FlatModel
 
 
@@ -41,6 +42,7 @@ def train(values: Mapping[str, Any]) -> float:
         batches = [cut.at(step) for cut in cuts]
         randomness.seed_layers(seed, "layers", "reference", step)
         optimiser.zero_grad()
+        optimiser.param_groups[0]["lr"] = learning_rate(values, step)
         images, labels = (torch.cat([getattr(batch, part) for batch in batches]) for part in ("images", "labels"))
         loss_of(model(images), labels).backward()
         optimiser.step()

@@ -68,7 +68,7 @@ class Simulation:
         undefended = rule == "average"  # drops nothing
         everything = torch.ones(n, dtype=torch.bool)
         model = FlatModel(models.make_model(self._model_name, "nll", task.seed, self._data))
-        optimiser = Sgd(task.lr, task.momentum, 0.0)
+        optimiser = Sgd(task.momentum, 0.0)
         rows, update = torch.empty(n, model.dimension), torch.empty(model.dimension)
         for step in range(task.steps):
             for worker in range(task.n - task.f):
@@ -79,7 +79,7 @@ class Simulation:
                 aggregate(rows, step=step, finite=everything if undefended else None, out=update)
             except AggregationError as error:
                 raise Refused(str(error)) from None
-            optimiser.step(model.parameters, update, out=model.parameters)
+            optimiser.step(model.parameters, update, task.lr, out=model.parameters)
             if not model.parameters.isfinite().all():
                 break  # diverged: the accuracy of such a model is that of a guess
         return accuracy(model, self._test)

@@ -13,9 +13,21 @@ from garfield.catalog.data import (
     parse_dataset,
     parse_shards,
 )
-from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec, Split
+from garfield.catalog.kinds import (
+    Attack,
+    CatalogError,
+    Dataset,
+    Model,
+    Option,
+    PreAggregation,
+    Rule,
+    Schedule,
+    Spec,
+    Split,
+)
 from garfield.catalog.models import MODELS, OWN_MODELS, format_model, parse_model
 from garfield.catalog.rules import PRE_AGGREGATIONS, RULES, check_rule, format_rule, parse_rule
+from garfield.catalog.schedules import SCHEDULES, format_schedule, parse_schedule
 
 __all__ = [
     "ATTACKS",
@@ -24,6 +36,7 @@ __all__ = [
     "OWN_MODELS",
     "PRE_AGGREGATIONS",
     "RULES",
+    "SCHEDULES",
     "SHARDS",
     "Attack",
     "CatalogError",
@@ -32,6 +45,7 @@ __all__ = [
     "Option",
     "PreAggregation",
     "Rule",
+    "Schedule",
     "Spec",
     "Split",
     "alie_z",
@@ -42,10 +56,12 @@ __all__ = [
     "format_dataset",
     "format_model",
     "format_rule",
+    "format_schedule",
     "format_shards",
     "parse_attack",
     "parse_dataset",
     "parse_model",
     "parse_rule",
+    "parse_schedule",
     "parse_shards",
 ]

@@ -121,6 +121,15 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How the learning rate changes in the course of a run."""
+
+    summary: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Spec:
     """A name with its options, those not written filled in with their defaults."""
 

@@ -7,9 +7,20 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from garfield.catalog.kinds import Attack, CatalogError, Dataset, Model, Option, PreAggregation, Rule, Spec, Split
+from garfield.catalog.kinds import (
+    Attack,
+    CatalogError,
+    Dataset,
+    Model,
+    Option,
+    PreAggregation,
+    Rule,
+    Schedule,
+    Spec,
+    Split,
+)
 
-Entry = Rule | PreAggregation | Attack | Dataset | Split | Model
+Entry = Rule | PreAggregation | Attack | Dataset | Split | Model | Schedule
 MOST_LISTED = 30  # names that a sentence lists
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*\Z")

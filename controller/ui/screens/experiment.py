@@ -205,6 +205,7 @@ def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
     return {
         "dataset": {key: ("", data.summary) for key, data in catalog.DATASETS.items()},
         "shards": {key: ("", split.summary) for key, split in catalog.SHARDS.items()},
+        "schedule": {key: ("", schedule.summary) for key, schedule in catalog.SCHEDULES.items()},
         "model": {key: ("", model.summary) for key, model in catalog.MODELS.items()},
         "quorum": {
             "all": ("", "every worker, each step"),
