@@ -246,7 +246,8 @@ class Cluster:
 def _environment(host: Host) -> dict[str, str]:
     """What is added to the environment of the host's ranks."""
     gpus = {} if host.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, host.gpus))}
-    return {**gpus, **host.env}
+    ranks = str(host.servers + host.workers)  # which share the host's cores
+    return {"GARFIELD_LOCAL_RANKS": ranks, **gpus, **host.env}
 
 
 def _place(facts: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -31,8 +31,8 @@ def accuracy(model: FlatModel, samples: Samples, training: Sequence[Tensor] = ()
     right = 0
     with torch.inference_mode():
         for start in range(0, len(samples), chunk):
-            output = model.module(samples.images[start : start + chunk])
-            right += int((output.argmax(1) == samples.labels[start : start + chunk]).sum())
+            output = model.module(samples.images[start : start + chunk].to(model.device))
+            right += int((output.argmax(1).cpu() == samples.labels[start : start + chunk]).sum())
     return right / len(samples)
 
 

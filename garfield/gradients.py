@@ -13,6 +13,7 @@ from garfield.attacks import WorkerAttack, make_attack
 from garfield.batches import Batches
 from garfield.catalog.attacks import PARTS
 from garfield.datasets import Samples
+from garfield.devices import device_of, travelling
 from garfield.optimiser import Momentum
 from garfield.vector import FlatModel
 
@@ -26,7 +27,8 @@ class Gradients:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
-        self.model = FlatModel(models.model_of(values))
+        self.model = FlatModel(models.model_of(values), device_of(values["rank"]))
+        self._outgoing = None if self.model.device.type == "cpu" else travelling(self.model.dimension)
         self.model.module.train()
         self._momentum = Momentum(values["momentum"] if values["momentum_at"] == "worker" else 0.0)
         self._clip: float = values["clip"]
@@ -78,6 +80,13 @@ class Gradients:
 
     def at(self, step: int, batch: Samples) -> tuple[float, Tensor]:
         """(loss, what is sent (d,)) on `batch` at the current parameters; the next call overwrites the vector."""
+        loss, vector = self._vector_at(
+            step, Samples(*(part.to(self.model.device) for part in (batch.images, batch.labels)))
+        )
+        return loss, vector if self._outgoing is None else self._outgoing.copy_(vector)
+
+    def _vector_at(self, step: int, batch: Samples) -> tuple[float, Tensor]:
+        """As `at`, on the device."""
         attack = self._attack
         randomness.seed_layers(self._values["seed"], "layers", self._draws_as, step)
         if attack is None:

@@ -50,6 +50,7 @@ def estimate(module: nn.Module, batches: Sequence[Tensor]) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # all batches weigh the same
         layer.train()
+    device = next(module.parameters()).device
     for images in batches:
-        module(images)
+        module(images.to(device))
     module.eval()

@@ -22,5 +22,7 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
 
 
 def seed_layers(seed: int, *purpose: object) -> None:
-    """Make what torch's default generator draws next (dropout, initial weights) a function of `purpose`."""
+    """Make what torch's default generators draw next (dropout, initial weights) a function of `purpose`."""
     torch.default_generator.manual_seed(derive(seed, *purpose))
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(derive(seed, *purpose))

@@ -8,6 +8,7 @@ import statistics
 from garfield import datasets, experiment, models, normalisation
 from garfield.aggregation import Aggregation
 from garfield.collectives import CollectiveWorkers
+from garfield.devices import device_of
 from garfield.evaluation import Evaluator
 from garfield.events import Step
 from garfield.optimiser import Sgd
@@ -22,7 +23,7 @@ LAST_EVALUATION = 120.0  # seconds the last evaluation may take
 def serve(rank: Rank) -> None:
     """Train as the parameter server until all steps are done or a stop is asked for. Raises TrainingError."""
     values, report = rank.values, rank.report
-    scratch = FlatModel(models.model_of(values))
+    scratch = FlatModel(models.model_of(values), device_of(rank.number))
     pool = Pool(scratch.dimension)
     model = pool.take(keep=scratch.parameters).copy_(scratch.parameters)
     kind = CollectiveWorkers if experiment.setup(values) == "vanilla" else Workers

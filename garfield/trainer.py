@@ -89,6 +89,7 @@ def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
 def _before_torch() -> None:
     # c10d warns from C++ of every closed connection; that would fill the last lines of stderr. Read at torch's import.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for repeatable products of matrices on a GPU
     # numpy's BLAS would start threads on import, which no fork survives.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -98,6 +99,7 @@ def _prepare_torch(values: Mapping[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(values["threads"] or _share_of_cores(values))
+    torch.backends.cudnn.deterministic = True  # the same seed is to give the same run
 
 
 def _share_of_cores(values: Mapping[str, Any]) -> int:

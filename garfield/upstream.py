@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from garfield.devices import travelling
 from garfield.rank import Rank, RankLost
 from garfield.rendezvous import Guest
 from garfield.transport import Down, Event, Kind, Link, Message, Result, Up
@@ -126,7 +126,7 @@ class Upstream:
                     event.release()
 
     def _slots(self) -> list[Tensor]:
-        return [torch.empty(self._dimension) for _ in range(2)]
+        return [travelling(self._dimension) for _ in range(2)]
 
     def _silent(self, what: str) -> RankLost:
         return RankLost(f"parameter server rank {SERVER} {what} within {self._timeout:g} s.", [SERVER])

@@ -7,20 +7,23 @@ import threading
 import torch
 from torch import Tensor, nn
 
+from garfield.devices import travelling
+
 
 class FlatModel:
-    """A module whose parameters and gradients are views of two contiguous float vectors.
+    """A module, on `device`, whose parameters and gradients are views of two contiguous float vectors there.
 
     Writing to `parameters` (d,) changes the model; a backward pass adds to `gradient` (d,). Nothing is ever gathered
     from, or scattered to, single parameters.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, module: nn.Module, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
+        self.module = module.to(self.device)
         tensors = list(module.parameters())
         self.dimension = sum(tensor.numel() for tensor in tensors)
-        self.parameters = torch.empty(self.dimension)
-        self.gradient = torch.zeros(self.dimension)
+        self.parameters = torch.empty(self.dimension, device=self.device)
+        self.gradient = torch.zeros(self.dimension, device=self.device)
         start = 0
         for tensor in tensors:
             part = slice(start, start + tensor.numel())
@@ -45,7 +48,7 @@ class Pool:
             for vector in self._vectors:
                 if vector is not keep and not self._readers.get(vector.data_ptr()):
                     return vector
-            self._vectors.append(torch.empty(self._dimension))
+            self._vectors.append(travelling(self._dimension))
             return self._vectors[-1]
 
     def lend(self, vector: Tensor) -> None:

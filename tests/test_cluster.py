@@ -223,14 +223,15 @@ async def test_a_python_that_is_no_python_is_named(package: Path, tmp_path: Path
     assert (await launch.cluster.ended())["left"] == 0
 
 
-async def test_listed_gpus_are_all_that_ranks_see(package: Path) -> None:
+async def test_listed_gpus_and_how_many_share_the_cores_are_what_ranks_see(package: Path) -> None:
     host = dataclasses.replace(local_host(COLOUR="blue"), gpus=(1, 3))
     launch = Launch(package, host)
     await launch.cluster.launch()
     await launch.steps(3)
     for pid, name in processes_of(launch.run).items():
-        seen = environment_of(pid).get("CUDA_VISIBLE_DEVICES")
-        assert seen == ("1,3" if name.startswith(("garfield-rank", "garfield-warm")) else None)
+        seen, ours = environment_of(pid), name.startswith(("garfield-rank", "garfield-warm"))
+        assert seen.get("CUDA_VISIBLE_DEVICES") == ("1,3" if ours else None)
+        assert seen.get("GARFIELD_LOCAL_RANKS") == (str(host.servers + host.workers) if ours else None)
     await launch.end(kill=True)
 
 

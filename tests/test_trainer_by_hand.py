@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from garfield import settings
+from garfield import settings, trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
@@ -164,8 +164,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_a_bad_value_is_refused_with_one_sentence(arguments: str, capfd: pytest.CaptureFixture[str]) -> None:
-    from garfield import trainer
-
     with pytest.raises(SystemExit) as ended:
         raise SystemExit(trainer.main(arguments.split()))
     assert ended.value.code == 2
@@ -185,8 +183,6 @@ def test_refusing_and_helping_need_no_torch() -> None:
 
 
 def test_help_describes_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    from garfield import trainer
-
     with pytest.raises(SystemExit) as ended:
         trainer.main(["--help"])
     assert ended.value.code == 0
@@ -194,3 +190,13 @@ def test_help_describes_every_parameter(capsys: pytest.CaptureFixture[str]) -> N
     for setting in settings.SETTINGS.values():
         assert f"--{setting.name} " in text
         assert setting.help.split()[0] in text
+
+
+def test_ranks_of_a_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = len(os.sched_getaffinity(0))
+    values = settings.defaults() | {"num_workers": 1, "master": "192.0.2.1"}
+    monkeypatch.delenv("GARFIELD_LOCAL_RANKS", raising=False)
+    assert trainer._share_of_cores(values) == cores  # all others are elsewhere
+    assert trainer._share_of_cores(values | {"master": "127.0.0.1:5"}) == max(1, cores // 2)
+    monkeypatch.setenv("GARFIELD_LOCAL_RANKS", "1000")
+    assert trainer._share_of_cores(values) == 1
