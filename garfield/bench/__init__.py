@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m garfield.bench rules | resilience | reference`."""
+"""Benchmarks: `python -m garfield.bench rules | resilience | reference | step`."""

@@ -1,4 +1,4 @@
-"""python -m garfield.bench rules | resilience | reference"""
+"""python -m garfield.bench rules | resilience | reference | step"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "rules": "time of each aggregation rule, in passes over its input",
     "resilience": "accuracy of rules against attacks, as a table",
+    "step": "steps per second of a run here, beside its floor and vanilla, and where the time goes",
     "reference": "accuracy of plain SGD in one process, on the batches of a distributed run",
 }
 
