@@ -232,7 +232,7 @@ async def test_the_plan_breaks_between_its_checks(tmp_path):
         assert all(len(line) <= 78 for line in lines[1:])
 
 
-@pytest.mark.parametrize(("key", "field"), [("down", "momentum"), ("tab", "momentum"), ("up", "loss")])
+@pytest.mark.parametrize(("key", "field"), [("down", "schedule"), ("tab", "schedule"), ("up", "loss")])
 async def test_who_left_a_field_goes_on_from_there(tmp_path, key, field):
     async with driven(tmp_path) as tui:
         await tui.press("2")

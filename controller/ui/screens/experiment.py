@@ -225,10 +225,8 @@ def _described(setting: Setting) -> dict[str, str] | None:
 
 def _listed(setting: Setting) -> dict[str, str] | None:
     """The names that a text may begin with, each with what it needs and is."""
-    if setting.choices is not None or setting.kind not in ("rule", "attack", "quorum"):
-        return None
-    told = _catalogue(setting.kind, setting.name)
-    return {name: f"{needs}: {text}" if needs else text for name, (needs, text) in told.items()}
+    told = {} if setting.choices is not None else _catalogue(setting.kind, setting.name)
+    return {name: f"{needs}: {text}" if needs else text for name, (needs, text) in told.items()} or None
 
 
 def _choices(kind: str, name: str) -> list[Content]:
