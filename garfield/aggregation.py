@@ -8,7 +8,7 @@ from torch import Tensor
 from garfield import experiment
 from garfield.aggregators import make_aggregator
 from garfield.rank import Rank, TrainingError
-from garfield.workers import Round
+from garfield.workers import Round, ranks_text
 
 
 class Aggregation:
@@ -39,7 +39,7 @@ class Aggregation:
         if len(bad) > self._fw:
             raise TrainingError(
                 f"{len(bad)} of the {len(gradients.rows)} gradients of step {step + 1} are not finite "
-                f"({_ranks(bad)}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
+                f"({ranks_text(bad)}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
                 "try a smaller lr."
             )
         finite = torch.tensor(gradients.finite)
@@ -57,8 +57,4 @@ class Aggregation:
             return
         self._diverged = True
         bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        self._report.notice("warning", f"model diverged at step {step + 1}: {_ranks(bad)} sent what is not finite.")
-
-
-def _ranks(ranks: list[int]) -> str:
-    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+        self._report.notice("warning", f"model diverged at step {step + 1}: {ranks_text(bad)} sent what is not finite.")

@@ -99,7 +99,7 @@ class Workers:
                 self._rank.report.phase("join", f"{told} of {self._quorum} workers are here")
             if not self._next():
                 missing = [rank for rank in self._expected if rank not in self._links]
-                raise RankLost(f"{_workers(missing)} did not join within {self._timeout:g} s.", missing)
+                raise RankLost(f"worker {ranks_text(missing)} did not join within {self._timeout:g} s.", missing)
         return True
 
     def gather(self, step: int, model: Tensor) -> Round | None:
@@ -117,8 +117,8 @@ class Workers:
             if not self._next():
                 missing = self._silent()
                 raise RankLost(
-                    f"{_workers(missing)} sent no gradient for step {step + 1} within {self._timeout:g} s, and the "
-                    f"quorum is {self._quorum} of {len(self._expected)}.",
+                    f"worker {ranks_text(missing)} sent no gradient for step {step + 1} within {self._timeout:g} s, "
+                    f"and the quorum is {self._quorum} of {len(self._expected)}.",
                     missing,
                 )
         return self._round()
@@ -297,7 +297,7 @@ class Workers:
             return
         reasons = "; ".join(f"rank {rank}: {self._lost[rank]}" for rank in lost)
         raise RankLost(
-            f"lost {_workers(lost)} at step {self._step + 1}, and the quorum is {self._quorum} of "
+            f"lost worker {ranks_text(lost)} at step {self._step + 1}, and the quorum is {self._quorum} of "
             f"{len(self._expected)} ({reasons}).",
             lost,
         )
@@ -319,5 +319,6 @@ class Workers:
         return stop.urgent or len(self._able()) < self._quorum or time.monotonic() > stop.since + STOPPING
 
 
-def _workers(ranks: list[int]) -> str:
-    return f"worker rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+def ranks_text(ranks: list[int]) -> str:
+    """Ranks as a sentence names them: rank 3, or ranks 3, 5."""
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
