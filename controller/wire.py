@@ -18,6 +18,7 @@ from garfield import events
 LINE = 64 << 10  # bytes of one message, its newline included
 DEPTH = 6  # levels of lists and objects in a message
 TEXT = 8 << 10  # characters of one text
+KEY = 200  # characters of one key
 LARGEST = 2**53  # integers beyond it aren't exact in every reader of JSON
 
 # C0 but \n and \t, DEL, C1, marks that turn the direction of writing, line and paragraph separators, tag characters,
@@ -44,29 +45,47 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 def clean(value: Any, depth: int = DEPTH) -> Any:
-    """JSON data with every text sanitised. WireError when it is nested deeper than `depth` or a number is wild."""
-    kind = type(value)  # json makes no subclasses; this runs for every number of every step
-    if kind is float or kind is int:
-        if not -LARGEST <= value <= LARGEST and (kind is int or not math.isfinite(value)):
-            raise WireError("a number is out of range")
-        return value
+    """JSON data with every text sanitised. WireError when it is nested deeper than `depth` or a number is wild.
+
+    This runs for every message: lists of numbers, which are most of it, are looked at as a whole.
+    """
+    kind = type(value)  # json makes no subclasses
     if kind is str:
         return sanitise(value)
+    if kind is float or kind is int:
+        return _number_in_range(value, kind)
     if value is None or kind is bool:
         return value
     if depth == 0:
         raise WireError("it is nested too deeply")
     if kind is list:
+        kinds = set(map(type, value))
+        if kinds == {float} and all(map(math.isfinite, value)):
+            return value
+        if kinds == {int} and min(value) >= -LARGEST and max(value) <= LARGEST:
+            return value
         return [clean(item, depth - 1) for item in value]
     if kind is dict:
-        return {sanitise(str(key), 200): clean(item, depth - 1) for key, item in value.items()}
+        found = {}
+        for key, item in value.items():
+            if not (len(key) <= KEY and key.isascii() and key.isprintable()):
+                key = sanitise(key, KEY)
+            kind = type(item)
+            found[key] = _number_in_range(item, kind) if kind is float or kind is int else clean(item, depth - 1)
+        return found
     raise WireError(f"{kind.__name__} is no JSON")
 
 
+def _number_in_range(value: float, kind: type) -> float:
+    if not -LARGEST <= value <= LARGEST and (kind is int or not math.isfinite(value)):
+        raise WireError("a number is out of range")
+    return value
+
+
 def load(line: bytes, depth: int = DEPTH) -> dict[str, Any]:
-    """The JSON object of `line`, cleaned. Raises WireError."""
+    """The JSON object of `line`, which is UTF-8, cleaned. Raises WireError."""
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
+        value = _DECODER.decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise WireError(f"it is no JSON: {one_line(str(error), 100)}") from None
     if not isinstance(value, dict):
@@ -76,6 +95,9 @@ def load(line: bytes, depth: int = DEPTH) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # json.loads would make one for each line
 
 
 class Splitter:
@@ -159,10 +181,11 @@ def _event(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireError("not an event")
     try:
-        event = {"kind": value.get("kind"), **vars(events.from_dict(value))}
+        event = events.checked(value)
     except events.EventError as error:
         raise WireError(one_line(str(error), 200)) from None
-    return {**event, "time": _number(value.get("time"))}
+    event["time"] = _number(value.get("time"))
+    return event
 
 
 def _field(value: Mapping[str, Any], name: str, check: Callable[[Any], Any]) -> Any:
@@ -228,6 +251,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is
+_FIELDS = {kind: (needed.keys(), {"seq": _count, **needed, **further}) for kind, (needed, further) in _SCHEMA.items()}
 
 
 def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
@@ -237,16 +261,26 @@ def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
     """
     raw = load(line)
     try:
-        needed, further = _SCHEMA[raw["type"]]
+        needed, all_fields = _FIELDS[raw["type"]]
     except (KeyError, TypeError):
         raise WireError(f"{one_line(str(raw.get('type')), 40)!r} is no type of message") from None
-    if missing := [name for name in needed if name not in raw]:
-        raise WireError(f"{raw['type']}: {missing[0]} is missing")
+    kind = raw["type"]
+    if not needed <= raw.keys():
+        raise WireError(f"{kind}: {min(needed - raw.keys())} is missing")
+    message: dict[str, Any] = {"type": kind, "seq": 0}
     try:
-        message = {name: _field(raw, name, check) for name, check in (needed | further).items() if name in raw}
+        for name, check in all_fields.items():
+            if name in raw:
+                message[name] = _field(raw, name, check)
     except WireError as error:
-        raise WireError(f"{raw['type']}: {error}") from None
+        raise WireError(f"{kind}: {error}") from None
+    if ranks is not None:
+        _check_ranks(message, ranks)
+    return message
+
+
+def _check_ranks(message: Mapping[str, Any], ranks: Collection[int]) -> None:
+    """Refuse a message about ranks that are none of the host's."""
     claimed = [message.get("rank"), *(entry.get("rank") for entry in message.get("ranks", ()))]
-    if ranks is not None and (strangers := [rank for rank in claimed if rank is not None and rank not in ranks]):
-        raise WireError(f"{raw['type']}: rank {strangers[0]} is not on this host")
-    return {"type": raw["type"], "seq": _field({"seq": 0, **raw}, "seq", _count), **message}
+    if strangers := [rank for rank in claimed if rank is not None and rank not in ranks]:
+        raise WireError(f"{message['type']}: rank {strangers[0]} is not on this host")

@@ -10,8 +10,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, get_type_hints
 
 
@@ -102,7 +102,6 @@ Event = Phase | Begin | Step | Evaluation | Notice | Failure | End
 KINDS: dict[str, type] = {
     kind.__name__.lower(): kind for kind in (Phase, Begin, Step, Evaluation, Notice, Failure, End)
 }
-_TYPES = {kind: get_type_hints(kind) for kind in KINDS.values()}
 
 
 def to_dict(event: Event) -> dict[str, Any]:
@@ -110,15 +109,25 @@ def to_dict(event: Event) -> dict[str, Any]:
     return {"kind": type(event).__name__.lower(), **_finite(asdict(event))}
 
 
-def from_dict(raw: Mapping[str, Any]) -> Event:
-    """The event that `raw` states; keys it doesn't know are ignored. Raises EventError on anything else."""
+def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The event that `raw` states, as `to_dict` would give it; keys it doesn't know are left out. Raises EventError.
+
+    It runs for every step of every rank at the controller, so it makes no object, and looks at a list as a whole.
+    """
     try:
-        kind = KINDS[raw["kind"]]
-        hints = _TYPES[kind]
-        values = {f.name: _checked(raw[f.name], hints[f.name], f.name) for f in fields(kind) if f.name in raw}
-        return kind(**values)
+        values = {"kind": raw["kind"]}
+        for name, check, default in _CHECKS[raw["kind"]]:
+            if name in raw:
+                values[name] = check(raw[name])
+            elif default is MISSING:
+                raise EventError(f"not an event: {name} is missing")
+            else:
+                values[name] = default()
     except (KeyError, TypeError, OverflowError) as error:
         raise EventError(f"not an event: {error}") from None
+    except _Unfit:
+        raise EventError(f"not an event: {name} is {raw[name]!r:.40}") from None
+    return values
 
 
 def _finite(value: Any) -> Any:
@@ -129,24 +138,74 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
-def _checked(value: Any, hint: Any, name: str) -> Any:
-    """`value` if it is of the type `hint`; an int where a float is wanted is turned into one."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int and number and not isinstance(value, float):
+class _Unfit(Exception):
+    """A value that isn't of the type its field has."""
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise _Unfit
+    return value
+
+
+def _int(value: Any) -> int:
+    if type(value) is not int:  # neither a bool nor 1.0
+        raise _Unfit
+    return value
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (float, int) or not math.isfinite(value):
+        raise _Unfit
+    return float(value)
+
+
+def _maybe_float(value: Any) -> float | None:
+    return None if value is None else _float(value)
+
+
+def _ints(value: Any) -> list[int]:
+    if type(value) is not list or not set(map(type, value)) <= {int}:
+        raise _Unfit
+    return value
+
+
+def _maybe_floats(value: Any) -> list[float | None]:
+    if type(value) is not list:
+        raise _Unfit
+    if set(map(type, value)) <= {float} and all(map(math.isfinite, value)):
         return value
-    if hint is str and isinstance(value, str):
-        return value
-    if hint == float | None and value is None:
-        return None
-    if hint in (float, float | None) and number and math.isfinite(value):
-        return float(value)
-    if hint == list[int] and isinstance(value, list):
-        return [_checked(item, int, name) for item in value]
-    if hint == list[float | None] and isinstance(value, list):
-        return [_checked(item, float | None, name) for item in value]
-    if hint == dict[str, float] and isinstance(value, dict):
-        return {str(key): _checked(item, float, name) for key, item in value.items()}
-    raise EventError(f"not an event: {name} is {value!r:.40}")
+    return [_maybe_float(item) for item in value]
+
+
+def _named_floats(value: Any) -> dict[str, float]:
+    if type(value) is not dict:
+        raise _Unfit
+    return {str(key): _float(item) for key, item in value.items()}
+
+
+_OF_TYPE: dict[Any, Callable[[Any], Any]] = {
+    str: _text,
+    int: _int,
+    float: _float,
+    float | None: _maybe_float,
+    list[int]: _ints,
+    list[float | None]: _maybe_floats,
+    dict[str, float]: _named_floats,
+}
+
+
+def _checks(kind: type) -> list[tuple[str, Callable[[Any], Any], Any]]:
+    """(name, check, what makes its default or MISSING) of each field."""
+    hints = get_type_hints(kind)
+    return [(f.name, _OF_TYPE[hints[f.name]], _default(f)) for f in fields(kind)]
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default_factory if f.default is MISSING else lambda: f.default
+
+
+_CHECKS = {name: _checks(kind) for name, kind in KINDS.items()}
 
 
 class EventWriter:

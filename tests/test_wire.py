@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import types
 import unicodedata
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +21,7 @@ JSON = st.recursive(
     max_leaves=20,
 )
 KINDS = st.sampled_from([*wire.MESSAGES, "nonsense"])
+FIELDS = sorted({name for kind in events.KINDS.values() for name in get_type_hints(kind)})
 NAMES = st.sampled_from(["rank", "event", "lines", "stream", "left", "code", "ranks", "seq", "state", "kind", "from"])
 
 
@@ -108,6 +112,46 @@ def test_events_pass_as_they_are(step: int, loss: float, quorum: list[int]) -> N
     event = events.to_dict(events.Step(step, loss, 0.1, {"wait": 0.05}, quorum=quorum, weights=[0.5] * len(quorum)))
     line = json.dumps({"type": "event", "seq": 7, "rank": 1, "event": {**event, "time": 5.0}}).encode()
     assert wire.parse(line, {1}) == {"type": "event", "seq": 7, "rank": 1, "event": {**event, "time": 5.0}}
+
+
+NUMBERS = st.none() | st.booleans() | st.integers() | st.floats()
+
+
+@given(st.lists(NUMBERS) | st.lists(st.floats()) | st.lists(st.integers()))
+def test_lists_of_numbers_pass_only_when_each_number_does(numbers: list[object]) -> None:
+    wild = [n for n in numbers if (type(n) is int and abs(n) > wire.LARGEST) or n != n or n in (math.inf, -math.inf)]
+    if wild:
+        with pytest.raises(wire.WireError, match="out of range"):
+            wire.clean(numbers)
+    else:
+        assert wire.clean(numbers) == numbers
+
+
+STEP = {"step": 1, "loss": 0.5, "seconds": 1.0, "parts": {}, "accuracy": 0.5, "samples": 3, "text": "", "level": "info"}
+PLAUSIBLE = NUMBERS | st.text(max_size=3) | st.lists(NUMBERS, max_size=3) | st.dictionaries(st.text(), NUMBERS) | JSON
+
+
+@given(st.sampled_from(sorted(events.KINDS)), st.dictionaries(st.sampled_from(FIELDS), PLAUSIBLE, max_size=3))
+def test_events_have_the_types_of_their_fields_or_are_refused(kind: str, values: dict[str, object]) -> None:
+    try:
+        event = events.checked({**STEP, **values, "kind": kind})
+    except events.EventError:
+        return
+    made = events.KINDS[kind](**{name: value for name, value in event.items() if name != "kind"})
+    assert events.to_dict(made) == event
+    hints = get_type_hints(events.KINDS[kind])
+    assert all(_is_of(event[name], hints[name]) for name in hints)
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Whether `value` is of a type of the vocabulary; written apart from what it checks."""
+    if isinstance(hint, types.UnionType):
+        return any(_is_of(value, one) for one in get_args(hint))
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(_is_of(item, get_args(hint)[0]) for item in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_is_of(item, get_args(hint)[1]) for item in value.values())
+    return type(value) is hint and (hint is not float or math.isfinite(value))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from controller import paths
 SEGMENT_BYTES = 8 << 20
 FREQUENT = frozenset({"step", "output", "resources"})  # kinds that may wait for the next flush
 FORMAT = 1
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def new_run_id(now: float | None = None) -> str:
@@ -58,8 +59,7 @@ class Recorder:
         """Add one record; all but the frequent kinds reach the disk before this returns."""
         if self._file is None:
             return
-        text = json.dumps(record, separators=(",", ":"), ensure_ascii=False, default=str)
-        line = text.encode("utf-8", "replace") + b"\n"
+        line = _ENCODER.encode(record).encode("utf-8", "replace") + b"\n"
         try:
             self._file.write(line)
             self._size += len(line)

@@ -25,11 +25,11 @@ def number(record: Mapping[str, Any], key: str) -> float:
 def maybe_number(record: Mapping[str, Any], key: str) -> float | None:
     """The finite number under `key`; None where there is none."""
     value = record.get(key)
-    if value is None:
-        return None
+    if value is None or (type(value) is float and -1e300 <= value <= 1e300):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e300:
         raise BadRecord(f"{key} is no number")
-    return float(value) if math.isfinite(value) else None
+    return float(value)
 
 
 def integer(record: Mapping[str, Any], key: str) -> int:
@@ -43,11 +43,9 @@ def integer(record: Mapping[str, Any], key: str) -> int:
 def maybe_integer(record: Mapping[str, Any], key: str) -> int | None:
     """The whole number under `key`; None where there is none."""
     value = record.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) <= _LARGEST:
-        raise BadRecord(f"{key} is no whole number")
-    return value
+    if value is None or (type(value) is int and -_LARGEST <= value <= _LARGEST):
+        return value
+    raise BadRecord(f"{key} is no whole number")
 
 
 def count(record: Mapping[str, Any], key: str) -> int:
@@ -85,7 +83,10 @@ def items(record: Mapping[str, Any], key: str) -> list[Any]:
 
 def integers(record: Mapping[str, Any], key: str) -> list[int]:
     """The list of whole numbers under `key`."""
-    return [integer({"item": item}, "item") for item in items(record, key)]
+    found = items(record, key)
+    if set(map(type, found)) <= {int} and max(found, default=0) <= _LARGEST and min(found, default=0) >= -_LARGEST:
+        return found
+    return [integer({"item": item}, "item") for item in found]
 
 
 def table(record: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -107,7 +108,15 @@ def numbers(record: Mapping[str, Any], key: str) -> dict[str, float]:
     """The table of finite numbers under `key`; others in it are left out."""
     found = {}
     for name, value in table(record, key).items():
-        plain = maybe_number({"item": value}, "item")
+        plain = value if type(value) is float and math.isfinite(value) else maybe_number({"item": value}, "item")
         if plain is not None:
             found[name[:LONGEST]] = plain
     return found
+
+
+def maybe_numbers(record: Mapping[str, Any], key: str) -> list[float | None]:
+    """The list of numbers under `key`; None for each that isn't finite or isn't there."""
+    found = items(record, key)
+    if set(map(type, found)) <= {float} and all(map(math.isfinite, found)) and max(map(abs, found), default=0) <= 1e300:
+        return found
+    return [maybe_number({"item": item}, "item") for item in found]

@@ -10,9 +10,9 @@ from controller.state.fields import (
     count,
     integer,
     integers,
-    items,
     maybe_integer,
     maybe_number,
+    maybe_numbers,
     number,
     numbers,
     text,
@@ -55,7 +55,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     sent, received = count(record, "bytes_sent"), count(record, "bytes_received")
     members, weights, late, lost = (
         integers(record, "quorum"),
-        _weights(record),
+        maybe_numbers(record, "weights"),
         count(record, "late"),
         count(record, "dropped"),
     )
@@ -107,10 +107,6 @@ def judge_accuracy(state: RunState) -> None:
         state.now.accuracy = judge.accuracy
     elif judges:
         state.now.accuracy = judges[0].accuracy
-
-
-def _weights(record: Mapping[str, Any]) -> list[float | None]:
-    return [maybe_number({"weight": item}, "weight") for item in items(record, "weights")]
 
 
 def _append(lines: dict[int, Line], rank: int, made: int, value: float) -> None:
