@@ -7,6 +7,7 @@ line, unless that line carries a comment.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -142,6 +143,11 @@ class Draft:
     def _problems(self) -> list[FileProblem]:
         typed = [FileProblem(None, name, _sentence(name, text) or "") for name, text in self._typed.items()]
         return self.file.problems + typed
+
+    def run_name(self, moment: float) -> str:
+        """What a run launched at `moment` (Unix seconds) is called unless a person names it: krum-1429."""
+        rule = str(self.value("aggregator")).partition("(")[0]
+        return f"{self.preset or rule}-{time.strftime('%H%M', time.localtime(moment))}"
 
     def plan(self) -> Plan:
         """Every rank placed, and everything checked."""

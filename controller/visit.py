@@ -49,13 +49,13 @@ class Visit:
             await self._ways.close()
 
 
-async def visit(host: Host) -> Visit:
-    """Connect to `host`. Raises HostError, one sentence."""
-    ways = None
-    if not host.local:
+async def visit(host: Host, ways: Ways | None = None) -> Visit:
+    """Connect to `host`, by `ways` if given, which stay the caller's. Raises HostError, one sentence."""
+    own = None
+    if ways is None and not host.local:
         from controller.ssh import SshWays
 
-        ways = SshWays()
+        ways = own = SshWays()
     told: list[Callable[[Mapping[str, Any]], None]] = []
 
     def heard(message: Mapping[str, Any]) -> None:
@@ -68,5 +68,7 @@ async def visit(host: Host) -> Visit:
         await session.connect("visitor")
     except HostError:
         await session.close()
+        if own:
+            await own.close()
         raise
-    return Visit(session, ways, told)
+    return Visit(session, own, told)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.runs import list_runs
-from tests.test_cli import ENDLESS, alive, here, needs_proc, soon
+from tests.clitools import ENDLESS, alive, here, needs_proc, soon
 
 __all__ = ["here"]  # the fixture
 pytestmark = needs_proc

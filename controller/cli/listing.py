@@ -9,30 +9,27 @@ from typing import Any
 
 from controller import paths
 from controller.cli.out import complain, duration, say, say_json, table
+from controller.hostsfile import HostsFile, HostsFileError
+from controller.runs import RunInfo, list_runs
 
 
 def main(options: argparse.Namespace) -> int:
     """Print one list; the exit code."""
-    return {"runs": _runs, "keys": _keys, "paths": _paths}[options.listing](options)
+    return {"runs": _runs, "keys": _keys, "paths": _paths}[options.command](options)
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from controller.hostsfile import HostsFile, HostsFileError
-    from controller.runs import list_runs
-
-    runs = list_runs()
-    if options.file is not None:
-        try:
-            names = {host.name for host in HostsFile.open(options.file).hosts}
-        except HostsFileError as error:
-            complain(str(error))
-            return 1
-        runs = [run for run in runs if run.hosts and names.issuperset(run.hosts)]
+    try:
+        runs = _only(list_runs(), options.words)
+    except HostsFileError as error:
+        complain(str(error))
+        return 1
     if options.json:
         say_json([asdict(run) for run in runs])
         return 0
     if not runs:
-        say(f"No run is recorded in {paths.runs_dir()} yet.")
+        which = f"of {' '.join(options.words)} " if options.words else ""
+        say(f"No run {which}is recorded in {paths.runs_dir()}{'' if which else ' yet'}.")
         return 0
     rows = [
         [
@@ -53,6 +50,21 @@ def _runs(options: argparse.Namespace) -> int:
         if run.damage:
             complain(f"! {run.id}: {run.damage}")
     return 0
+
+
+def _only(runs: list[RunInfo], words: list[str]) -> list[RunInfo]:
+    """Those of `runs` that every word is in; of a hosts file, those on its hosts. Raises HostsFileError."""
+    for word in words:
+        if word.endswith(".toml"):
+            names = {host.name for host in HostsFile.open(word).hosts}
+            runs = [run for run in runs if run.hosts and names.issuperset(run.hosts)]
+        else:
+            runs = [run for run in runs if word.lower() in _searched(run)]
+    return runs
+
+
+def _searched(run: RunInfo) -> str:
+    return " ".join([run.id, run.name, run.note, run.outcome, run.summary]).lower()
 
 
 def _keys(options: argparse.Namespace) -> int:

@@ -4,19 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from typing import TextIO
 
 from controller.cli.out import duration, say
-from controller.state import GONE, Now, RunState
+from controller.state import GONE, HostNow, Now, RunState
 from controller.wire import sanitise
 
 TERMINAL_SECONDS = 1.0  # between two progress lines, which replace each other
 PIPE_SECONDS = 5.0  # between two progress lines that stay
 
-_BEFORE = {
-    "checked": ("planned", "connecting", "checking"),
-    "imported": ("planned", "connecting", "checking", "shipping", "importing"),
-}
+SLOW_SECONDS = 3.0  # in one state of a launch, after which a host is named
+NAMED = 3  # slow hosts that are named
+
+_STAGES = {"connected": ("connecting",), "checked": ("checking",), "imported": ("shipping", "importing")}
+
+
+class OneLine:
+    """The last line of a terminal, written over again and again; `keep`: where there is no terminal, lines that stay.
+
+    Without `keep`, what is no terminal gets nothing.
+    """
+
+    def __init__(self, stream: TextIO, keep: bool = False) -> None:
+        self._stream, self._keep = stream, keep
+        self.terminal = stream.isatty()
+        self._line = ""
+
+    def show(self, line: str) -> None:
+        """Put `line` in place of the one before; an empty one takes it away."""
+        if not line:
+            self.clear()
+        elif self.terminal:
+            self._line = sanitise(line)[: shutil.get_terminal_size().columns - 1]
+            self._write(f"\r\x1b[K{self._line}")
+        elif self._keep:
+            say(line, self._stream)
+
+    def clear(self) -> None:
+        """Leave the cursor at the beginning of an empty line."""
+        if self._line:
+            self._line = ""
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 class Progress:
@@ -24,12 +58,11 @@ class Progress:
 
     def __init__(self, state: RunState, stream: TextIO) -> None:
         self._state, self._stream = state, stream
-        self._terminal = stream.isatty()
+        self._line = OneLine(stream, keep=True)
         self._told_logs = 0
         self._told_stage = ""
         self._told_step = 0
         self._next = 0.0
-        self._line = ""
 
     def tick(self, clock: float) -> None:
         """Say what is new; `clock` is a monotonic time in seconds."""
@@ -38,18 +71,18 @@ class Progress:
         if now.state == "launching" and not now.problems:
             self._tell_stage(now)
         elif now.state in ("running", "stopping") and clock >= self._next and now.step > self._told_step:
-            self._next = clock + (TERMINAL_SECONDS if self._terminal else PIPE_SECONDS)
+            self._next = clock + (TERMINAL_SECONDS if self._line.terminal else PIPE_SECONDS)
             self._told_step = now.step
-            self._show(step_line(now, self._state))
+            self._line.show(step_line(now, self._state))
 
     def close(self) -> None:
         """Say what is left to say and leave the cursor on a line of its own."""
         self._tell_logs(self._state.now)
-        self._clear()
+        self._line.clear()
 
     def say(self, text: str) -> None:
         """A line of the program's own."""
-        self._clear()
+        self._line.clear()
         say(text, self._stream)
 
     def _tell_logs(self, now: Now) -> None:
@@ -64,38 +97,36 @@ class Progress:
             self.say(line.text if line.level == "i" else f"{line.level} {line.text}")
 
     def _tell_stage(self, now: Now) -> None:
-        stage = stage_line(now)
+        stage = stage_line(now, time.time(), seconds=self._line.terminal)
         if stage != self._told_stage:
             self._told_stage = stage
-            self._show(stage)
-
-    def _show(self, line: str) -> None:
-        if not self._terminal:
-            say(line, self._stream)
-            return
-        width = shutil.get_terminal_size().columns - 1
-        self._line = sanitise(line)[:width]
-        with contextlib.suppress(OSError):
-            self._stream.write(f"\r\x1b[K{self._line}")
-            self._stream.flush()
-
-    def _clear(self) -> None:
-        if self._line:
-            self._line = ""
-            with contextlib.suppress(OSError):
-                self._stream.write("\r\x1b[K")
-                self._stream.flush()
+            self._line.show(stage)
 
 
-def stage_line(now: Now) -> str:
-    """How far a launch is: connected 8/8 · checked 7/8 · imported 0/8 · training 0/24."""
+def stage_line(now: Now, moment: float, seconds: bool = True) -> str:
+    """How far a launch is, with the hosts that are slow: connected 8/8 · checked 7/8 (lab5, 6 s) · imported 0/8 · …
+
+    `moment` is in Unix seconds; `seconds`: say how long a slow host has been at it.
+    """
     hosts, ranks = list(now.hosts.values()), list(now.ranks.values())
-    parts = [f"connected {sum(h.state not in ('planned', 'connecting', *GONE) for h in hosts)}/{len(hosts)}"]
-    for word, before in _BEFORE.items():
-        parts.append(f"{word} {sum(h.state not in (*before, *GONE) for h in hosts)}/{len(hosts)}")
+    parts = []
+    before: tuple[str, ...] = ("planned",)
+    for word, states in _STAGES.items():
+        before += states
+        done = sum(host.state not in (*before, *GONE) for host in hosts)
+        slow = [host for host in hosts if host.state in states and moment - host.since >= SLOW_SECONDS]
+        parts.append(f"{word} {done}/{len(hosts)}{_named(slow, moment if seconds else None)}")
     training = sum(rank.state == "running" for rank in ranks)
     parts.append(f"started {sum(rank.state != 'waiting' for rank in ranks)}/{len(ranks)}")
     return " · ".join([*parts, f"training {training}/{len(ranks)}"])
+
+
+def _named(slow: list[HostNow], moment: float | None) -> str:
+    """(lab5, 6 s; lab7, 4 s and 2 more), the slowest first."""
+    slow = sorted(slow, key=lambda host: host.since)
+    names = [host.name + ("" if moment is None else f", {duration(moment - host.since)}") for host in slow[:NAMED]]
+    more = f" and {len(slow) - NAMED} more" if len(slow) > NAMED else ""
+    return f" ({'; '.join(names)}{more})" if names else ""
 
 
 def step_line(now: Now, state: RunState) -> str:

@@ -27,14 +27,15 @@ def main(options: argparse.Namespace) -> int:
     """Plan, launch and follow a run; the exit code."""
     try:
         file = HostsFile.open(options.file)
-        plan = Draft(file, options.preset, assignments(options.set)).plan()
+        draft = Draft(file, options.preset, assignments(options.set))
+        plan = draft.plan()
     except (HostsFileError, SettingError) as error:
         return _refuse(options, [str(error)])
     if not plan.ok:
         in_file = {problem.text for problem in file.problems}
         said = [f"{options.file}: {text}" if text in in_file else text for text in (f.text for f in plan.errors)]
         return _refuse(options, said)
-    run = LiveRun(plan, name=options.name, note=options.note, hosts_text=file.text())
+    run = LiveRun(plan, name=options.name or draft.run_name(time.time()), note=options.note, hosts_text=file.text())
     return asyncio.run(_follow(run, plan, options))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gzip
+import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,26 @@ def list_runs(folder: Path | None = None) -> list[RunInfo]:
     except OSError:
         return []
     return sorted(map(read_run, found), key=lambda run: (run.started or 0.0, run.id), reverse=True)
+
+
+def find_runs(word: str, folder: Path | None = None) -> list[RunInfo]:
+    """The recorded runs that `word` may mean, newest first: that of this id, else those whose id begins so or whose
+    name it is."""
+    runs = list_runs(folder)
+    return [run for run in runs if run.id == word] or [r for r in runs if r.id.startswith(word) or r.name == word]
+
+
+def hosts_text(folder: Path) -> str:
+    """The hosts file that the run in `folder` was launched from; empty when that isn't recorded.
+
+    It is as it was, not cut or cleaned: it is to be parsed, not shown.
+    """
+    path = folder / "run.json"
+    try:
+        text = json.loads(path.read_bytes())["hosts_text"] if path.stat().st_size <= LARGEST_JSON else ""
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 def read_run(folder: Path) -> RunInfo:

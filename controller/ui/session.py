@@ -129,16 +129,11 @@ class Session:
         """Start a run of the plan; it goes on in a task of its own, whatever becomes of the screens."""
         if not self.can_launch:
             raise RuntimeError("launch was asked for while it can't be")
-        self.run = self._launcher(self.plan, self._run_name(), self.draft.file.text())
+        self.run = self._launcher(self.plan, self.draft.run_name(self.clock()), self.draft.file.text())
         self.fault = self._stopping = None
         self.run.subscribe(self._records_came)
         self._driving = asyncio.create_task(self._drive(self.run), name="run")
         return self.run
-
-    def _run_name(self) -> str:
-        """What a run is called unless a person names it: the preset or the rule, and the hour."""
-        rule = str(self.plan.values["aggregator"]).partition("(")[0]
-        return f"{self.draft.preset or rule}-{time.strftime('%H%M', time.localtime(self.clock()))}"
 
     async def _drive(self, run: LiveRun) -> None:
         try:

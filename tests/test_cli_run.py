@@ -1,99 +1,18 @@
-"""The command line against the real thing: processes on this machine, from launch to nothing left."""
+"""python -m controller run against the real thing: processes on this machine, from launch to nothing left."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from controller.cli import out
 from controller.runs import load_records, load_state, read_run
+from tests.clitools import BOUND, ENDLESS, SMALL, alive, command, here, launched, needs_proc, soon
 
-ROOT = Path(__file__).parent.parent
-BOUND = 90  # seconds after which a command has hung
-LOCAL = '[[host]]\nname = "here"\nconnection = "local"\nservers = 1\nworkers = 2\n'
-SMALL = LOCAL + '\n[experiment]\ndataset = "digits"\nbatch = 16\naggregator = "average"\nsteps = 4\n'
-ENDLESS = "steps=1000000"
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a small hosts file, where runs are recorded too."""
-    (tmp_path / "hosts.toml").write_text(SMALL)
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return tmp_path
-
-
-def command(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "controller", *words], cwd=here, capture_output=True, text=True, timeout=BOUND
-    )
-
-
-class Launched:
-    """A `run` in progress. `until` waits for a line of its standard error."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process, self.lines = process, []
-
-    def until(self, part: str) -> str:
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if part in line:
-                return line
-        raise AssertionError(f"ended without {part!r}:\n{''.join(self.lines)}")
-
-    def end(self) -> dict[str, Any]:
-        """What it ended with: the JSON object of its last line."""
-        stdout, stderr = self.process.communicate(timeout=BOUND)
-        self.lines.append(stderr)
-        return json.loads(stdout.splitlines()[-1])
-
-
-@contextmanager
-def launched(here: Path, *words: str) -> Iterator[Launched]:
-    arguments = [sys.executable, "-m", "controller", "run", "--json", *words]
-    with subprocess.Popen(arguments, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        guard = threading.Timer(BOUND, process.kill)
-        guard.start()
-        try:
-            yield Launched(process)
-        finally:
-            guard.cancel()
-            process.kill()
-
-
-def alive(run: str) -> list[str]:
-    """Processes of a run: those with its id in their environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"GARFIELD_RUN={run}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
-        except OSError:
-            continue
-    return found
-
-
-def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether `condition` comes true in that time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+__all__ = ["here"]  # the fixture
 
 
 @needs_proc
@@ -225,25 +144,6 @@ def test_a_controller_that_is_killed_leaves_nothing(here: Path) -> None:
     assert read_run(here / "home/state/runs" / name).outcome == "cut off"
 
 
-@needs_proc
-def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
-    with launched(here, "--set", ENDLESS, "--name", "mine") as run:
-        name = run.until("run ").split()[1].rstrip(":")
-        run.until("first step")
-        seen = command(here, "status", "--json")
-        assert seen.returncode == 0, seen.stderr
-        (entry,) = [entry for entry in json.loads(seen.stdout)["runs"] if entry["run"] == name]
-        assert [rank["rank"] for rank in entry["ranks"]] == [0, 1, 2]
-        assert name in command(here, "status").stdout
-        stopped = command(here, "stop", "mine", "--json")
-        assert stopped.returncode == 0, stopped.stderr
-        assert json.loads(stopped.stdout) == {"run": name, "left": 0, "unconfirmed": []}
-        told = run.end()
-        assert run.process.returncode == 130
-    assert (told["outcome"], told["left"]) == ("stopped", 0)
-    assert alive(name) == []
-
-
 REFUSED = {
     "no such file": (None, [], "there is no such hosts file"),
     "not TOML": ("[[host\n", [], "hosts.toml"),
@@ -302,57 +202,3 @@ def test_a_host_that_cannot_be_reached(here: Path) -> None:
     status = command(here, "status", "--json")
     assert status.returncode == 1
     assert list(json.loads(status.stdout)["unreachable"]) == ["far"]
-
-
-def test_wrong_usage_is_exit_code_2(here: Path) -> None:
-    for words in ([], ["launch"], ["run", "--sett", "a=b"], ["stop", "a", "b"]):
-        done = command(here, *words)
-        assert done.returncode == 2, words
-        assert "Traceback" not in done.stderr
-
-
-def test_nothing_to_stop_or_to_list(here: Path) -> None:
-    assert command(here, "runs").stdout == f"No run is recorded in {here}/home/state/runs yet.\n"
-    done = command(here, "stop", "20200101-000000-none")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "There is no run 20200101-000000-none" in done.stderr
-
-
-def test_keys_and_paths_are_complete(here: Path) -> None:
-    from controller.hosts import HOST_KEYS
-    from garfield import settings
-
-    keys = json.loads(command(here, "keys", "--json").stdout)
-    assert [key["name"] for key in keys["host"]] == list(HOST_KEYS)
-    wanted = [setting.name for setting in settings.SETTINGS.values() if setting.scope == "experiment"]
-    assert [key["name"] for key in keys["experiment"]] == wanted
-    table = command(here, "keys").stdout
-    assert all(f"\n{name}" in table for name in (*HOST_KEYS, *wanted))
-    paths = json.loads(command(here, "paths", "--json").stdout)
-    assert paths["runs"] == f"{here}/home/state/runs"
-    assert f"{here}/home/state/runs" in command(here, "paths").stdout
-
-
-def test_a_reader_that_leaves_is_no_error(here: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "controller", "keys"], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(BOUND) in (0, 1)
-
-
-def test_printed_text_holds_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    out.say("a\x1b]0;title\x07b\x9b5n\u202ec")
-    printed = capsys.readouterr().out
-    assert printed.endswith("c\n")
-    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in printed.strip())
-    assert "\u202e" not in printed
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "–"), (0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (61, "1 m 01 s"), (7_500, "2 h 05 m")],
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert out.duration(seconds) == text

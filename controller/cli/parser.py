@@ -1,0 +1,92 @@
+"""What can be typed: every command with its words, options and help. The README's table is made from it."""
+
+from __future__ import annotations
+
+import argparse
+
+EPILOG = """\
+FILE is a hosts file, hosts.toml unless named. RUN is a run's id, the beginning of one, or the name of a run recorded
+here; where only one run can be meant it may be left out.
+
+exit codes: 0 finished or done, 1 failed or refused, 2 wrong usage, 130 stopped.
+A run in progress: Ctrl-C once stops it in order, twice kills it."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `python -m controller`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m controller",
+        description="Launch, watch and stop a cluster of ranks; python tui.py does the same on screens.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_status(commands)
+    _add_stop(commands)
+    _add_runs(commands)
+    _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
+    _add(commands, "paths", "listing", "the files and folders that the controller uses")
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    run = _add(commands, "run", "run", "launch a run and follow it to its end")
+    _add_file(run)
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, or lease; repeatable"
+    )
+    run.add_argument("--preset", metavar="NAME", help="lay [preset.NAME] over [experiment]")
+    run.add_argument("--name", default="", help="what to call the run; else its preset or rule, and the hour")
+    run.add_argument("--note", default="", help="a sentence to keep with the run")
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    status = _add(commands, "status", "attend", "the runs that the hosts of a file know of, whoever launched them")
+    _add_file(status)
+
+
+def _add_stop(commands: argparse._SubParsersAction) -> None:
+    stop = _add(commands, "stop", "attend", "stop a run that the hosts of a file know of, from any machine")
+    _add_words(stop)
+    stop.add_argument("--kill", action="store_true", help="kill its ranks at once")
+    _add_yes(stop)
+
+
+def _add_runs(commands: argparse._SubParsersAction) -> None:
+    runs = _add(commands, "runs", "listing", "the runs recorded on this machine, newest first")
+    runs.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="only runs whose id, name, note, outcome or setup has it; a hosts file: only runs on its hosts",
+    )
+
+
+def _add(
+    commands: argparse._SubParsersAction, name: str, module: str, summary: str, text: str = ""
+) -> argparse.ArgumentParser:
+    """A command that `controller.cli.<module>` carries out; `text` explains more than its one line."""
+    description = f"{summary[0].upper()}{summary[1:]}."
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{description}\n\n{text.strip()}" if text else description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(module=module, command=name)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", nargs="?", default="hosts.toml", metavar="FILE", help="hosts file [hosts.toml]")
+
+
+def _add_words(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", nargs="?", metavar="FILE", help="hosts file: a name that ends in .toml [hosts.toml]")
+    command.add_argument("run", nargs="?", metavar="RUN", help="which run, if several go on; its FILE may be left out")
+
+
+def _add_yes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", action="store_true", help="don't ask, also where the run is someone else's")

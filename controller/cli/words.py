@@ -1,0 +1,76 @@
+"""What the words of a command mean: which hosts file, which run, and which of several that go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.cli.asking import agrees, can_ask
+from controller.hosts import Host
+from controller.hostsfile import HostsFile, HostsFileError
+from controller.runs import find_runs, hosts_text
+from controller.survey import Found, Survey
+
+DEFAULT_FILE = "hosts.toml"
+
+
+class Refused(Exception):
+    """What was typed can't be done; one sentence a line, and the exit code it ends with."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def file_and_run(*words: str | None) -> tuple[str | None, str | None]:
+    """The hosts file and the run among `words`, two at the most: a hosts file is told by its ending. Raises Refused."""
+    given = [word for word in words if word is not None]
+    files = [word for word in given if word.endswith(".toml")]
+    runs = [word for word in given if not word.endswith(".toml")]
+    if len(files) > 1 or len(runs) > 1:
+        raise Refused("It takes one hosts file (NAME.toml) and one run at the most.", 2)
+    return files[0] if files else None, runs[0] if runs else None
+
+
+def hosts_of(file: str | None, run: str | None = None) -> list[Host]:
+    """The hosts to ask: of `file`; else those that the recorded `run` was launched on; else of hosts.toml.
+
+    Raises HostsFileError.
+    """
+    if file is None and run is not None:
+        recorded = find_runs(run)
+        text = hosts_text(recorded[0].folder) if len(recorded) == 1 else ""
+        if text:
+            return _enabled(HostsFile(Path(f"the hosts file of {recorded[0].id}"), text, "recorded"))
+    return _enabled(HostsFile.open(file or DEFAULT_FILE))
+
+
+def _enabled(file: HostsFile) -> list[Host]:
+    hosts = [host for host in file.hosts if host.enabled]
+    if not hosts:
+        raise HostsFileError(f"{file.path} has no host that is switched on, so there is nobody to ask.")
+    return hosts
+
+
+def the_run(survey: Survey, word: str | None, command: str) -> Found | None:
+    """The one run that is meant; None when nothing goes on and none was named. Raises Refused."""
+    meant = survey.meant(word)
+    where = f"on {', '.join(survey.visits)}" if survey.visits else "on any host that could be asked"
+    if not meant and word:
+        raise Refused(f"There is no run {word} {where}.")
+    if len(meant) > 1:
+        several = "\n".join(f"  {run.run}  of {run.origin}, on {', '.join(run.hosts())}" for run in meant)
+        raise Refused(f"Several runs go on; say which one: python -m controller {command} FILE RUN.\n{several}")
+    return meant[0] if meant else None
+
+
+async def may_act(run: Found, doing: str, yes: bool) -> bool:
+    """Whether to act on `run`: a person's own is acted on at once, someone else's only when that is confirmed.
+
+    Raises Refused where nobody can be asked.
+    """
+    if run.mine or yes:
+        return True
+    where = f"{run.run} on {', '.join(run.hosts())} was launched by {run.origin}, not from here"
+    if not can_ask():
+        raise Refused(f"{where}; to {doing} it all the same, add --yes.")
+    return await agrees(f"{where}: {doing} it?")

@@ -1,0 +1,90 @@
+"""python -m controller status and stop: runs that another process launched, found through their hosts."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from controller import cluster
+from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc
+from tests.launching import Launch, local_host, write_package
+
+__all__ = ["here"]  # the fixture
+pytestmark = needs_proc
+
+
+def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
+    with launched(here, "--set", ENDLESS, "--name", "mine") as run:
+        name = run.until("run ").split()[1].rstrip(":")
+        run.until("first step")
+        seen = command(here, "status", "--json")
+        assert seen.returncode == 0, seen.stderr
+        (entry,) = [entry for entry in json.loads(seen.stdout)["runs"] if entry["run"] == name]
+        assert [rank["rank"] for rank in entry["ranks"]] == [0, 1, 2]
+        assert entry["mine"] is True
+        assert name in command(here, "status").stdout
+        elsewhere = here / "home"  # without a hosts file: the run's record has it
+        stopped = command(elsewhere, "stop", "mine", "--json")
+        assert stopped.returncode == 0, stopped.stderr
+        assert json.loads(stopped.stdout) == {"run": name, "left": 0, "unconfirmed": []}
+        told = run.end()
+        assert run.process.returncode == 130
+    assert (told["outcome"], told["left"]) == ("stopped", 0)
+    assert alive(name) == []
+
+
+@asynccontextmanager
+async def going(here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None) -> AsyncIterator[Launch]:
+    """A run of ranks without torch; `by`: launched by user@machine, as far as its agent knows."""
+    if monkeypatch:
+        user, _, machine = by.partition("@")
+        monkeypatch.setattr(cluster, "origin", lambda: {"user": user, "machine": machine})
+    launch = Launch(write_package(here / "shipped"), local_host())
+    try:
+        await launch.cluster.launch()
+        await launch.steps(3)
+        yield launch
+    finally:
+        await launch.end(kill=True)
+
+
+async def typed(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command that acts on a run of this very process, which goes on meanwhile."""
+    return await asyncio.to_thread(command, here, *words)
+
+
+async def test_several_runs_are_listed_and_none_is_stopped(here: Path) -> None:
+    async with going(here) as one, going(here) as other:
+        done = await typed(here, "stop")
+        assert done.returncode == 1
+        assert "Several runs go on; say which one: python -m controller stop FILE RUN." in done.stderr
+        assert one.run in done.stderr
+        assert other.run in done.stderr
+        assert len(alive(one.run)) == len(alive(other.run)) == 6
+
+
+async def test_a_run_of_someone_else_is_stopped_only_when_that_is_confirmed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with going(here, by="bob@far", monkeypatch=monkeypatch) as launch:
+        entries = json.loads((await typed(here, "status", "--json")).stdout)["runs"]
+        assert [(entry["origin"], entry["mine"]) for entry in entries if entry["run"] == launch.run] == [
+            ("bob@far", False)
+        ]
+        refused = await typed(here, "stop", launch.run)
+        assert refused.returncode == 1
+        assert "was launched by bob@far, not from here; to stop it all the same, add --yes." in refused.stderr
+        assert len(alive(launch.run)) == 6
+        done = await typed(here, "stop", launch.run, "--yes", "--json")
+        assert (done.returncode, json.loads(done.stdout)["left"]) == (0, 0), done.stderr
+        assert alive(launch.run) == []
+
+
+async def test_a_run_that_does_not_go_on_is_named(here: Path) -> None:
+    done = await typed(here, "stop", "20200101-000000-none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no run 20200101-000000-none on here." in done.stderr
