@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import random
 import re
 import shlex
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import asyncssh
@@ -28,6 +29,7 @@ START_WITHIN = 10.0  # seconds for the remote command to be taken
 CLOSE_WITHIN = 3.0
 KEEPALIVE = {"keepalive_interval": 4, "keepalive_count_max": 3}
 AT_ONCE = 8  # connects at the same time to one sshd, whose MaxStartups drops some of more
+RETRY_AFTER = (0.5, 1.5)  # seconds, give or take half
 HOPS = 8  # longest chain of jump hosts
 
 asyncssh.set_log_level("CRITICAL")  # what matters is raised; its log would end up on the screen
@@ -104,19 +106,37 @@ class SshWays:
             if not jumps and isinstance(options.tunnel, str):
                 jumps = tuple(Target.parse(part) for part in options.tunnel.split(","))
             tunnel = await self._jump(host, tuple(jumps)) if jumps else None
-            async with self._limit((*jumps, replace(target, user=None))):
-                return await asyncssh.connect(
-                    **target.options(),
-                    **KEEPALIVE,
-                    **({"tunnel": tunnel} if tunnel else {}),
-                    known_hosts=check.known.match,
-                    client_factory=lambda: check,
-                    connect_timeout=CONNECT_WITHIN,
-                    agent_forwarding=False,
-                    x11_forwarding=False,
-                )
+            limit = self._limit((*jumps, Target(options.host, options.port)))
+            return await self._log_in(target, tunnel, check, limit)
         except (asyncssh.Error, OSError, ValueError) as error:
             raise HostError(host, _why(error, target, check)) from None
+
+    async def _log_in(
+        self,
+        target: Target,
+        tunnel: asyncssh.SSHClientConnection | None,
+        check: KeyCheck,
+        limit: asyncio.Semaphore,
+    ) -> asyncssh.SSHClientConnection:
+        """Log in, again after a while to a server that hung up: it may be others who fill its MaxStartups."""
+        for pause in (*RETRY_AFTER, None):
+            async with limit:
+                try:
+                    return await asyncssh.connect(
+                        **target.options(),
+                        **KEEPALIVE,
+                        **({"tunnel": tunnel} if tunnel else {}),
+                        known_hosts=check.known.match,
+                        client_factory=lambda: check,
+                        connect_timeout=CONNECT_WITHIN,
+                        agent_forwarding=False,
+                        x11_forwarding=False,
+                    )
+                except (asyncssh.ConnectionLost, ConnectionResetError):
+                    if pause is None:
+                        raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+        raise AssertionError("the last try returned or raised")
 
     async def _jump(self, host: Host, chain: tuple[Target, ...]) -> asyncssh.SSHClientConnection:
         """The one connection to the last of a chain of jump hosts."""

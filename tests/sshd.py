@@ -84,7 +84,6 @@ def _config(folder: Path, port: int, env: dict[str, str]) -> str:
         "PasswordAuthentication no",
         "KbdInteractiveAuthentication no",
         "PermitRootLogin prohibit-password",
-        "MaxStartups 100",
     ]
     if env:
         lines.append("SetEnv " + " ".join(f'"{name}={value}"' for name, value in env.items()))
