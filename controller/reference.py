@@ -18,7 +18,8 @@ def parameters() -> str:
         if setting.scope == "experiment":
             choices = f" ({', '.join(setting.choices())})" if setting.choices else ""
             unit = f" {setting.unit}" if setting.unit else ""
-            rows.append((f"`{setting.name}`", f"`{setting.format(setting.default)}`{unit}", setting.help + choices))
+            default = f"`{setting.format(setting.default)}`{unit}" if setting.default != "" else "–"
+            rows.append((f"`{setting.name}`", default, setting.help + choices))
     return _table(("parameter", "default", "meaning"), rows)
 
 

@@ -7,6 +7,8 @@ output, the host's login shell and an SSH server's words are not. Error texts of
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import math
 import re
@@ -84,13 +86,17 @@ def _number_in_range(value: float, kind: type) -> float:
 
 def load(line: bytes, depth: int = DEPTH) -> dict[str, Any]:
     """The JSON object of `line`, which is UTF-8, cleaned. Raises WireError."""
+    return clean(_object_in(line), depth)
+
+
+def _object_in(line: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise WireError(f"it is no JSON: {one_line(str(error), 100)}") from None
     if not isinstance(value, dict):
         raise WireError("it is no JSON object")
-    return clean(value, depth)
+    return value
 
 
 def _refuse_constant(name: str) -> None:
@@ -147,6 +153,13 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise WireError("true or false is needed")
     return value
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(_text(value), validate=True)
+    except (binascii.Error, ValueError):
+        raise WireError("it is no base64") from None
 
 
 def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -244,6 +257,9 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     "pong": ({}, {"id": _optional(_count)}),
     "stopping": ({"stage": _text, "reason": _text}, {}),
     "bye": ({"left": _list(_LEFT)}, {}),
+    "held": ({"files": _list(_object(name=_text, size=_count))}, {}),
+    "taken": ({"offset": _count}, {"error": _text}),
+    "fetched": ({"name": _text, "offset": _count}, {"size": _count, "data": _bytes, "error": _text}),
     "status": (_RUN, {}),
     # Of a visit: what the agents of a host say, passed on.
     "runs": ({"runs": _list(_object(**_RUN))}, {}),
@@ -259,7 +275,11 @@ def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
 
     `ranks` are those of the host: a message about any other is refused.
     """
-    raw = load(line)
+    raw = _object_in(line)
+    piece = raw.pop("data", None) if raw.get("type") == "fetched" else None  # bytes of a file: no text to be shown
+    raw = clean(raw)
+    if piece is not None:
+        raw["data"] = piece
     try:
         needed, all_fields = _FIELDS[raw["type"]]
     except (KeyError, TypeError):

@@ -75,6 +75,15 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """A PS saved the model after `step` steps as the file `name`, of so many `bytes`."""
+
+    step: int
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something worth telling that ends nothing; `level` is info or warning."""
 
@@ -98,9 +107,9 @@ class End:
     reason: str
 
 
-Event = Phase | Begin | Step | Evaluation | Notice | Failure | End
+Event = Phase | Begin | Step | Evaluation | Checkpoint | Notice | Failure | End
 KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind for kind in (Phase, Begin, Step, Evaluation, Notice, Failure, End)
+    kind.__name__.lower(): kind for kind in (Phase, Begin, Step, Evaluation, Checkpoint, Notice, Failure, End)
 }
 
 

@@ -241,6 +241,11 @@ SETTINGS: dict[str, Setting] = _setting_table(
     Setting("backend", "choice", "gloo", "backend of torch.distributed", "run", choices=lambda: ("gloo",)),
     Setting("seed", "int", 1, "seed of all randomness: data order, initial model, attacks", "run", minimum=0),
     Setting("eval_every", "int", 0, "steps between evaluations on the test set; 0: every epoch", "run", minimum=0),
+    Setting(
+        "checkpoint_every", "int", 0, "steps between checkpoints of a server; 0: only at the end", "run", minimum=0
+    ),
+    Setting("checkpoint_dir", "text", "", "folder a server saves in; empty: the current one", "run", "placement"),
+    Setting("resume", "text", "", "checkpoint to go on from: a file, or of a launch a recorded run", "run"),
     Setting("timeout", "float", 60.0, "longest wait for another rank", "run", above=0, unit="seconds"),
     Setting("threads", "int", 0, "compute threads of a rank; 0: its share of the host's cores", "run", minimum=0),
     Setting("bench", "flag", False, "print what the time of each step went to", "run"),

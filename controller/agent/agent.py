@@ -13,6 +13,7 @@ import time
 
 from . import code, facts, processes, reaching, records, stopping
 from .crew import Crew
+from .keeping import Keeping, KeepingError
 from .loop import Loop
 from .outbox import LINE, Outbox
 from .rank import READ, Lines
@@ -64,6 +65,7 @@ class Agent:
         self._archive: list[str] = []
         self._service: Service | None = None
         self._record: records.Record | None = None
+        self._keeping: Keeping | None = None
         self._lines = Lines(LINE)
         self.loop.on_readable(0, self._read)
         self.loop.on_signal(signal.SIGCHLD, self._child_ended)
@@ -97,6 +99,8 @@ class Agent:
     def _controller_gone(self) -> None:
         """End of file: over a local pipe the controller is dead; over SSH maybe only the connection is."""
         self.loop.forget(0)
+        if self._keeping:
+            self._keeping.release()
         if self._hello is None or self._hello["local"] or not self.crew.ranks:
             self._begin_stop(stopping.SHORT, "the controller is gone")
 
@@ -129,9 +133,10 @@ class Agent:
         self._hello = message
         answers.put({"type": "hello", "agent": os.getpid(), **facts.gather()})
         try:
+            self._keeping = Keeping(self.loop, message["run"], self.crew.servers)
             self._record = records.Record(message)
             self._service = Service(self.loop, message["run"], self.take)
-        except OSError as error:
+        except (OSError, KeepingError) as error:
             self._say([f"status and stop from elsewhere won't find this run: {error}"])
 
     def _do_sync(self, message: dict[str, Any], answers: Outbox) -> None:
@@ -169,16 +174,24 @@ class Agent:
         reaching.reach(self.loop, message["address"], message["port"], told)
 
     def _do_spawn(self, message: dict[str, Any], answers: Outbox) -> None:
-        if why := self.crew.spawn(message):
+        if why := self.crew.spawn(self._keeping.place(message) if self._keeping else message):
             answers.put({"type": "started", "rank": message["rank"], "error": why})
 
     def _do_signal(self, message: dict[str, Any], answers: Outbox) -> None:
         for rank in message["ranks"]:
             self.crew.signal(rank, message["signal"])
 
+    def _do_fetch(self, message: dict[str, Any], answers: Outbox) -> None:
+        if self._keeping and (answer := self._keeping.answer(message)):
+            answers.put_unnumbered(answer)
+
+    _do_put = _do_hold = _do_release = _do_fetch
+
     def _do_stop(self, message: dict[str, Any], answers: Outbox) -> None:
         if self._service and answers is not self.outbox:
             self._service.follow(answers)
+        if message.get("kill") and self._keeping:
+            self._keeping.release()
         # Only `kill` hurries: one run on one machine may be told by a visit to each of its names.
         self._begin_stop(stopping.AT_ONCE if message.get("kill") else stopping.LONG, str(message.get("reason", "")))
 
@@ -224,12 +237,22 @@ class Agent:
             "type": "bye",
             "left": [{"rank": ranks.get(one.pid), "pid": one.pid, "name": one.name} for one in left[:100]],
         }
-        self.outbox.put(message)
         self._tell_followers(message)
         if self._record and not left:
             self._record.remove()
-        gone = time.monotonic() - self._heard_at > GONE_AFTER
-        self.loop.later(LAST_WORDS_ALONE if gone else LAST_WORDS, self._end)
+        files = self._keeping.hold(self._is_heard, lambda: self._leave(message)) if self._keeping else []
+        if files:
+            self.outbox.put({"type": "held", "files": files})
+        elif not self._keeping:
+            self._leave(message)
+
+    def _is_heard(self) -> bool:
+        """Whether the controller is there, as far as we know."""
+        return time.monotonic() - self._heard_at < GONE_AFTER
+
+    def _leave(self, goodbye: dict[str, Any]) -> None:
+        self.outbox.put(goodbye)
+        self.loop.later(LAST_WORDS if self._is_heard() else LAST_WORDS_ALONE, self._end)
         self.loop.every(0.01, self._end_when_told)
         self._end_when_told()
 

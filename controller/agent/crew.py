@@ -83,6 +83,10 @@ class Crew:
         self.ranks[number] = rank
         return None
 
+    def servers(self) -> list[int]:
+        """The parameter servers that were started here."""
+        return [number for number, rank in self.ranks.items() if rank.role == "ps"]
+
     def signal(self, number: int, name: str) -> None:
         """Send a signal to one rank."""
         rank = self.ranks.get(number)
