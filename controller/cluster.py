@@ -141,6 +141,7 @@ class Cluster:
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
             "env": _environment(host),
             "dataset": self.plan.values["dataset"],
+            "model": self.plan.values["model"],
             "origin": origin(),
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
@@ -220,19 +221,21 @@ _CHECKS = {name: _checks(kind) for name, kind in KINDS.items()}
 class EventWriter:
     """Writes events as JSON lines to a pipe, or drops them when the rank was started by hand (`fd` is None).
 
-    A line is at most 64 KiB, so that one write stays one line at the reader.
+    A line is at most 64 KiB, so that one write stays one line at the reader. Any thread may write.
     """
 
     def __init__(self, fd: int | None = None) -> None:
         self._fd = fd
+        self._lock = threading.Lock()
 
     def write(self, event: Event) -> None:
         """Write `event` with the time (Unix, seconds) at which it happened. The controller being gone is no error."""
         if self._fd is None:
             return
         line = json.dumps({**to_dict(event), "time": time.time()}, separators=(",", ":")).encode() + b"\n"
-        try:
-            while line:
-                line = line[os.write(self._fd, line) :]
-        except OSError:
-            self._fd = None
+        with self._lock:
+            try:
+                while line and self._fd is not None:
+                    line = line[os.write(self._fd, line) :]
+            except OSError:
+                self._fd = None

@@ -52,14 +52,16 @@ def gradient_quorum(values: Mapping[str, Any]) -> int:
     return {"all": n, "n-f": n - values["fw"]}.get(quorum, quorum)
 
 
+def declared_attackers(values: Mapping[str, Any], role: str) -> tuple[int, ...]:
+    """The ranks of `role` that are to attack, by whatever attack."""
+    listed = values["byz_workers" if role == "worker" else "byz_servers"]
+    return tuple(ranks_of(values, role))[:listed] if isinstance(listed, int) else tuple(listed)
+
+
 def byzantine_ranks(values: Mapping[str, Any], role: str) -> tuple[int, ...]:
     """The ranks of `role` that really attack; empty when the attack is `none`."""
-    attack, listed = (
-        (values["attack"], values["byz_workers"]) if role == "worker" else (values["attack_ps"], values["byz_servers"])
-    )
-    if attack == "none":
-        return ()
-    return tuple(ranks_of(values, role))[:listed] if isinstance(listed, int) else listed
+    attack = values["attack" if role == "worker" else "attack_ps"]
+    return () if attack == "none" else declared_attackers(values, role)
 
 
 def total_steps(values: Mapping[str, Any]) -> int:

@@ -123,6 +123,12 @@ def model_of(values: Mapping[str, Any]) -> Fitted:
     return make_model(values["model"], values["loss"], values["seed"], catalog.find_dataset(values["dataset"]))
 
 
+def import_packages(model: str) -> None:
+    """Import what building `model` needs: torchvision takes a second, our own models don't need it."""
+    if catalog.parse_model(model).name not in _OWN:
+        import_torchvision()
+
+
 def _torchvision_model(name: str, classes: int) -> nn.Module:
     import_torchvision()
     from torchvision.models import get_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Rank:
     stop: Stop
     inbox: Inbox
     listen_fd: int | None = None
+    attacks: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # the one last asked for, until it is taken up
     total_steps: int = field(init=False)
     steps_per_epoch: int = field(init=False)
 
@@ -50,6 +52,13 @@ class Rank:
     def number(self) -> int:
         """This rank's number."""
         return self.values["rank"]
+
+    def ask_to_attack(self, attack: str) -> None:
+        """Have this worker attack by `attack`, or by "none" cease to, from its next step on; from any thread."""
+        if experiment.role_of(self.values, self.number) == "ps":
+            self.report.notice("warning", "the attack of a parameter server can't be changed while it runs.")
+        else:
+            self.attacks.append(attack)
 
     def next_event(self, deadline: float) -> Event | None:
         """The next thing that happens, or None when the monotonic clock reaches `deadline` first."""

@@ -1,8 +1,7 @@
-"""A request to stop, whether it comes as a signal or over the control pipe."""
+"""A request to stop."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -55,17 +54,3 @@ class Stop:
                 if say:
                     print("\nStopping after this step; Ctrl-C again to end at once.", file=sys.stderr, flush=True)
                 self.request(urgent=number == signal.SIGTERM)
-
-    def on_control(self, fd: int) -> None:
-        """A line {"type": "finish"} from the pipe `fd` asks to stop."""
-        threading.Thread(target=self._read, args=(fd,), name="control", daemon=True).start()
-
-    def _read(self, fd: int) -> None:
-        with open(fd, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    message = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(message, dict) and message.get("type") == "finish":
-                    self.request()

@@ -71,12 +71,13 @@ def run_rank(
     return _run(values, writer, event_fd is None, control_fd, listen_fd)
 
 
-def warm_up(dataset: str) -> None:
-    """Import everything that a rank on `dataset` needs and use none of it, so that forks share it."""
+def warm_up(dataset: str, model: str) -> None:
+    """Import everything that a rank with `model` on `dataset` needs and use none of it, so that forks share it."""
     _before_torch()
-    from garfield import datasets, server, worker  # noqa: F401
+    from garfield import datasets, models, server, worker  # noqa: F401
 
     datasets.import_packages(dataset)
+    models.import_packages(model)
 
 
 def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +116,7 @@ def _share_of_cores(values: Mapping[str, Any]) -> int:
 def _run(
     values: Mapping[str, Any], writer: EventWriter, by_hand: bool, control_fd: int | None, listen_fd: int | None
 ) -> int:
+    from garfield import control
     from garfield.downloads import DataMissing
     from garfield.rank import Rank, RankLost, TrainingError
     from garfield.rendezvous import RendezvousError
@@ -126,9 +128,15 @@ def _run(
     report = Report(values["rank"], writer, by_hand, values["log"], values["bench"])
     stop = Stop(lambda: inbox.put(Wake()))
     stop.on_signals(say=by_hand)
-    if control_fd is not None:
-        stop.on_control(control_fd)
     rank = Rank(values, report, stop, inbox, listen_fd)
+    if control_fd is not None:
+        control.listen(
+            control_fd,
+            {
+                "finish": lambda _: stop.request(),
+                "attack": lambda message: rank.ask_to_attack(str(message.get("attack"))),
+            },
+        )
     try:
         if experiment.role_of(values, values["rank"]) == "ps":
             from garfield.server import serve

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from garfield import catalog, datasets, experiment
+from collections.abc import Callable, Sequence
+
+from garfield import catalog, experiment
+from garfield.catalog import CatalogError
 from garfield.collectives import CollectiveUpstream
-from garfield.datasets import Samples
+from garfield.conduct import conduct_by
+from garfield.downloads import DataMissing
 from garfield.events import Step
 from garfield.gradients import Gradients
 from garfield.rank import Clock, Rank
+from garfield.supply import Supply
+from garfield.transport import Link
 from garfield.upstream import Upstream
 
 
@@ -25,9 +31,10 @@ def work(rank: Rank) -> None:
         report.end(0, "stopped")
         return
     report.phase("data")
+    supply = Supply(values, lambda text: report.phase("data", text))
     with rank.busy(upstream.links):
-        shard = _load_shard(rank, gradients)
-    batches = gradients.batches(shard)
+        shard = supply.samples(gradients.conduct)
+    batches = supply.batches(gradients.conduct)
     classes = shard.labels.bincount(minlength=catalog.find_dataset(values["dataset"]).classes).tolist()
     report.begin(rank.total_steps, rank.steps_per_epoch, gradients.model.dimension, len(shard), classes)
     report.phase("train")
@@ -45,6 +52,8 @@ def work(rank: Rank) -> None:
         gradients.model.parameters.copy_(model.vector)
         model.release()
         clock.lap("merge")
+        if rank.attacks and _change_conduct(rank, gradients, supply, step, upstream.links):
+            batches = supply.batches(gradients.conduct)
         batch = batches.at(step)
         clock.lap("load")
         upstream.pushed()
@@ -65,13 +74,18 @@ def work(rank: Rank) -> None:
     report.end(step, "finished" if step >= rank.total_steps else "stopped")
 
 
-def _load_shard(rank: Rank, gradients: Gradients) -> Samples:
-    values = rank.values
-    return datasets.load(
-        values["dataset"],
-        values["data_dir"],
-        train=True,
-        pick=gradients.shard,
-        say=lambda text: rank.report.phase("data", text),
-        seed=values["seed"],
-    )
+def _change_conduct(
+    rank: Rank, gradients: Gradients, supply: Supply, step: int, links: Callable[[], Sequence[Link]]
+) -> bool:
+    """Begin, or cease, to attack at `step` as was asked for; False where that can't be."""
+    wanted = rank.attacks.pop()
+    try:
+        conduct = conduct_by(rank.values, wanted)
+        with rank.busy(links):
+            supply.samples(conduct)
+    except (CatalogError, DataMissing) as error:
+        rank.report.notice("warning", f"can't change to attack = {wanted} at step {step + 1}: {error}")
+        return False
+    gradients.behave(conduct)
+    rank.report.notice("info", f"{conduct} from step {step + 1} on")
+    return True

@@ -22,7 +22,7 @@ from controller.plan import Plan, make_plan
 TRAINER = """
 import json, os, signal, sys, time
 
-def warm_up(dataset):
+def warm_up(dataset, model):
     if os.environ.get("WARM") == "missing":
         import torchless_machine
     if os.environ.get("WARM") == "broken":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from garfield import datasets, devices, settings
+from garfield import devices, settings
 from garfield.gradients import Gradients
+from garfield.supply import Supply
 from garfield.vector import FlatModel
 from tests.training_ranks import train
 
@@ -27,8 +28,7 @@ def test_without_a_gpu_all_is_on_the_cpu() -> None:
 def sent(rank: int = 1, **parameters: object) -> tuple[float, torch.Tensor]:
     values = settings.defaults() | {"dataset": "digits", "num_workers": 3, "batch": 32, "rank": rank} | parameters
     worker = Gradients(values)
-    batches = worker.batches(datasets.load("digits", "", train=True, pick=worker.shard))
-    return worker.at(0, batches.at(0))
+    return worker.at(0, Supply(values).batches(worker.conduct).at(0))
 
 
 @needs_gpu

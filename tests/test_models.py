@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from garfield import catalog, datasets, models, normalisation, randomness, settings
+from garfield import catalog, models, normalisation, randomness, settings
 from garfield.gradients import Gradients
 from garfield.optimiser import Sgd
+from garfield.supply import Supply
 from garfield.torchvision_import import import_torchvision
 from garfield.vector import FlatModel, Pool
 
@@ -182,8 +186,7 @@ def gradients(rank: int, **parameters: object) -> Gradients:
 
 
 def first(worker: Gradients, step: int = 0) -> tuple[float, torch.Tensor]:
-    samples = datasets.load("digits", "", train=True, pick=worker.shard)
-    loss, vector = worker.at(step, worker.batches(samples).at(step))
+    loss, vector = worker.at(step, Supply(worker.values).batches(worker.conduct).at(step))
     return loss, vector.clone()
 
 
@@ -218,3 +221,13 @@ def test_attackers_that_estimate_see_the_same_and_send_the_same(attack: str) -> 
     vectors = [first(gradients(rank, attack=attack, byz_workers=2))[1] for rank in (1, 2)]
     assert torch.equal(*vectors)
     assert vectors[0].isfinite().all()
+
+
+@pytest.mark.parametrize(("model", "needed"), [("convnet", False), ("resnet18", True)])
+def test_a_process_that_warms_up_imports_torchvision_only_for_a_model_of_it(model: str, needed: bool) -> None:
+    code = (
+        "import sys; from garfield import trainer; trainer.warm_up('digits', sys.argv[1]); "
+        "print('torchvision' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"{needed}\n", done.stderr

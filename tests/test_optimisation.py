@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
-from garfield import catalog, datasets, settings
+from garfield import catalog, settings
 from garfield.gradients import Gradients
 from garfield.optimiser import Momentum
 from garfield.schedule import learning_rate
+from garfield.supply import Supply
 from tests.training_ranks import train
 
 VALUES = settings.defaults() | {"dataset": "digits", "num_workers": 5, "batch": 16, "lr": 0.4}  # 18 steps an epoch
@@ -66,8 +67,7 @@ def test_momentum_is_kept_for_each_apart() -> None:
 def vectors(steps: int, **parameters: object) -> list[torch.Tensor]:
     """What worker 1 sends in its first steps, at a model that doesn't change."""
     worker = Gradients(VALUES | {"rank": 1} | parameters)
-    samples = datasets.load("digits", "", train=True, pick=worker.shard)
-    batches = worker.batches(samples)
+    batches = Supply(worker.values).batches(worker.conduct)
     return [worker.at(step, batches.at(step))[1].clone() for step in range(steps)]
 
 

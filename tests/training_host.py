@@ -109,5 +109,5 @@ def say(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    trainer.warm_up(sys.argv[1])
+    trainer.warm_up(sys.argv[1], sys.argv[2])
     Ranks().serve()

@@ -25,7 +25,7 @@ class _Host:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.training_host", "digits"],
+            [sys.executable, "-m", "tests.training_host", "digits", "convnet"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

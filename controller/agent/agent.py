@@ -157,7 +157,7 @@ class Agent:
         if found:
             hello = self._hello
             env = {**hello["env"], "GARFIELD_RUN": hello["run"], "GARFIELD_HOST": hello["host"]}
-            self.crew.warm_up(str(code.code_dir(digest)), hello["dataset"], env)
+            self.crew.warm_up(str(code.code_dir(digest)), hello["dataset"], hello["model"], env)
 
     def _do_listen(self, message: dict[str, Any], answers: Outbox) -> None:
         answer = {"type": "listening", "rank": message["rank"]}

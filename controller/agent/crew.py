@@ -42,13 +42,13 @@ class Crew:
         self._unknown: dict[int, int] = {}  # pid: wait status
         self._cpu: dict[int, tuple[float, float]] = {}  # pid: (when, processor seconds by then)
 
-    def warm_up(self, folder: str, dataset: str, env: Mapping[str, str]) -> None:
+    def warm_up(self, folder: str, dataset: str, model: str, env: Mapping[str, str]) -> None:
         """Start the warm process on the code in `folder`; `warm` tells when it is ready or has failed."""
         if self._warmer or self.closing:
             return
         # numpy's BLAS would start a thread, and a fork copies none.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **env}
-        order = {"code": folder, "dataset": dataset}
+        order = {"code": folder, "dataset": dataset, "model": model}
         self._warm_state = "importing"
         self._warmer = Warmer(self._loop, self._outbox, order, environment, self._blob, self._hear)
         if process := processes.read_process(self._warmer.pid):

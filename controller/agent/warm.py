@@ -57,7 +57,7 @@ def main(_: bytes) -> None:
 def _import(order: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     try:
-        importlib.import_module("garfield.trainer").warm_up(order["dataset"])
+        importlib.import_module("garfield.trainer").warm_up(order["dataset"], order["model"])
     except ModuleNotFoundError as error:
         traceback.print_exc()
         return {"state": "failed", "text": str(error), "missing": error.name or ""}

@@ -76,14 +76,12 @@ def compute(values: Mapping[str, Any], skip: int, steps: int) -> float:
 def _compute(values: Mapping[str, Any], skip: int, steps: int, event_fd: int, begin: int) -> int:
     import torch
 
-    from garfield import datasets
     from garfield.gradients import Gradients
+    from garfield.supply import Supply
 
     torch.set_num_threads(values["threads"])
     gradients = Gradients(values)
-    batches = gradients.batches(
-        datasets.load(values["dataset"], values["data_dir"], True, gradients.shard, seed=values["seed"])
-    )
+    batches = Supply(values).batches(gradients.conduct)
     for step in range(skip):
         gradients.at(step, batches.at(step))
     os.write(event_fd, b'{"kind": "ready"}\n')

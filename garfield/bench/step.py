@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
-    trainer.warm_up(values["dataset"])
+    trainer.warm_up(values["dataset"], values["model"])
     progress = Progress()
     try:
         results = measure(values, rounds, progress.say)
