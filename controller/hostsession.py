@@ -217,13 +217,16 @@ class HostSession:
         except Exception as error:
             text = f"what the agent said led to an error here: {type(error).__name__}: {error}"
         code = await self._connection.close()
-        for line in self._connection.stderr().splitlines()[-20:]:
+        words = self._connection.stderr().splitlines()[-20:]
+        for line in words:
             self._heard({"type": "output", "rank": None, "stream": "agent", "lines": [line]})
         if self._bye is not None:
             self._end(Ending(self._bye))
         elif code == 0:
             # The guardian ends with 0 only when it has seen everything below it gone.
-            self._end(Ending([], text or "the agent ended without a goodbye; its processes are gone."))
+            guardian = [line for line in words if line.startswith("the agent ")]
+            why = guardian[-1] if guardian else "the agent ended without a goodbye; its processes are gone"
+            self._end(Ending([], text or f"{why}."))
         else:
             self._end(Ending(None, text or "the connection was lost; what goes on there is not known."))
 

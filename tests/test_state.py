@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from controller.state import RunState
+from controller.verdict import Verdict, verdict
 from tests.simulated import Fault, simulate
 
 
@@ -143,6 +144,16 @@ def test_a_lost_host_takes_its_ranks_with_it() -> None:
     state.apply({"kind": "host", "host": "lab2", "state": "lost", "detail": "the connection was reset"})
     assert [state.now.ranks[rank].state for rank in range(4)] == ["running", "running", "lost", "lost"]
     assert state.now.root_cause == "lab2: the connection was reset"
+
+
+def test_a_host_that_ended_without_goodbye_has_lost_its_ranks() -> None:
+    state = state_of(steps=50, until=10)
+    assert verdict(state.now) is None
+    text = "the agent ended unexpectedly (killed by signal 9): its processes were killed."
+    state.apply({"kind": "host", "host": "here", "state": "ended", "detail": text})
+    assert {(rank.state, rank.detail) for rank in state.now.ranks.values()} == {("lost", "its host ended")}
+    assert state.now.root_cause == f"here: {text}"
+    assert verdict(state.now) == Verdict("failed", True)
 
 
 def test_what_a_host_and_a_problem_both_tell_is_told_once() -> None:

@@ -68,7 +68,7 @@ def host_gone(state: RunState, host: HostNow, detail: str) -> None:
     for number in host.ranks:
         rank = state.now.ranks[number]
         if rank.alive and rank.state != "waiting":
-            rank.state, rank.detail = "lost", "its host is lost"
+            rank.state, rank.detail = "lost", "its host ended" if host.state == "ended" else "its host is lost"
             state.series.band.expected.discard(number)
     _workers_changed(state)
     if state.now.root_cause is None and state.now.state != "stopping":

@@ -140,7 +140,7 @@ def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
         state.now.state = "launching"
     if changed and name in _TOLD_STATES:
         state.say(_HOST_LEVELS.get(name, "i"), endings.of_host(host, name, detail), host.name)
-    if name in ("failed", "lost"):
+    if name in GONE:
         endings.host_gone(state, host, detail)
 
 
