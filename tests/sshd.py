@@ -44,22 +44,13 @@ def running(folder: Path, names: tuple[str, ...] = (), env: dict[str, str] | Non
 
     `env` is set in every session on the server, such as GARFIELD_HOME to keep its home clean.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    ssh = folder / "home" / ".ssh"
-    ssh.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for key in (folder / "host_key", ssh / "id_ed25519"):
-        if not key.exists():
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    shutil.copy(ssh / "id_ed25519.pub", folder / "authorized_keys")
-    os.chmod(folder / "authorized_keys", 0o600)
-    port, user = _free_port(), getpass.getuser()
-    (folder / "sshd_config").write_text(_config(folder, port, env or {}))
+    ssh, port, user = folder / "home" / ".ssh", _free_port(), getpass.getuser()
+    prepare(folder, ssh / "id_ed25519", "127.0.0.1", port, env)
     server = [str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")]
-    _make_privilege_folder()
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(server, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        _wait(port, process, folder / "log")
+        wait_for("127.0.0.1", port, process, folder / "log")
         made = Server(port, user, folder / "home", process.pid, folder)
         aliases = [f"{name},[{name}]:{port}" for name in names]
         public = (folder / "host_key.pub").read_text()
@@ -72,10 +63,22 @@ def running(folder: Path, names: tuple[str, ...] = (), env: dict[str, str] | Non
         process.wait(10)
 
 
-def _config(folder: Path, port: int, env: dict[str, str]) -> str:
+def prepare(folder: Path, login: Path, address: str, port: int, env: dict[str, str] | None = None) -> None:
+    """Write what a server needs into `folder`: `sshd_config` and keys. `login`, made if need be, may log in."""
+    for key in (folder / "host_key", login):
+        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not key.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    shutil.copy(login.with_suffix(".pub"), folder / "authorized_keys")
+    os.chmod(folder / "authorized_keys", 0o600)
+    (folder / "sshd_config").write_text(_config(folder, address, port, env or {}))
+    _make_privilege_folder()
+
+
+def _config(folder: Path, address: str, port: int, env: dict[str, str]) -> str:
     lines = [
         f"Port {port}",
-        "ListenAddress 127.0.0.1",
+        f"ListenAddress {address}",
         f"HostKey {folder}/host_key",
         f"AuthorizedKeysFile {folder}/authorized_keys",
         f"PidFile {folder}/pid",
@@ -103,11 +106,11 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server answers."""
+def wait_for(address: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server that `process` runs answers."""
     give_up = time.monotonic() + READY_WITHIN
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), 1) as probe:
             if probe.recv(4) == b"SSH-":
                 return
         if process.poll() is not None or time.monotonic() > give_up:
