@@ -190,6 +190,19 @@ def _object(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return checked
 
 
+def _whole(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """As `_object`, with every field needed."""
+    some = _object(**fields)
+
+    def checked(value: Any) -> dict[str, Any]:
+        found = some(value)
+        if missing := [name for name in fields if name not in found]:
+            raise WireError(f"{missing[0]} is missing")
+        return found
+
+    return checked
+
+
 def _event(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireError("not an event")
@@ -220,6 +233,9 @@ _RUN = {
     "silent": _number,
     "ranks": _list(_RANK_STATUS),
 }
+
+_PROCESS = _whole(pid=_count, start=_count, what=_text, name=_text, age=_number)
+_LEFTOVER = _whole(run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS))
 
 # type: (needed fields, further fields)
 _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[Any], Any]]]] = {
@@ -264,6 +280,8 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     # Of a visit: what the agents of a host say, passed on.
     "runs": ({"runs": _list(_object(**_RUN))}, {}),
     "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
+    "leftovers": ({"machine": _text, "found": _list(_LEFTOVER), "more": _count}, {}),
+    "cleaned": ({"run": _text, "ended": _count, "left": _list(_PROCESS)}, {}),
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is

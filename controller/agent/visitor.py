@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import leftovers
 from .outbox import LINE
 from .rank import READ, Lines
 from .service import sockets_dir
@@ -28,7 +29,7 @@ STOP_WITHIN = 25.0  # seconds from a stop to its bye: the long ladder, the sweep
 
 
 def main(_: bytes) -> None:
-    """Answer `runs` and `stop` from stdin until its end."""
+    """Answer `runs`, `stop`, `leftovers` and `clean` from stdin until its end."""
     lines = Lines(LINE)
     while select.select([0], [], [], IDLE)[0] and (data := os.read(0, READ)):
         for line, _cut in lines.feed(data):
@@ -37,6 +38,10 @@ def main(_: bytes) -> None:
                 _say({"type": "runs", "runs": [status for _, status in _agents()]})
             elif message["type"] == "stop":
                 _stop(message)
+            elif message["type"] == "leftovers":
+                _say({"type": "leftovers", **leftovers.find(message["run"], message["running"])})
+            elif message["type"] == "clean":
+                _say({"type": "cleaned", "run": message["run"], **leftovers.end(message["run"], message["processes"])})
 
 
 def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
