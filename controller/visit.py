@@ -33,7 +33,7 @@ class Visit:
         """The runs of this user that the host knows, one entry an agent. Raises HostError.
 
         {"run", "host", "origin": {"user", "machine"}, "lease", "started", "stopping", "silent": seconds since
-        its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended"}]}
+        its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended", "paused", "incarnation"}]}
         """
         return (await self._session.ask({"type": "runs"}, "runs"))["runs"]
 
@@ -61,6 +61,10 @@ class Visit:
         chosen = [[process["pid"], process["start"]] for process in processes]
         message = {"type": "clean", "run": run, "processes": chosen}
         return await self._session.ask(message, "cleaned", seconds=CLEAN_WITHIN)
+
+    async def act(self, run: str, rank: int, act: str, attack: str | None = None) -> None:
+        """Do something to a rank of a run on this host, as `LiveRun.act` does. Raises HostError."""
+        await self._session.act(rank, act, attack, run)
 
     async def close(self) -> None:
         """Give the connection up."""

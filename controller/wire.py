@@ -221,7 +221,10 @@ def _field(value: Mapping[str, Any], name: str, check: Callable[[Any], Any]) -> 
         raise WireError(f"{name}: {error}") from None
 
 
-_RANK_STATUS = _object(rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag)
+_RANK_STATUS = _object(
+    rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag, paused=_flag,
+    incarnation=_count,
+)  # fmt: skip
 _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {
     "run": _text,
@@ -255,7 +258,11 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     ),
     "listening": ({"rank": _count}, {"address": _text, "port": _count, "error": _text}),
     "reached": ({"error": _text}, {}),
-    "started": ({"rank": _count}, {"pid": _count, "error": _text}),
+    "started": ({"rank": _count}, {"pid": _count, "incarnation": _count, "error": _text}),
+    "acted": (
+        {"rank": _count, "act": _text},
+        dict.fromkeys(("attack", "by", "id", "error"), _optional(_text)),
+    ),
     "event": ({"rank": _count, "event": _event}, {}),
     "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_text)}, {}),
     "exit": (
@@ -266,7 +273,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
             "asked": _flag,
             "stderr": _list(_text),
         },
-        {},
+        {"restarting": _flag},
     ),
     "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
