@@ -14,6 +14,7 @@ from controller.hosts import Host
 from controller.hostsession import HostSession, settle
 from controller.origin import origin
 from controller.plan import Plan
+from controller.prompts import Prompter
 from controller.visit import Visit, visit
 
 __all__ = ["Cluster", "LaunchError", "Visit", "visit"]
@@ -33,11 +34,19 @@ class Cluster:
     """The sessions of one run.
 
     `emit` takes every record, without number and time. `code` is the package folder that is shipped to the hosts.
+    `prompter` is asked for what a login needs to know.
     """
 
-    def __init__(self, plan: Plan, run_id: str, emit: Callable[[Record], None], code: Path = shipping.GARFIELD) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        run_id: str,
+        emit: Callable[[Record], None],
+        code: Path = shipping.GARFIELD,
+        prompter: Prompter | None = None,
+    ) -> None:
         self.plan, self.run_id = plan, run_id
-        self._emit, self._code = emit, code
+        self._emit, self._code, self._prompter = emit, code, prompter
         self._sessions: dict[str, HostSession] = {}
         self._ways: Ways | None = None
         self._stopping = False
@@ -65,10 +74,6 @@ class Cluster:
                 self._state(session.host, "stopping")
             session.stop(kill, "killed" if kill else "stopped")
 
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
-        """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
-        await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack)
-
     async def ended(self) -> dict[str, Any]:
         """Wait until every host has said goodbye or can't be heard.
 
@@ -93,7 +98,7 @@ class Cluster:
         if any(not host.local for host in self.plan.hosts):
             from controller.ssh import SshWays
 
-            self._ways = SshWays()
+            self._ways = SshWays(self._prompter)
         for host in self.plan.hosts:
             ranks = {rank.rank for rank in self.plan.ranks_on(host)}
             session = HostSession(
@@ -215,9 +220,6 @@ class Cluster:
             if "error" not in message:
                 content = {key: value for key, value in message.items() if key not in ("type", "seq")}
                 self._emit({"kind": kind, **content, **about})
-        elif kind == "acted" and "id" not in message:  # what has one is the answer to us
-            facts = {key: message[key] for key in ("act", "attack") if message.get(key)}
-            self._emit({"kind": "act", **about, **facts, "text": _acted(message)})
         elif kind == "resources":
             for entry in message["ranks"]:
                 self._emit({"kind": kind, "host": host.name, **entry})
@@ -249,12 +251,6 @@ class Cluster:
 
     def _state(self, host: Host, state: str, detail: str = "") -> None:
         self._emit({"kind": "host", "host": host.name, "state": state, "detail": detail})
-
-
-def _acted(message: Mapping[str, Any]) -> str:
-    """What was done to a rank, and by whom."""
-    what = f" {message['attack']}" if message.get("attack") else ""
-    return f"{message['act']}{what} rank {message['rank']}, by {message.get('by') or 'someone'}"
 
 
 def _environment(host: Host) -> dict[str, str]:

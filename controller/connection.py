@@ -13,6 +13,7 @@ from typing import Protocol
 from controller import wire
 from controller.agent.start import CONSTANT
 from controller.hosts import Host
+from controller.hostvalues import PARSERS, HostValueError
 
 READ = 64 << 10  # bytes read at once
 STDERR = 16 << 10  # bytes kept of what the program writes to stderr
@@ -75,6 +76,12 @@ def check_host(host: Host) -> None:
             raise HostError(host, f"{key} contains a control character; remove it.")
         if value.startswith("-"):
             raise HostError(host, f"{key} = {value!r} begins with a hyphen, as an option would; change it.")
+    if not host.local:
+        for key in ("address", "user", "jump"):
+            try:
+                PARSERS[key](getattr(host, key) or "")
+            except HostValueError as error:
+                raise HostError(host, f"{key} = {getattr(host, key)!r}: {error}.") from None
     if host.interpreter.startswith("~") and not host.interpreter.startswith("~/"):
         raise HostError(
             host, f"python = {host.interpreter!r}: of paths with ~, only those that begin with ~/ are known."

@@ -1,82 +1,146 @@
-"""Host keys: whom ~/.ssh/known_hosts trusts, and what to say of a key that is unknown or has changed."""
+"""Host keys: whom the files of known hosts trust, what a server shows that they don't, and trusting it."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
-from controller.connection import HostError
-from controller.hosts import Host
-
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts",)
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 SSH_PORT = 22
+_ALGORITHMS = (
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
+)  # fmt: skip
+
+
+class CheckingOff(Exception):
+    """An SSH configuration that trusts everybody; one sentence."""
+
+
+@dataclass(frozen=True)
+class ShownKey:
+    """A key that a server showed and that nobody has trusted: `name` is what files of known hosts call the server."""
+
+    name: str
+    algorithm: str
+    fingerprint: str  # SHA256:…
+    public: str  # algorithm and key as a line of a file has them
+    file: str  # where it would be stored
+    instead: tuple[tuple[str, int], ...] = ()  # (file, line) of other keys that this server is trusted with
+
+    @property
+    def changed(self) -> bool:
+        """Whether the server was known by another key."""
+        return bool(self.instead)
+
+    def forget_command(self) -> str:
+        """The command that removes the old keys of the server."""
+        files = dict.fromkeys(file for file, _ in self.instead)
+        return " && ".join(f"ssh-keygen -f {_quoted(file)} -R {shlex.quote(self.name)}" for file in files)
 
 
 class KnownKeys:
-    """The keys in some known_hosts files. One without an entry for a port isn't trusted on it, as with ssh."""
+    """The keys in some files of known hosts, looked up as ssh does: by name and port, by an alias without its port."""
 
-    def __init__(self, files: Sequence[str]) -> None:
-        self.files = files
+    def __init__(self, files: Sequence[str], alias: str | None = None) -> None:
+        self.files, self._alias = files, alias
         self._hosts = asyncssh.SSHKnownHosts()
         for file in files:
-            with contextlib.suppress(OSError):
-                self._hosts.load(Path(file).expanduser().read_text(encoding="utf-8", errors="replace"))
+            self._hosts.load(_read(file))
+
+    @classmethod
+    def of(cls, options: asyncssh.SSHClientConnectionOptions) -> KnownKeys:
+        """Those that ~/.ssh/config says to trust. Raises CheckingOff where it says to trust everybody."""
+        users, everybodys = (options.config.get(f"{whose}KnownHostsFile") for whose in ("User", "Global"))
+        files = [*(USER_FILES if users is None else users), *(GLOBAL_FILES if everybodys is None else everybodys)]
+        if users == [] or any(str(file) in ("none", "/dev/null") for file in users or ()):
+            raise CheckingOff("UserKnownHostsFile in ~/.ssh/config switches the check of host keys off; name a file.")
+        return cls([str(file) for file in files], options.host_key_alias)
+
+    def name_of(self, host: str, port: int | None) -> str:
+        """What the files call a server."""
+        if self._alias:
+            return self._alias
+        host = host.lower()
+        return host if port in (None, SSH_PORT) else f"[{host}]:{port}"
 
     def match(self, host: str, address: str, port: int | None) -> tuple[list[Any], ...]:
-        """Trusted keys, CA keys, revoked keys, and the same of X.509, for a server; asyncssh calls this."""
-        names = [entry_name(name, port) for name in dict.fromkeys((host, address)) if name]
-        found = [self._hosts.match(name, "", None) for name in names]
-        return tuple([key for match in found for key in match[kind]] for kind in range(7))
+        """Trusted keys, CA keys, revoked keys, and the same of X.509, for a server; asyncssh calls this.
+
+        The address alone makes nobody trusted: a name server tells it.
+        """
+        return tuple(list(keys) for keys in self._hosts.match(self.name_of(host, port), "", None))
+
+    def algorithms(self, host: str, port: int | None) -> list[str]:
+        """Kinds of host keys in the order we want them: those that are trusted first, so that no other is shown."""
+        trusted, authorities = self.match(host, "", port)[:2]
+        known = [name.decode() for key in trusted for name in key.sig_algorithms]
+        plain = [*(name for name in known if name in _ALGORITHMS), *_ALGORITHMS]
+        signed = [f"{name}-cert-v01@openssh.com" for name in _ALGORITHMS] if authorities else []
+        return list(dict.fromkeys([*signed, *plain]))
+
+    def shown(self, host: str, port: int, key: asyncssh.SSHKey) -> ShownKey:
+        """What to say of `key`, which isn't trusted for the server."""
+        name = self.name_of(host, port)
+        public = key.export_public_key("openssh").decode().strip()
+        return ShownKey(
+            name, key.get_algorithm(), key.get_fingerprint(), " ".join(public.split()[:2]), self.files[0],
+            tuple(self._lines_of(name)),
+        )  # fmt: skip
+
+    def _lines_of(self, name: str) -> Iterator[tuple[str, int]]:
+        for file in self.files:
+            for number, line in enumerate(_read(file).splitlines(), 1):
+                with contextlib.suppress(ValueError):  # asyncssh skipped the line too
+                    if asyncssh.import_known_hosts(line).match(name, "", None)[0]:
+                        yield file, number
 
 
-def known_keys(host: Host, options: asyncssh.SSHClientConnectionOptions) -> KnownKeys:
-    """The keys that ~/.ssh/config says to trust. Raises HostError where it says to trust everybody."""
-    files = options.known_hosts
-    if files is None or any(str(file) in ("none", "/dev/null") for file in files):
-        text = "UserKnownHostsFile in ~/.ssh/config switches the check of host keys off; name a file there."
-        raise HostError(host, text)
-    return KnownKeys([str(file) for file in files] or [*USER_FILES, *GLOBAL_FILES])
+def trust(key: ShownKey, hashed: bool) -> None:
+    """Add `key` to its file, at once or not at all; `hashed` hides the server's name. Raises OSError.
+
+    A key that has changed is never trusted: ValueError.
+    """
+    if key.changed:
+        raise ValueError(f"{key.name} is known by another key")
+    path = Path(key.file).expanduser()
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True)
+    line = f"{_hashed(key.name) if hashed else key.name} {key.public}\n".encode()
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        size = os.fstat(fd).st_size
+        whole = not size or os.pread(fd, 1, size - 1) == b"\n"
+        os.write(fd, line if whole else b"\n" + line)
+    finally:
+        os.close(fd)
 
 
-def entry_name(host: str, port: int | None) -> str:
-    """How known_hosts names a server."""
-    return host if port in (None, SSH_PORT) else f"[{host}]:{port}"
+def _hashed(name: str) -> str:
+    """A name as HashKnownHosts writes it."""
+    salt = secrets.token_bytes(20)
+    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    return "|1|" + "|".join(base64.b64encode(part).decode() for part in (salt, digest))
 
 
-class KeyCheck(asyncssh.SSHClient):
-    """Remembers the key that a server showed and that isn't trusted."""
+def _read(file: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(file).expanduser().read_text(encoding="utf-8", errors="replace")
+    return ""
 
-    def __init__(self, address: str) -> None:
-        self.known = KnownKeys(())
-        self._address, self._port = address, SSH_PORT
-        self._shown: asyncssh.SSHKey | None = None
-        self._others: list[asyncssh.SSHKey] = []
 
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Called for a key that isn't among the trusted: it never becomes one here."""
-        self._address, self._port, self._shown = host, port, key
-        self._others = self.known.match(host, addr, port)[0]
-        return False
-
-    def why(self, otherwise: str) -> str:
-        """What is to be said and done about the key; `otherwise` when it wasn't about the key."""
-        if self._shown is None:
-            return f"its host key was refused: {otherwise}"
-        name, file = entry_name(self._address, self._port), self.known.files[0]
-        shown = f"{self._shown.get_algorithm()} {self._shown.get_fingerprint()}"
-        if self._others:
-            return (
-                f"its host key has changed to {shown}: someone may be listening in. If you know why it has, remove the "
-                f"old key with: ssh-keygen -f {file} -R {shlex.quote(name)}"
-            )
-        line = f"{name} {self._shown.export_public_key('openssh').decode().strip()}"
-        return (
-            f"its host key is unknown: {shown}. If that is what the machine itself shows, trust it with: "
-            f"echo {shlex.quote(line)} >> {file}"
-        )
+def _quoted(file: str) -> str:
+    return "~/" + shlex.quote(file[2:]) if file.startswith("~/") else shlex.quote(file)

@@ -49,7 +49,7 @@ class Host:
     """A machine and the ranks it carries, with `[defaults]` laid in.
 
     `origin` tells for each key where its value is from: "own", "[defaults]" or "default". `line` is that of the host's
-    `[[host]]` in the file, from 1; 0 when it has none. Paths may begin with `~/`: the home on that host.
+    `[[host]]` in `file`, from 1; 0 when it has none. Paths may begin with `~/`: the home on that host.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Host:
     enabled: bool = True
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
     line: int = field(default=0, compare=False)
+    file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.address:

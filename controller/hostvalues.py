@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MOST_RANKS = 1000  # of one role on one host: beyond it, a slip of the finger
+_SPECIAL = frozenset("'`\"$\\;&<>|(){}")  # what OpenSSH refuses in a host name
+_PLAIN = r"[^\s@:/\[\]-][^\s@:/\[\]]*"  # a user or a host
 UNTIL_FINISHED = math.inf  # the lease of a run that outlives its controller
 
 
@@ -77,8 +79,16 @@ def _name(raw: Any) -> str:
     return text
 
 
-def _address(raw: Any) -> str:
+def _server(raw: Any) -> str:
+    """Text that a ProxyCommand of ~/.ssh/config may hand to a shell, as OpenSSH refuses it too."""
     text = _word(raw)
+    if found := sorted(_SPECIAL.intersection(text)):
+        raise HostValueError(f"must not hold {' '.join(found)}, which a shell may take for more than a name")
+    return text
+
+
+def _address(raw: Any) -> str:
+    text = _server(raw)
     if re.search(r"[\s/@]", text):
         raise HostValueError("must be a host name, an IP address or an alias of ~/.ssh/config, without user or blanks")
     if ":" in text:
@@ -90,16 +100,17 @@ def _address(raw: Any) -> str:
 
 
 def _user(raw: Any) -> str:
-    text = _word(raw)
+    text = _server(raw)
     if re.search(r"[\s@:/]", text):
         raise HostValueError("must be a user name, without blanks, @, : or /")
     return text
 
 
 def _jump(raw: Any) -> str:
-    text = _word(raw)
-    if re.search(r"\s", text):
-        raise HostValueError("must be [user@]host[:port], several separated by commas")
+    text = _server(raw)
+    for part in text.split(",") if text else ():
+        if not re.fullmatch(rf"({_PLAIN}@)?({_PLAIN}|\[[\w:.%]+\])(:\d{{1,5}})?", part):
+            raise HostValueError("must be [user@]host[:port], several separated by commas")
     return text
 
 

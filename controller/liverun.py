@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +18,10 @@ from controller import paths
 from controller.feed import Feed, Record, Subscriber
 from controller.origin import origin, origin_text
 from controller.plan import Plan
+from controller.prompts import Prompter
 from controller.runs.recorder import Recorder, new_run_id
 from controller.verdict import Verdict, verdict
-from garfield import settings
 
-ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
@@ -40,8 +40,6 @@ class ClusterLike(Protocol):
 
     async def stop(self, kill: bool = False) -> None: ...
 
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None: ...
-
     async def ended(self) -> Mapping[str, Any]: ...
 
 
@@ -49,7 +47,10 @@ MakeCluster = Callable[[Plan, str, Callable[[Record], None]], ClusterLike]
 
 
 class LiveRun:
-    """One launch of a plan, from the first connection until every host said goodbye."""
+    """One launch of a plan, from the first connection until every host said goodbye.
+
+    `prompter` is asked for what a login needs to know.
+    """
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class LiveRun:
         hosts_text: str = "",
         folder: Path | None = None,
         make_cluster: MakeCluster | None = None,
+        prompter: Prompter | None = None,
     ) -> None:
         self.plan = plan
         self.run_id = folder.name if folder else new_run_id()
@@ -67,7 +69,7 @@ class LiveRun:
         self._feed = Feed()
         self.state = self._feed.state
         self._name, self._note, self._hosts_text = name, note, hosts_text
-        self._make_cluster = make_cluster or _make_cluster
+        self._make_cluster = make_cluster or functools.partial(_make_cluster, prompter=prompter)
         self._cluster: ClusterLike | None = None
         self._stopping = asyncio.Event()
         self._killing = asyncio.Event()
@@ -115,37 +117,6 @@ class LiveRun:
             self._feed.emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
         self._stopping.set()
         self._feed.changed.set()
-
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
-        """Do one of ACTS to a rank while the run goes on; returns when it is done.
-
-        `attack` is what the rank is to send from now on, "none" to make it honest: for the act "attack" alone. Raises
-        RunRefused with one sentence.
-        """
-        if why := self._why_not(rank, act, attack):
-            raise RunRefused(why)
-        try:
-            await self._cluster.act(rank, act, attack)
-        except Exception as error:
-            raise RunRefused(_sentence(error)) from None
-
-    def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
-        if act not in ACTS:
-            return f"{act!r} is nothing that can be done to a rank; there are {', '.join(ACTS)}."
-        if not 0 <= rank < len(self.plan.ranks):
-            return f"There is no rank {rank}; this run has ranks 0 to {len(self.plan.ranks) - 1}."
-        if (act == "attack") != (attack is not None):
-            return "Say which attack, or none." if act == "attack" else f"{act} takes no attack."
-        if not self.running or not self._up.is_set():
-            return "The run has ended." if self._up.is_set() else "The run is not launched yet."
-        if self._stopping.is_set():
-            return "The run is being stopped."
-        try:
-            if attack is not None:
-                settings.find_setting("attack").parse(attack)
-        except settings.SettingError as error:
-            return str(error)
-        return None
 
     # One run, top to bottom.
 
@@ -298,10 +269,12 @@ class LiveRun:
         }
 
 
-def _make_cluster(plan: Plan, run_id: str, emit: Callable[[Record], None]) -> ClusterLike:
+def _make_cluster(
+    plan: Plan, run_id: str, emit: Callable[[Record], None], prompter: Prompter | None = None
+) -> ClusterLike:
     from controller.cluster import Cluster  # asyncssh is heavy: imported when there is something to connect to
 
-    return Cluster(plan, run_id, emit)
+    return Cluster(plan, run_id, emit, prompter=prompter)
 
 
 def _sentence(error: BaseException) -> str:

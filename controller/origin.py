@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import platform
-from collections.abc import Mapping
 
 
 def origin() -> dict[str, str]:
@@ -18,10 +17,4 @@ def origin() -> dict[str, str]:
 
 def origin_text() -> str:
     """user@machine of this controller."""
-    return told_origin(origin())
-
-
-def told_origin(told: Mapping[str, str] | None) -> str:
-    """user@machine as a host tells it of a run."""
-    told = told or {}
-    return f"{told.get('user', '?')}@{told.get('machine', '?')}"
+    return "{user}@{machine}".format(**origin())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import asyncssh
 
 from controller.hosts import Host
-from controller.ssh import AT_ONCE
+from controller.logins import AT_ONCE
 from tests import sshd
 from tests.launching import Launch, write_package
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from controller.cli import terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
 from controller.cli.words import Refused, file_and_run, hosts_of, may_act, the_run
@@ -47,7 +48,7 @@ def asking(line: OneLine) -> Told:
 
 async def _status(hosts: Collection[Host], options: argparse.Namespace) -> int:
     line = OneLine(sys.stderr)
-    async with survey(hosts, asking(line)) as seen:
+    async with survey(hosts, asking(line), terminal.ask) as seen:
         if options.json:
             say_json({"runs": [_json(run) for run in seen.runs], "unreachable": seen.unreachable})
         elif seen.runs:
@@ -93,7 +94,7 @@ def _json(run: Found) -> dict[str, Any]:
 
 async def _stop(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:
     line = OneLine(sys.stderr)
-    async with survey(hosts, asking(line)) as seen:
+    async with survey(hosts, asking(line), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "stop")
         if run is None:

@@ -11,6 +11,11 @@ here; where only one run can be meant it may be left out.
 exit codes: 0 finished or done, 1 failed or refused, 2 wrong usage, 130 stopped.
 A run in progress: Ctrl-C once stops it in order, twice kills it."""
 
+TRUST = """\
+The keys of jump hosts on the way come first. Compare what is shown with what the machine itself says:
+  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+Trusted keys are stored where ssh finds them too. A key that has changed is never stored: first remove the old one."""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of `python -m controller`."""
@@ -22,9 +27,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_trust(commands)
     _add_status(commands)
     _add_stop(commands)
-    _add_clean(commands)
     _add_runs(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
     _add(commands, "paths", "listing", "the files and folders that the controller uses")
@@ -42,6 +47,19 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--note", default="", help="a sentence to keep with the run")
 
 
+def _add_trust(commands: argparse._SubParsersAction) -> None:
+    trust = _add(commands, "trust", "trust", "show the SSH key of a host, ask, and trust it from then on", TRUST)
+    trust.add_argument("host", metavar="HOST", help="name of the host in the hosts file")
+    _add_file(trust)
+    trust.add_argument(
+        "--yes",
+        action="append",
+        default=[],
+        metavar="FINGERPRINT",
+        help="trust this key (SHA256:…) without asking; repeatable, for jump hosts",
+    )
+
+
 def _add_status(commands: argparse._SubParsersAction) -> None:
     status = _add(commands, "status", "attend", "the runs that the hosts of a file know of, whoever launched them")
     _add_file(status)
@@ -52,23 +70,6 @@ def _add_stop(commands: argparse._SubParsersAction) -> None:
     _add_words(stop)
     stop.add_argument("--kill", action="store_true", help="kill its ranks at once")
     _add_yes(stop)
-
-
-def _add_clean(commands: argparse._SubParsersAction) -> None:
-    clean = _add(
-        commands,
-        "clean",
-        "clean",
-        "end what runs have left on the hosts of a file although nothing supervises it any more",
-        """
-First it lists what would be ended: host, run, rank, pid, name, age. Then it asks, or goes on with --yes, and ends
-exactly those processes: found by the hosts' own records (pid, start time, user, run id), never by a name. A run that
-still goes on is no leftover; that is ended by stop. Without a terminal and without --yes, nothing is ended.
-""",
-    )
-    _add_words(clean)
-    clean.add_argument("--running", action="store_true", help="also what an agent of RUN still supervises")
-    _add_yes(clean)
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:

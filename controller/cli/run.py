@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from controller.cli import terminal
 from controller.cli.out import complain, duration, say, say_json
 from controller.cli.progress import Progress
 from controller.draft import Draft, assignments
@@ -35,7 +36,13 @@ def main(options: argparse.Namespace) -> int:
         in_file = {problem.text for problem in file.problems}
         said = [f"{options.file}: {text}" if text in in_file else text for text in (f.text for f in plan.errors)]
         return _refuse(options, said)
-    run = LiveRun(plan, name=options.name or draft.run_name(time.time()), note=options.note, hosts_text=file.text())
+    run = LiveRun(
+        plan,
+        name=options.name or draft.run_name(time.time()),
+        note=options.note,
+        hosts_text=file.text(),
+        prompter=terminal.ask,
+    )
     return asyncio.run(_follow(run, plan, options))
 
 

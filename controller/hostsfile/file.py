@@ -10,6 +10,7 @@ import copy
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class HostsFile:
     @property
     def hosts(self) -> list[Host]:
         """The hosts in order, with [defaults] laid in."""
-        return list(self._state.contents.hosts)
+        return [replace(host, file=str(self.path)) for host in self._state.contents.hosts]
 
     @property
     def experiment(self) -> dict[str, Any]:

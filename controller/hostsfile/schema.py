@@ -119,12 +119,19 @@ def _read_hosts(reader: _Reader) -> None:
     hosts = reader.contents.hosts
     for index, table in enumerate(tables):
         path = ("host", index)
-        host = _host(reader.keys(table, path, HOST_KEYS, "[[host]]"), defaults, index, reader.line(path) or 0)
+        own = reader.keys(table, path, HOST_KEYS, "[[host]]")
+        host = _host(own, defaults, index, reader.line(path) or 0)
         if "name" not in table:
             reader.problem(path, "[[host]] has no name; each host needs one.")
         first = next((other for other in hosts if other.name == host.name), None)
         if first is not None and "name" in table:
             reader.problem((*path, "name"), f"{host.name} is the name of the host on line {first.line} already.")
+        if own.get("name") and host.address == host.name and not host.local:
+            try:
+                HOST_KEYS["address"].parse(host.name)
+            except HostValueError as error:
+                text = f"name = {shown(host.name)} is taken as the address, which {error}; set address."
+                reader.problem((*path, "name"), text)
         hosts.append(host)
 
 

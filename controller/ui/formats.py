@@ -10,7 +10,6 @@ STATE_MARKS: Mapping[str, str] = {
     "starting": "◌",
     "joining": "◌",
     "running": "●",
-    "paused": "‖",
     "finished": "✓",
     "stopped": "■",
     "killed": "■",
