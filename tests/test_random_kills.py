@@ -1,0 +1,65 @@
+"""Kills at random moments, the launch included: nothing survives. GARFIELD_KILLS says how many, GARFIELD_SEED which."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import netlab
+from tests.controlling import Controller
+from tests.launching import write_package
+
+pytestmark = pytest.mark.skipif(netlab.why_not() is not None, reason=str(netlab.why_not()))
+
+KILLS = int(os.environ.get("GARFIELD_KILLS", "6"))
+SEED = int(os.environ.get("GARFIELD_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+LEASE = 2.0
+LATEST = 3.0  # seconds after the start of the controller; a launch takes two
+EMPTY_WITHIN = LEASE + 2.0 + 2.0
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# Of these one is killed on one machine; the controller is killed with it, so that nobody is left to clean up.
+PROCESSES = ("garfield-agent", "garfield-guard", "garfield-warm", "garfield-rank1", "session", "nothing")
+AWKWARD = {"DO_0": "ignore-int ignore-term awkward", "DO_2": "awkward", "DO_3": "ignore-int ignore-term"}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[netlab.Lab]:
+    with netlab.lab(tmp_path_factory.mktemp("lab"), 2) as made:
+        yield made
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_nothing_survives_a_kill(lab: netlab.Lab, tmp_path: Path, number: int) -> None:
+    chance = random.Random(f"{SEED}/{number}")
+    moment, what = chance.uniform(0.0, LATEST), chance.choice(PROCESSES)
+    gap, last = chance.choice((0.0, 0.3)), chance.choice(SIGNALS)
+    machine = chance.choice(lab.machines)
+    story = f"GARFIELD_SEED={SEED}: {what} on {machine.name} after {moment:.2f} s, {last.name} {gap} s later"
+    print(story)
+    one, two = lab.machines
+    hosts = [one.host(servers=1, workers=1, **AWKWARD), two.host(workers=2, **AWKWARD)]
+    with Controller(tmp_path / "controller", lab.home, hosts, f"{LEASE:g}s", write_package(tmp_path)) as controller:
+        time.sleep(moment)
+        struck = [pid for pid, name in machine.processes().items() if name == what]
+        for pid in machine.sessions() if what == "session" else struck:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(gap)
+        controller.process.send_signal(last)
+        if last == signal.SIGINT:
+            controller.process.send_signal(signal.SIGKILL)
+        patience = EMPTY_WITHIN if last in (signal.SIGKILL, signal.SIGINT) else 8.0 + EMPTY_WITHIN
+        # Until the controller has ended, it may still be about to start something.
+        netlab.poll(lambda: controller.process.poll() is not None, f"{story}: the controller lives on", 45)
+        netlab.poll(lambda: not _left(lab), f"{story}: not empty in time", patience)
+
+
+def _left(lab: netlab.Lab) -> dict[int, str]:
+    """What is left, and the sessions of SSH servers, which may be about to start something."""
+    left = {pid: "session" for machine in lab.machines for pid in machine.sessions()}
+    return left | {pid: name for machine in lab.machines for pid, name in machine.processes().items()}
