@@ -74,6 +74,10 @@ class Cluster:
                 self._state(session.host, "stopping")
             session.stop(kill, "killed" if kill else "stopped")
 
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+        """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
+        await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack)
+
     async def ended(self) -> dict[str, Any]:
         """Wait until every host has said goodbye or can't be heard.
 
@@ -220,6 +224,9 @@ class Cluster:
             if "error" not in message:
                 content = {key: value for key, value in message.items() if key not in ("type", "seq")}
                 self._emit({"kind": kind, **content, **about})
+        elif kind == "acted" and "id" not in message:  # what has one is the answer to us
+            facts = {key: message[key] for key in ("act", "attack") if message.get(key)}
+            self._emit({"kind": "act", **about, **facts, "text": _acted(message)})
         elif kind == "resources":
             for entry in message["ranks"]:
                 self._emit({"kind": kind, "host": host.name, **entry})
@@ -251,6 +258,12 @@ class Cluster:
 
     def _state(self, host: Host, state: str, detail: str = "") -> None:
         self._emit({"kind": "host", "host": host.name, "state": state, "detail": detail})
+
+
+def _acted(message: Mapping[str, Any]) -> str:
+    """What was done to a rank, and by whom."""
+    what = f" {message['attack']}" if message.get("attack") else ""
+    return f"{message['act']}{what} rank {message['rank']}, by {message.get('by') or 'someone'}"
 
 
 def _environment(host: Host) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 from controller import preflight, shipping, wire
 from controller.connection import Connection, HostError, Ways, open_connection
 from controller.hosts import Host
+from controller.origin import origin_text
 
 START_WITHIN = 20.0  # seconds from the connection to the agent's first word
 ANSWER_WITHIN = 20.0  # seconds for an answer that needs no import
@@ -53,7 +54,7 @@ class HostSession:
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._began = False  # our program runs there
         self._ranks, self._ways, self._heard = None if ranks is None else frozenset(ranks), ways, heard
-        self._answers: dict[tuple[str, int | None], asyncio.Future[dict[str, Any]]] = {}
+        self._answers: dict[tuple[str, int | str | None], asyncio.Future[dict[str, Any]]] = {}
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._bye: list[dict[str, Any]] | None = None
@@ -129,6 +130,15 @@ class HostSession:
             raise HostError(self.host, f"rank {rank} did not start: {answer['error']}")
         return answer["pid"]
 
+    async def act(self, rank: int, act: str, attack: str | None = None, run: str | None = None) -> None:
+        """Do something to a rank (of another run: `run`), and wait until it is done. Raises HostError."""
+        token = secrets.token_hex(4)
+        message = {"type": "act", "id": token, "rank": rank, "act": act, "attack": attack, "by": origin_text()}
+        seconds = WARM_WITHIN if act == "restart" else ANSWER_WITHIN
+        answer = await self.ask(message | ({"run": run} if run else {}), "acted", token, seconds)
+        if why := answer.get("error"):
+            raise HostError(self.host, f"rank {rank}, {act}: {why}.")
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message that nobody waits for an answer to."""
         if self._connection and not self.ended.done():
@@ -166,15 +176,15 @@ class HostSession:
     # Talking
 
     async def ask(
-        self, message: Mapping[str, Any], kind: str, rank: int | None = None, seconds: float = ANSWER_WITHIN
+        self, message: Mapping[str, Any], kind: str, key: int | str | None = None, seconds: float = ANSWER_WITHIN
     ) -> dict[str, Any]:
-        """Send a message and wait for the answer of type `kind`. Raises HostError."""
-        answer = self._expect(kind, rank)
+        """Send a message and wait for the answer of type `kind`, whose id or else rank is `key`. Raises HostError."""
+        answer = self._expect(kind, key)
         self.send(message)
         return await self._wait(answer, seconds)
 
-    def _expect(self, kind: str, rank: int | None = None) -> asyncio.Future[dict[str, Any]]:
-        answer = self._answers[kind, rank] = asyncio.get_running_loop().create_future()
+    def _expect(self, kind: str, key: int | str | None = None) -> asyncio.Future[dict[str, Any]]:
+        answer = self._answers[kind, key] = asyncio.get_running_loop().create_future()
         return answer
 
     async def _wait(self, answer: asyncio.Future[dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -239,7 +249,7 @@ class HostSession:
                 text = f"a message was refused: {error}"
                 self._heard({"type": "output", "rank": None, "stream": "agent", "lines": [text]})
             return
-        answer = self._answers.pop((message["type"], message.get("rank")), None)
+        answer = self._answers.pop((message["type"], message.get("id", message.get("rank"))), None)
         if answer and not answer.done():
             answer.set_result(message)
         if message["type"] == "bye":

@@ -21,7 +21,9 @@ from controller.plan import Plan
 from controller.prompts import Prompter
 from controller.runs.recorder import Recorder, new_run_id
 from controller.verdict import Verdict, verdict
+from garfield import settings
 
+ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
@@ -39,6 +41,8 @@ class ClusterLike(Protocol):
     async def launch(self) -> None: ...
 
     async def stop(self, kill: bool = False) -> None: ...
+
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None: ...
 
     async def ended(self) -> Mapping[str, Any]: ...
 
@@ -117,6 +121,37 @@ class LiveRun:
             self._feed.emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
         self._stopping.set()
         self._feed.changed.set()
+
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+        """Do one of ACTS to a rank while the run goes on; returns when it is done.
+
+        `attack` is what the rank is to send from now on, "none" to make it honest: for the act "attack" alone. Raises
+        RunRefused with one sentence.
+        """
+        if why := self._why_not(rank, act, attack):
+            raise RunRefused(why)
+        try:
+            await self._cluster.act(rank, act, attack)
+        except Exception as error:
+            raise RunRefused(_sentence(error)) from None
+
+    def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
+        if act not in ACTS:
+            return f"{act!r} is nothing that can be done to a rank; there are {', '.join(ACTS)}."
+        if not 0 <= rank < len(self.plan.ranks):
+            return f"There is no rank {rank}; this run has ranks 0 to {len(self.plan.ranks) - 1}."
+        if (act == "attack") != (attack is not None):
+            return "Say which attack, or none." if act == "attack" else f"{act} takes no attack."
+        if not self.running or not self._up.is_set():
+            return "The run has ended." if self._up.is_set() else "The run is not launched yet."
+        if self._stopping.is_set():
+            return "The run is being stopped."
+        try:
+            if attack is not None:
+                settings.find_setting("attack").parse(attack)
+        except settings.SettingError as error:
+            return str(error)
+        return None
 
     # One run, top to bottom.
 

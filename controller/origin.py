@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import platform
+from collections.abc import Mapping
 
 
 def origin() -> dict[str, str]:
@@ -17,4 +18,10 @@ def origin() -> dict[str, str]:
 
 def origin_text() -> str:
     """user@machine of this controller."""
-    return "{user}@{machine}".format(**origin())
+    return told_origin(origin())
+
+
+def told_origin(told: Mapping[str, str] | None) -> str:
+    """user@machine as a host tells it of a run."""
+    told = told or {}
+    return f"{told.get('user', '?')}@{told.get('machine', '?')}"

@@ -6,19 +6,27 @@ Needs no run of ours and no record of one: the agents on the hosts are asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.connection import HostError, Ways
+from controller.connection import HostError
 from controller.hosts import Host
-from controller.origin import origin_text
+from controller.origin import origin_text, told_origin
 from controller.prompts import Prompter
 from controller.runs import list_runs
-from controller.visit import Visit, visit
+from controller.visit import Told, Visit, visit_all
 
-Told = Callable[[int, Collection[str]], None]  # how many hosts have answered, and which have not
+
+def meant(word: str | None, ids: Collection[str]) -> set[str]:
+    """Those of `ids` that `word` may mean: an id, the beginning of one, the name of a run recorded here; None: all."""
+    if word is None:
+        return set(ids)
+    if word in ids:
+        return {word}
+    named = {run.id for run in list_runs() if run.name == word}
+    return {run for run in ids if run.startswith(word) or run in named}
 
 
 @dataclass
@@ -68,13 +76,9 @@ class Survey:
     unreachable: Mapping[str, str]
 
     def meant(self, word: str | None) -> list[Found]:
-        """The runs that `word` may mean: an id, the beginning of one, or the name of a run recorded here. None: all."""
-        if word is None:
-            return list(self.runs)
-        named = {run.id for run in list_runs() if run.name == word}
-        return [run for run in self.runs if run.run == word] or [
-            run for run in self.runs if run.run.startswith(word) or run.run in named
-        ]
+        """The runs that `word` may mean, as `meant` says; None: all."""
+        ids = meant(word, [run.run for run in self.runs])
+        return [run for run in self.runs if run.run in ids]
 
     async def stop(self, run: Found, kill: bool = False) -> dict[str, tuple[int | None, str]]:
         """End `run` on every host that was reached and wait for it.
@@ -96,41 +100,12 @@ class Survey:
 async def survey(
     hosts: Collection[Host], told: Told | None = None, prompter: Prompter | None = None
 ) -> AsyncIterator[Survey]:
-    """Visit every host in parallel; the visits last as long as the context. Hosts that fail are in `unreachable`.
+    """Ask every host in parallel; the visits last as long as the context. Hosts that fail are in `unreachable`.
 
     `prompter` is asked for what a login needs to know.
     """
-    ways: Ways | None = None
-    if any(not host.local for host in hosts):
-        from controller.ssh import SshWays
-
-        ways = SshWays(prompter)
-    waiting = [host.name for host in hosts]
-
-    async def look(host: Host) -> tuple[Visit, list[dict[str, Any]]] | HostError:
-        seen = None
-        try:
-            seen = await visit(host, ways)
-            return seen, await seen.runs()
-        except HostError as error:
-            if seen is not None:
-                await seen.close()
-            return error
-        finally:
-            waiting.remove(host.name)
-            if told:
-                told(len(hosts) - len(waiting), tuple(waiting))
-
-    looks = dict(zip([host.name for host in hosts], await asyncio.gather(*map(look, hosts)), strict=True))
-    answered = {name: found for name, found in looks.items() if not isinstance(found, HostError)}
-    unreachable = {name: str(found) for name, found in looks.items() if isinstance(found, HostError)}
-    try:
-        runs = _gather({name: runs for name, (_, runs) in answered.items()})
-        yield Survey({name: seen for name, (seen, _) in answered.items()}, runs, unreachable)
-    finally:
-        await asyncio.gather(*(seen.close() for seen, _ in answered.values()), return_exceptions=True)
-        if ways:
-            await ways.close()
+    async with visit_all(hosts, Visit.runs, told, prompter) as visits:
+        yield Survey(visits.at, _gather(visits.answers), visits.unreachable)
 
 
 def _gather(told: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
@@ -138,9 +113,8 @@ def _gather(told: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
     found: dict[str, Found] = {}
     for host, runs in told.items():
         for part in runs:
-            origin = part.get("origin") or {}
             run = found.setdefault(part["run"], Found(part["run"]))
-            run.origin = f"{origin.get('user', '?')}@{origin.get('machine', '?')}"
+            run.origin = told_origin(part.get("origin"))
             run.started = min(run.started or part["started"], part["started"])
             run.parts.setdefault(host, []).append(part)
     return sorted(found.values(), key=lambda run: (run.started, run.run))

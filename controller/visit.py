@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.origin import origin_text
+from controller.prompts import Prompter
+
+Answer = TypeVar("Answer")
+Told = Callable[[int, Collection[str]], None]  # how many hosts have answered, and which have not
 
 STOP_WITHIN = 35.0  # seconds; what is on the host gives up a little earlier
+CLEAN_WITHIN = 20.0  # the same for what is left of a run
 
 
 class Visit:
@@ -26,7 +34,7 @@ class Visit:
         """The runs of this user that the host knows, one entry an agent. Raises HostError.
 
         {"run", "host", "origin": {"user", "machine"}, "lease", "started", "stopping", "silent": seconds since
-        its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended"}]}
+        its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended", "paused", "incarnation"}]}
         """
         return (await self._session.ask({"type": "runs"}, "runs"))["runs"]
 
@@ -41,6 +49,23 @@ class Visit:
             self._told.append(told)
         message = {"type": "stop", "run": run, "kill": kill, "reason": f"stopped by {origin_text()}"}
         return await self._session.ask(message, "ended", seconds=STOP_WITHIN)
+
+    async def clean_plan(self, run: str | None = None, running: bool = False) -> dict[str, Any]:
+        """What runs have left on this host, as `controller.agent.leftovers.find` tells it. Raises HostError."""
+        return await self._session.ask({"type": "leftovers", "run": run, "running": running}, "leftovers")
+
+    async def clean(self, run: str, processes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """End those processes of a `clean_plan` if they are still the same; {"ended": how many, "left": [process]}.
+
+        Raises HostError.
+        """
+        chosen = [[process["pid"], process["start"]] for process in processes]
+        message = {"type": "clean", "run": run, "processes": chosen}
+        return await self._session.ask(message, "cleaned", seconds=CLEAN_WITHIN)
+
+    async def act(self, run: str, rank: int, act: str, attack: str | None = None) -> None:
+        """Do something to a rank of a run on this host, as `LiveRun.act` does. Raises HostError."""
+        await self._session.act(rank, act, attack, run)
 
     async def close(self) -> None:
         """Give the connection up."""
@@ -72,3 +97,58 @@ async def visit(host: Host, ways: Ways | None = None) -> Visit:
             await own.close()
         raise
     return Visit(session, own, told)
+
+
+@dataclass(frozen=True)
+class Visits(Generic[Answer]):
+    """Visits to several hosts and what each answered; the hosts that could not be asked, each with its sentence."""
+
+    at: Mapping[str, Visit]
+    answers: Mapping[str, Answer]
+    unreachable: Mapping[str, str]
+
+
+@asynccontextmanager
+async def visit_all(
+    hosts: Collection[Host],
+    ask: Callable[[Visit], Awaitable[Answer]],
+    told: Told | None = None,
+    prompter: Prompter | None = None,
+) -> AsyncIterator[Visits[Answer]]:
+    """Visit every host in parallel and ask it; the visits last as long as the context.
+
+    `prompter` is asked for what a login needs to know.
+    """
+    ways: Ways | None = None
+    if any(not host.local for host in hosts):
+        from controller.ssh import SshWays
+
+        ways = SshWays(prompter)
+    waiting = [host.name for host in hosts]
+
+    async def look(host: Host) -> tuple[Visit, Answer] | HostError:
+        seen = None
+        try:
+            seen = await visit(host, ways)
+            return seen, await ask(seen)
+        except HostError as error:
+            if seen is not None:
+                await seen.close()
+            return error
+        finally:
+            waiting.remove(host.name)
+            if told:
+                told(len(hosts) - len(waiting), tuple(waiting))
+
+    looks = dict(zip([host.name for host in hosts], await asyncio.gather(*map(look, hosts)), strict=True))
+    answered = {name: found for name, found in looks.items() if not isinstance(found, HostError)}
+    try:
+        yield Visits(
+            {name: seen for name, (seen, _) in answered.items()},
+            {name: answer for name, (_, answer) in answered.items()},
+            {name: str(found) for name, found in looks.items() if isinstance(found, HostError)},
+        )
+    finally:
+        await asyncio.gather(*(seen.close() for seen, _ in answered.values()), return_exceptions=True)
+        if ways:
+            await ways.close()

@@ -190,6 +190,19 @@ def _object(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return checked
 
 
+def _whole(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """As `_object`, with every field needed."""
+    some = _object(**fields)
+
+    def checked(value: Any) -> dict[str, Any]:
+        found = some(value)
+        if missing := [name for name in fields if name not in found]:
+            raise WireError(f"{missing[0]} is missing")
+        return found
+
+    return checked
+
+
 def _event(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireError("not an event")
@@ -208,7 +221,10 @@ def _field(value: Mapping[str, Any], name: str, check: Callable[[Any], Any]) -> 
         raise WireError(f"{name}: {error}") from None
 
 
-_RANK_STATUS = _object(rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag)
+_RANK_STATUS = _object(
+    rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag, paused=_flag,
+    incarnation=_count,
+)  # fmt: skip
 _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {
     "run": _text,
@@ -220,6 +236,9 @@ _RUN = {
     "silent": _number,
     "ranks": _list(_RANK_STATUS),
 }
+
+_PROCESS = _whole(pid=_count, start=_count, what=_text, name=_text, age=_number)
+_LEFTOVER = _whole(run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS))
 
 # type: (needed fields, further fields)
 _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[Any], Any]]]] = {
@@ -239,7 +258,11 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     ),
     "listening": ({"rank": _count}, {"address": _text, "port": _count, "error": _text}),
     "reached": ({"error": _text}, {}),
-    "started": ({"rank": _count}, {"pid": _count, "error": _text}),
+    "started": ({"rank": _count}, {"pid": _count, "incarnation": _count, "error": _text}),
+    "acted": (
+        {"rank": _count, "act": _text},
+        dict.fromkeys(("attack", "by", "id", "error"), _optional(_text)),
+    ),
     "event": ({"rank": _count, "event": _event}, {}),
     "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_text)}, {}),
     "exit": (
@@ -250,7 +273,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
             "asked": _flag,
             "stderr": _list(_text),
         },
-        {},
+        {"restarting": _flag},
     ),
     "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
@@ -264,6 +287,8 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     # Of a visit: what the agents of a host say, passed on.
     "runs": ({"runs": _list(_object(**_RUN))}, {}),
     "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
+    "leftovers": ({"machine": _text, "found": _list(_LEFTOVER), "more": _count}, {}),
+    "cleaned": ({"run": _text, "ended": _count, "left": _list(_PROCESS)}, {}),
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is

@@ -33,13 +33,18 @@ class RankLost(TrainingError):
 
 @dataclass
 class Rank:
-    """One rank. `values` are all parameters, typed; `listen_fd` a listening socket a PS was handed."""
+    """One rank.
+
+    `values` are all parameters, typed; `listen_fd` a listening socket a PS was handed; `incarnation` which start of
+    this rank it is, from 1, where a launcher counts them.
+    """
 
     values: Mapping[str, Any]
     report: Report
     stop: Stop
     inbox: Inbox
     listen_fd: int | None = None
+    incarnation: int | None = None
     attacks: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # the one last asked for, until it is taken up
     total_steps: int = field(init=False)
     steps_per_epoch: int = field(init=False)

@@ -119,8 +119,8 @@ def _bind(host: str, port: int) -> int:
 class Guest:
     """A worker's side: connects to a parameter server and makes its link."""
 
-    def __init__(self, rank: int, server: int, master: str) -> None:
-        self._rank, self._server = rank, server
+    def __init__(self, rank: int, server: int, master: str, incarnation: int | None = None) -> None:
+        self._rank, self._server, self._incarnation = rank, server, incarnation
         self._host, self._port = addresses.split(master)
 
     def connect(self, timeout: float, stopped: Callable[[], bool]) -> None:
@@ -159,7 +159,7 @@ class Guest:
     def _meet(self, slots: list[Tensor]) -> Link:
         store = self.client()
         self.device = make_device(self.address)
-        incarnation = store.add(f"incarnation/{self._rank}", 1)
+        incarnation = self._incarnation or store.add(f"incarnation/{self._rank}", 1)
         store.queue_push(_HELLO, json.dumps({"rank": self._rank, "incarnation": incarnation}))
         key = _link_key(self._server, self._rank, incarnation)
         return Link(make_group(PrefixStore(key, store), 1, 2, self.device), 1, self._server, incarnation, slots)

@@ -46,11 +46,13 @@ def run_rank(
     event_fd: int | None = None,
     control_fd: int | None = None,
     listen_fd: int | None = None,
+    incarnation: int | None = None,
 ) -> int:
     """Be the rank that `values` (every parameter by name) say. Call it from the main thread.
 
     Events go to the pipe `event_fd`; without one the rank was started by hand and prints what happens. Control messages
     come from the pipe `control_fd`. A parameter server's store listens on the bound socket `listen_fd`, if given.
+    `incarnation` counts from 1 how often this rank was started; by hand the store counts.
 
     Returns the exit code: 0 finished or stopped as asked, 1 crashed, 2 bad parameters, 3 lost a rank it needed. The
     caller ends the process with os._exit: threads that wait for a peer can't be joined.
@@ -68,7 +70,7 @@ def run_rank(
     if any(finding.level == "error" for finding in findings):
         return BAD_PARAMETERS
     _prepare_torch(values)
-    return _run(values, writer, event_fd is None, control_fd, listen_fd)
+    return _run(values, writer, event_fd is None, control_fd, listen_fd, incarnation)
 
 
 def warm_up(dataset: str, model: str) -> None:
@@ -114,7 +116,12 @@ def _share_of_cores(values: Mapping[str, Any]) -> int:
 
 
 def _run(
-    values: Mapping[str, Any], writer: EventWriter, by_hand: bool, control_fd: int | None, listen_fd: int | None
+    values: Mapping[str, Any],
+    writer: EventWriter,
+    by_hand: bool,
+    control_fd: int | None,
+    listen_fd: int | None,
+    incarnation: int | None,
 ) -> int:
     from garfield import control
     from garfield.downloads import DataMissing
@@ -128,7 +135,7 @@ def _run(
     report = Report(values["rank"], writer, by_hand, values["log"], values["bench"])
     stop = Stop(lambda: inbox.put(Wake()))
     stop.on_signals(say=by_hand)
-    rank = Rank(values, report, stop, inbox, listen_fd)
+    rank = Rank(values, report, stop, inbox, listen_fd, incarnation)
     if control_fd is not None:
         control.listen(
             control_fd,

@@ -53,7 +53,7 @@ class Upstream:
 
     def join(self) -> bool:
         """Make the link; False if a stop was asked for. Raises RankLost or rendezvous.RendezvousError."""
-        self.guest = guest = Guest(self._rank.number, SERVER, self._rank.values["master"])
+        self.guest = guest = Guest(self._rank.number, SERVER, self._rank.values["master"], self._rank.incarnation)
         guest.connect(self._timeout, lambda: self._rank.stop.requested)
         if self._rank.stop.requested:
             return False

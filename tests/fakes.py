@@ -25,6 +25,7 @@ class FakeCluster:
         self.records, self.launch_error, self.hangs, self.deaf = records, launch_error, set(hangs), deaf
         self.answer = {"left": left, "unconfirmed": list(unconfirmed)}
         self.stops: list[bool] = []
+        self.acts: list[tuple[int, str, str | None]] = []
         self.launching, self.stopping, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.player: asyncio.Task[None] | None = None
 
@@ -57,6 +58,13 @@ class FakeCluster:
         for host in self.plan.hosts:
             self.emit({"kind": "bye", "host": host.name, "left": []})
         self.gone.set()
+
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+        if "act" in self.hangs:
+            raise RuntimeError(f"here: rank {rank}, {act}: it has ended.")
+        self.acts.append((rank, act, attack))
+        facts = {"attack": attack} if attack else {}
+        self.emit({"kind": "act", "host": "here", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}"})
 
     async def ended(self) -> dict[str, Any]:
         if "ended" in self.hangs:

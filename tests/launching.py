@@ -20,7 +20,7 @@ from controller.plan import Plan, make_plan
 
 # Each rank does what the environment variable DO_<rank> says; several words are done in turn.
 TRAINER = """
-import json, os, signal, sys, time
+import json, os, select, signal, sys, time
 
 def warm_up(dataset, model):
     if os.environ.get("WARM") == "missing":
@@ -29,8 +29,9 @@ def warm_up(dataset, model):
         raise RuntimeError("libcuda is from another age")
     print("warm")
 
-def run_rank(values, *, event_fd, control_fd, listen_fd):
+def run_rank(values, *, event_fd, control_fd, listen_fd, incarnation):
     stop = []
+    control = os.fdopen(control_fd, "rb", 0)
     signal.signal(signal.SIGINT, lambda *_: stop.append(1))
 
     def tell(**event):
@@ -41,7 +42,7 @@ def run_rank(values, *, event_fd, control_fd, listen_fd):
         while line:
             line = line[os.write(event_fd, line):]
 
-    tell(kind="phase", phase="train")
+    tell(kind="phase", phase="train", detail="life %d" % incarnation)
     listening = "listening" if listen_fd else ""
     print("rank", values["rank"], "joins", values["master"], listening, os.environ.get("COLOUR", ""))
     for word in os.environ.get("DO_%d" % values["rank"], "").split():
@@ -78,10 +79,15 @@ def run_rank(values, *, event_fd, control_fd, listen_fd):
             raw({"kind": "notice", "level": "info", "text": "\\x1b]0;owned\\x07 \\u202e\\ud800", "time": 1})
             os.write(event_fd, b'{"kind": "step"}, "rank": 0}\\n' + b"[" * 30000 + b"\\n" + b"\\xff\\xfe\\n")
             os.write(2, b"\\x1b[2J\\xff\\x9b31m red\\n" + b"z" * 3000000 + b"\\n")
+        elif word == "deaf":
+            control.close()
         elif word == "environ":
             print(sorted(os.listdir("/proc/self/fd")), sys.path[0], os.getsid(0) == os.getpid())
     step = 0
     while not stop:
+        while not control.closed and select.select([control], [], [], 0)[0] and (line := control.readline()):
+            tell(kind="notice", level="info", text=line.decode().strip())
+            stop += [1] * (json.loads(line)["type"] == "finish")
         step += 1
         tell(kind="step", step=step, loss=0.5, seconds=0.02, parts={})
         time.sleep(0.02)

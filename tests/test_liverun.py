@@ -258,3 +258,49 @@ def test_ranks_that_were_told_to_stop_by_someone_else_make_a_stopped_run() -> No
         state.apply({"kind": "end", "rank": rank, "step": 20, "reason": "stopped"})
         state.apply({"kind": "exit", "rank": rank, "code": 0, "signal": None, "asked": True})
     assert verdict(state.now) == Verdict("stopped", True)
+
+
+@pytest.mark.parametrize(
+    ("rank", "act", "attack", "why"),
+    [
+        (9, "pause", None, "There is no rank 9; this run has ranks 0 to 5."),
+        (1, "promote", None, "'promote' is nothing that can be done"),
+        (1, "attack", None, "Say which attack"),
+        (1, "pause", "none", "pause takes no attack"),
+        (1, "attack", "sign-flop", "sign-flop"),
+    ],
+)
+async def test_acts_that_make_no_sense_are_refused(
+    tmp_path: Path, rank: int, act: str, attack: str | None, why: str
+) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    with pytest.raises(RunRefused, match="not launched yet"):
+        await run.act(1, "pause")
+    await run.start()
+    with pytest.raises(RunRefused, match=why):
+        await run.act(rank, act, attack)
+    await run.stop(kill=True)
+    with pytest.raises(RunRefused, match="being stopped"):
+        await run.act(1, "pause")
+    await run.wait()
+    with pytest.raises(RunRefused, match="has ended"):
+        await run.act(1, "pause")
+    assert cluster.acts == []
+
+
+async def test_acts_reach_the_cluster_and_the_state(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    await run.start()
+    await cluster.player
+    await run.act(2, "attack", "sign-flip(scale=2)")
+    await run.act(3, "pause")
+    assert cluster.acts == [(2, "attack", "sign-flip(scale=2)"), (3, "pause", None)]
+    assert run.state.now.ranks[2].byzantine
+    assert run.state.now.ranks[3].state == "paused"
+    cluster.hangs.add("act")
+    with pytest.raises(RunRefused, match="rank 3, kill: it has ended"):
+        await run.act(3, "kill")
+    await run.stop()
+    assert (await run.wait())["outcome"] == "stopped"

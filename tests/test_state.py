@@ -340,3 +340,41 @@ def test_memory_of_a_long_run_is_bounded() -> None:
     assert max(len(text) for _, _, text in now.output["here", 1]) == 2_000
     assert len(now.log) == 2_000
     assert len(now.clock) < 300
+
+
+def test_a_paused_rank_is_shown_so_until_it_is_resumed() -> None:
+    state = state_of(steps=60, until=20)
+    state.apply({"kind": "act", "rank": 2, "act": "pause", "text": "pause rank 2, by ada@lab1"})
+    step = {"kind": "step", "rank": 2, "step": 21, "loss": 1.0, "seconds": 0.1, "parts": {}}
+    state.apply(step)  # it had said that before
+    assert (state.now.ranks[2].state, state.now.ranks[2].alive, state.now.state) == ("paused", True, "running")
+    assert sentences(state)[-1] == "pause rank 2, by ada@lab1"
+    state.apply({"kind": "act", "rank": 2, "act": "resume", "text": ""})
+    assert state.now.ranks[2].state == "running"
+
+
+def test_a_rank_that_was_killed_on_purpose_is_no_cause_and_does_not_stop_the_run() -> None:
+    state = state_of(steps=60, until=20)
+    state.apply({"kind": "act", "rank": 2, "act": "kill", "text": ""})
+    state.apply({"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": True})
+    assert (state.now.ranks[2].state, state.now.root_cause, state.now.state) == ("killed", None, "running")
+
+
+def test_a_rank_that_is_restarted_lives_on() -> None:
+    state = state_of(steps=60, until=20)
+    state.apply({"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": True, "restarting": True})
+    rank = state.now.ranks[2]
+    assert (rank.state, rank.alive, rank.exit) == ("starting", True, None)
+    state.apply({"kind": "started", "rank": 2, "pid": 77, "incarnation": 2})
+    assert (rank.state, rank.pid, rank.incarnation) == ("starting", 77, 2)
+    state.apply({"kind": "act", "rank": 2, "act": "restart", "text": ""})
+    state.apply({"kind": "phase", "rank": 2, "phase": "join"})
+    assert rank.state == "joining"
+
+
+def test_an_attack_that_is_switched_makes_an_attacker_or_an_honest_rank() -> None:
+    state = state_of(steps=60, until=20)
+    state.apply({"kind": "act", "rank": 2, "act": "attack", "attack": "sign-flip", "text": ""})
+    assert state.now.ranks[2].byzantine
+    state.apply({"kind": "act", "rank": 2, "act": "attack", "attack": "none", "text": ""})
+    assert not state.now.ranks[2].byzantine

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import code, facts, processes, reaching, records, stopping
+from . import acts, code, facts, processes, reaching, records, stopping
 from .crew import Crew
 from .keeping import Keeping, KeepingError
 from .loop import Loop
@@ -157,7 +157,8 @@ class Agent:
         if found:
             hello = self._hello
             env = {**hello["env"], "GARFIELD_RUN": hello["run"], "GARFIELD_HOST": hello["host"]}
-            self.crew.warm_up(str(code.code_dir(digest)), hello["dataset"], hello["model"], env)
+            order = {"code": str(code.code_dir(digest)), "dataset": hello["dataset"], "model": hello["model"]}
+            self.crew.warm_up(order, env)
 
     def _do_listen(self, message: dict[str, Any], answers: Outbox) -> None:
         answer = {"type": "listening", "rank": message["rank"]}
@@ -186,6 +187,17 @@ class Agent:
             answers.put_unnumbered(answer)
 
     _do_put = _do_hold = _do_release = _do_fetch
+
+    def _do_act(self, message: dict[str, Any], answers: Outbox) -> None:
+        """Something done to one rank: everyone hears of it, the one who asked also when it can't be done."""
+        about = {"type": "acted", **{key: message.get(key) for key in ("rank", "act", "attack", "by")}}
+
+        def told(error: str | None) -> None:
+            if error is None:
+                self.outbox.put(about)
+            answers.put_unnumbered({**about, "id": message.get("id"), "error": error})
+
+        acts.act(self.crew, message, told)
 
     def _do_stop(self, message: dict[str, Any], answers: Outbox) -> None:
         if self._service and answers is not self.outbox:
@@ -261,7 +273,7 @@ class Agent:
             told = self.outbox.flush()
         except OSError:
             told = True  # nobody is there to be told
-        if told and (self._service is None or self._service.told()):
+        if told and (self._service is None or self._service.flush()):
             self._end()
 
     def _end(self) -> None:
@@ -279,6 +291,8 @@ class Agent:
     def _flush(self) -> None:
         self.crew.flush()
         self._flush_outbox()
+        if self._service:
+            self._service.flush()
 
     def _flush_outbox(self) -> None:
         write = None

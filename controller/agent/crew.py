@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 IMPORT_WITHIN = 300.0  # seconds that the warm process may take; a cold network file system takes minutes
+KILL_WITHIN = 10.0  # seconds until a killed rank that isn't gone counts as one that can't be (D state)
 UNKNOWN = 1000  # ended children remembered until we hear whether one was a rank
 
 
@@ -38,22 +39,26 @@ class Crew:
         self._loop, self._outbox, self._blob, self._told, self._born = loop, outbox, blob, told, born
         self._warmer: Warmer | None = None
         self._warm_state = "none"  # importing, ready, failed, ended
+        self._warm_with: tuple[dict[str, Any], dict[str, str]] | None = None  # its order and environment
+        self._orders: dict[int, Mapping[str, Any]] = {}  # how each rank was last started
+        self._restarting: dict[int, Callable[[str | None], None]] = {}
         self._listening: dict[int, socket.socket] = {}
         self._unknown: dict[int, int] = {}  # pid: wait status
         self._cpu: dict[int, tuple[float, float]] = {}  # pid: (when, processor seconds by then)
 
-    def warm_up(self, folder: str, dataset: str, model: str, env: Mapping[str, str]) -> None:
-        """Start the warm process on the code in `folder`; `warm` tells when it is ready or has failed."""
-        if self._warmer or self.closing:
-            return
-        # numpy's BLAS would start a thread, and a fork copies none.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **env}
-        order = {"code": folder, "dataset": dataset, "model": model}
+    def warm_up(self, order: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        """Start the warm process on `order`, {code, dataset, model}; `warm` tells when it is ready or has failed."""
+        if not self._warmer and not self.closing:
+            # numpy's BLAS would start a thread, and a fork copies none.
+            self._warm_with = dict(order), {**os.environ, "OPENBLAS_NUM_THREADS": "1", **env}
+            self._start_warm()
+
+    def _start_warm(self) -> None:
         self._warm_state = "importing"
-        self._warmer = Warmer(self._loop, self._outbox, order, environment, self._blob, self._hear)
+        self._warmer = warmer = Warmer(self._loop, self._outbox, *self._warm_with, self._blob, self._hear)
         if process := processes.read_process(self._warmer.pid):
             self._born(process, "warm")
-        self._loop.later(IMPORT_WITHIN, self._check_warm)
+        self._loop.later(IMPORT_WITHIN, lambda: self._check_warm(warmer))
 
     def listen(self, rank: int, where: Mapping[str, Any]) -> tuple[str, int]:
         """Bind the port that this rank will listen on; returns its address and number. Raises OSError."""
@@ -67,11 +72,15 @@ class Crew:
             return "the run is being stopped" if self.closing else "the process that forks ranks is not ready"
         if number in self.ranks and not self.ranks[number].ended:
             return "it is running"
-        rank = Rank(self._loop, self._outbox, number, message["role"])
+        rank = Rank(self._loop, self._outbox, number, message["role"], message.get("incarnation", 1))
         ends, listen = rank.open_pipes(), self._listening.get(number)
+        if (before := self.ranks.get(number)) and before.attack:
+            rank.attack = before.attack
+            rank.control({"type": "attack", "attack": before.attack})  # it stays what it was made
         order = {
             "rank": number,
             "values": message["values"],
+            "incarnation": rank.incarnation,
             "agent": os.getpid(),
             "listen": listen is not None,
         }
@@ -79,13 +88,46 @@ class Crew:
         for fd in ends:
             os.close(fd)
         if not sent:
+            rank.finish()
             return "the process that forks ranks is gone"
-        self.ranks[number] = rank
+        self.ranks[number], self._orders[number] = rank, message
         return None
 
     def servers(self) -> list[int]:
         """The parameter servers that were started here."""
         return [number for number, rank in self.ranks.items() if rank.role == "ps"]
+
+    def restart(self, number: int, told: Callable[[str | None], None]) -> None:
+        """Kill a rank if it is alive, then start it as before, in its next incarnation; `told` as in `acts.act`."""
+        rank = self.ranks[number]
+        if number in self._restarting or not (rank.ended or rank.process):
+            told("it is just being started")
+            return
+        self._restarting[number] = told
+        if rank.ended:
+            self._start_again(number)
+            return
+        rank.asked = True
+        processes.send_signal(rank.process, signal.SIGKILL)
+        self._loop.later(KILL_WITHIN, lambda: rank.ended or self._restarted(number, "its process can't be killed"))
+
+    def _start_again(self, number: int) -> None:
+        """Go on with a restart when the old process is gone and the one that forks is there."""
+        order = self._orders[number]
+        if not self.closing and self._warm_state != "ready":
+            if not self._warmer:
+                self._start_warm()
+            return  # `_hear` comes back to it
+        if why := self.spawn({**order, "incarnation": order.get("incarnation", 1) + 1}):
+            self._restarted(number, why)
+
+    def _restarted(self, number: int, why: str | None) -> None:
+        """A restart is over; one that failed leaves a rank that has ended for good."""
+        if told := self._restarting.pop(number, None):
+            rank = self.ranks[number]
+            if why and rank.ended and rank.exit:
+                self._tell_exit(rank)
+            told(why)
 
     def signal(self, number: int, name: str) -> None:
         """Send a signal to one rank."""
@@ -100,6 +142,8 @@ class Crew:
         for bound in self._listening.values():
             bound.close()
         self._listening.clear()
+        for number in list(self._restarting):
+            self._restarted(number, "the run is being stopped")
 
     def reap(self) -> None:
         """Take the exit status of every child that has ended."""
@@ -133,13 +177,12 @@ class Crew:
         if found:
             self._outbox.put({"type": "resources", "ranks": found}, telemetry=True)
 
-    def _check_warm(self) -> None:
-        if self._warm_state == "importing" and not self.closing:
+    def _check_warm(self, warmer: Warmer) -> None:
+        if self._warmer is warmer and self._warm_state == "importing" and not self.closing:
             self._warm_failed(f"importing torch takes longer than {IMPORT_WITHIN:.0f} s")
 
     def _warm_failed(self, text: str) -> None:
-        self._warm_state = "failed"
-        self._outbox.put({"type": "warm", "state": "failed", "text": text, "missing": ""})
+        self._hear({"state": "failed", "text": text, "missing": ""})
 
     def _hear(self, message: dict[str, Any] | None) -> None:
         """An answer of the warm process: ready, failed or a rank's pid; None when it is gone."""
@@ -151,25 +194,33 @@ class Crew:
                 self._warm_failed("the process that imports torch ended")
             elif self._warm_state == "ready" and not self.closing:
                 self._warm_state = "ended"
-                text = "the process that forks ranks ended; none can be started again"
+                text = "the process that forks ranks ended; a restart of a rank starts it again"
                 self._outbox.put({"type": "warm", "state": "ended", "text": text, "missing": ""})
         elif "state" in message:
             self._warm_state = message["state"]
             self._outbox.put({"type": "warm", **message})
+            for number in [number for number in self._restarting if self.ranks[number].ended]:
+                if self._warm_state == "ready":
+                    self._start_again(number)
+                else:
+                    self._restarted(number, f"the process that forks ranks can't be started: {message['text']}")
         elif rank := self.ranks.get(message["rank"]):
             self._started(rank, message)
 
     def _started(self, rank: Rank, message: Mapping[str, Any]) -> None:
         rank.pid = message["pid"]
         if rank.pid is None:
-            rank.ended = True
+            rank.ended, error = True, message["error"]
             rank.finish()
-            self._outbox.put({"type": "started", "rank": rank.rank, "error": message["error"]})
+            rank.exit = _exit(rank, None, None, False, [error])
+            self._outbox.put({"type": "started", "rank": rank.rank, "error": error})
+            self._restarted(rank.rank, error)
             return
         rank.process = processes.read_process(rank.pid)
-        self._outbox.put({"type": "started", "rank": rank.rank, "pid": rank.pid})
+        self._outbox.put({"type": "started", "rank": rank.rank, "pid": rank.pid, "incarnation": rank.incarnation})
         if rank.process:
             self._born(rank.process, str(rank.rank))
+        self._restarted(rank.rank, None)
         if rank.pid in self._unknown:
             self._ended(rank, self._unknown.pop(rank.pid))
 
@@ -177,16 +228,20 @@ class Crew:
         rank.ended, rank.phase = True, "ended"
         rank.finish()
         code = os.waitstatus_to_exitcode(status)
-        message = {
-            "type": "exit",
-            "rank": rank.rank,
-            "code": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
-            "asked": rank.asked or self.closing,
-            "stderr": _within(rank.stderr(), LINE // 2),
-        }
+        asked, stderr = rank.asked or self.closing, _within(rank.stderr(), LINE // 2)
+        rank.exit = _exit(rank, *((code, None) if code >= 0 else (None, -code)), asked, stderr)
+        self._tell_exit(rank)
+        if rank.rank in self._restarting:
+            self._start_again(rank.rank)
+
+    def _tell_exit(self, rank: Rank) -> None:
+        message = {**rank.exit, "restarting": rank.rank in self._restarting}
         self._outbox.put(message)
         self._told(message)
+
+
+def _exit(rank: Rank, code: int | None, number: int | None, asked: bool, stderr: list[str]) -> dict[str, Any]:
+    return {"type": "exit", "rank": rank.rank, "code": code, "signal": number, "asked": asked, "stderr": stderr}
 
 
 def _within(lines: list[str], size: int) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from .loop import Loop
 from .outbox import Outbox
@@ -88,15 +89,18 @@ class TextStream:
 
 
 class Rank:
-    """A rank from its spawn message to its exit."""
+    """A rank from its spawn message to its exit; `incarnation` counts from 1 how often it was started."""
 
-    def __init__(self, loop: Loop, outbox: Outbox, rank: int, role: str) -> None:
-        self.rank, self.role = rank, role
+    def __init__(self, loop: Loop, outbox: Outbox, rank: int, role: str, incarnation: int) -> None:
+        self.rank, self.role, self.incarnation = rank, role, incarnation
         self.pid: int | None = None
         self.process: Process | None = None  # with its start time, once it was seen alive
         self.phase, self.step = "starting", 0
         self.asked = False  # somebody asked it to end
         self.ended = False
+        self.exit: dict[str, Any] | None = None  # what was told of its end
+        self.paused = False
+        self.attack: str | None = None  # what it was told to send last, if it was
         self._loop, self._outbox = loop, outbox
         self._events = Lines(EVENT_LINE)
         self._event_count = 0
@@ -117,11 +121,24 @@ class Rank:
         os.set_blocking(self._control, False)
         return [*theirs, control]
 
+    def control(self, message: Mapping[str, Any]) -> str | None:
+        """Write a line to its control pipe: whole and at once, or not at all. Returns why it can't be told."""
+        line = json.dumps(message).encode() + b"\n"
+        if self._control is None or len(line) > select.PIPE_BUF:
+            return "it has ended" if self._control is None else "the message is too long"
+        try:
+            os.write(self._control, line)
+        except BlockingIOError:
+            return "it doesn't read what it is told"
+        except OSError:
+            return "it doesn't listen any more"
+        return None
+
     def status(self) -> dict[str, Any]:
         """What others are told of this rank."""
         return {
             "rank": self.rank, "role": self.role, "pid": self.pid, "phase": self.phase, "step": self.step,
-            "ended": self.ended,
+            "ended": self.ended, "paused": self.paused, "incarnation": self.incarnation,
         }  # fmt: skip
 
     def finish(self) -> None:

@@ -65,8 +65,8 @@ class Service:
             follower.put(message)
             self._flush(follower)
 
-    def told(self) -> bool:
-        """Whether every client has taken what was for it."""
+    def flush(self) -> bool:
+        """Send clients what they take; whether each has taken all that was for it."""
         return all(self._flush(outbox) for _, outbox in list(self._clients.values()))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A look at a host without starting anything: which runs go on there, and ending one of them.
+"""A look at a host without starting anything: which runs go on there, ending one, acting on its ranks.
 
 It asks the agents of this user over their Unix sockets. It has no guardian, as it starts no process.
 """
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import leftovers
 from .outbox import LINE
 from .rank import READ, Lines
 from .service import sockets_dir
@@ -24,19 +25,26 @@ if TYPE_CHECKING:
 
 IDLE = 120.0  # seconds without a word after which the controller counts as gone
 ANSWER_WITHIN = 2.0  # seconds an agent may take for its status
+ACT_WITHIN = 330.0  # seconds from an act to its answer: a restart may have to import torch again
 STOP_WITHIN = 25.0  # seconds from a stop to its bye: the long ladder, the sweep, and slack
 
 
 def main(_: bytes) -> None:
-    """Answer `runs` and `stop` from stdin until its end."""
+    """Answer `runs`, `act`, `stop`, `leftovers` and `clean` from stdin until its end."""
     lines = Lines(LINE)
     while select.select([0], [], [], IDLE)[0] and (data := os.read(0, READ)):
         for line, _cut in lines.feed(data):
             message = json.loads(line)
             if message["type"] == "runs":
                 _say({"type": "runs", "runs": [status for _, status in _agents()]})
+            elif message["type"] == "act":
+                _say(_act(message))
             elif message["type"] == "stop":
                 _stop(message)
+            elif message["type"] == "leftovers":
+                _say({"type": "leftovers", **leftovers.find(message["run"], message["running"])})
+            elif message["type"] == "clean":
+                _say({"type": "cleaned", "run": message["run"], **leftovers.end(message["run"], message["processes"])})
 
 
 def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -54,6 +62,23 @@ def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         if answer:
             yield path, {key: value for key, value in answer.items() if key != "type"}
+
+
+def _act(message: dict[str, Any]) -> dict[str, Any]:
+    """Have the agent of a rank do something to it; its answer, or one that says why there is none."""
+    error = "no such run goes on here"
+    for path, status in _agents():
+        if status["run"] == message["run"]:
+            error = "this host has no such rank"
+            if message["rank"] in [rank["rank"] for rank in status["ranks"]]:
+                with contextlib.suppress(OSError), _connect(path) as agent:
+                    agent.sendall(json.dumps(message).encode() + b"\n")
+                    for heard in _messages(agent, time.monotonic() + ACT_WITHIN):
+                        if heard["type"] == "acted" and "id" in heard:
+                            return heard
+                error = "its agent did not answer"
+                break
+    return {"type": "acted", "id": message["id"], "rank": message["rank"], "act": message["act"], "error": error}
 
 
 def _stop(message: dict[str, Any]) -> None:

@@ -128,7 +128,8 @@ def _be_rank(order: dict[str, Any], fds: list[int]) -> None:
         values, (event, control, listen) = order["values"], (3, 4, 5 if order["listen"] else None)
         from garfield.trainer import run_rank
 
-        code = run_rank(values, event_fd=event, control_fd=control, listen_fd=listen)
+        incarnation = order["incarnation"]
+        code = run_rank(values, event_fd=event, control_fd=control, listen_fd=listen, incarnation=incarnation)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:

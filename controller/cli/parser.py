@@ -30,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_trust(commands)
     _add_status(commands)
     _add_stop(commands)
+    _add_clean(commands)
     _add_runs(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
     _add(commands, "paths", "listing", "the files and folders that the controller uses")
@@ -70,6 +71,23 @@ def _add_stop(commands: argparse._SubParsersAction) -> None:
     _add_words(stop)
     stop.add_argument("--kill", action="store_true", help="kill its ranks at once")
     _add_yes(stop)
+
+
+def _add_clean(commands: argparse._SubParsersAction) -> None:
+    clean = _add(
+        commands,
+        "clean",
+        "clean",
+        "end what runs have left on the hosts of a file although nothing supervises it any more",
+        """
+First it lists what would be ended: host, run, rank, pid, name, age. Then it asks, or goes on with --yes, and ends
+exactly those processes: found by the hosts' own records (pid, start time, user, run id), never by a name. A run that
+still goes on is no leftover; that is ended by stop. Without a terminal and without --yes, nothing is ended.
+""",
+    )
+    _add_words(clean)
+    clean.add_argument("--running", action="store_true", help="also what an agent of RUN still supervises")
+    _add_yes(clean)
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:

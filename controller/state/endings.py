@@ -42,6 +42,10 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
         _helper_exited(state, record)
         return
     rank, facts = state.rank_of(record), _exit_facts(record)
+    if record.get("restarting") is True:
+        rank.state, rank.phase, rank.detail, rank.pid = "starting", "", "it is started again", None
+        state.say("i", f"{rank.title} on {rank.host} {ending(facts)}, to be started again", rank.host, rank.rank)
+        return
     rank.exit, rank.pid = facts, None
     rank.state = _state_after(rank, facts)
     rank.phase, rank.detail = "", "" if rank.state == "finished" else rank.failure or ending(facts)

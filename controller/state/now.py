@@ -14,7 +14,7 @@ CLOCK_STEPS = 201  # kept (step, time) pairs of the leading PS
 PACE_STEPS = 50  # steps that the remaining time is judged by
 LEAST_STEPS = 20  # steps before a remaining time is worth telling
 
-ALIVE = ("waiting", "starting", "joining", "running")  # states of a rank that has not ended
+ALIVE = ("waiting", "starting", "joining", "running", "paused")  # states of a rank that has not ended
 FALLEN = ("killed", "failed", "lost")  # states of a rank that ended without finishing or being stopped in order
 GONE = ("ended", "failed", "lost")  # states of a host from which nothing more is expected
 
@@ -77,6 +77,7 @@ class RankNow:
     role: str
     host: str
     byzantine: bool = False
+    incarnation: int = 1  # how often it was started
     pid: int | None = None
     state: str = "waiting"
     phase: str = ""

@@ -121,11 +121,22 @@ def _rank(entry: Mapping[str, Any]) -> RankNow:
 
 def _act(state: RunState, record: Mapping[str, Any]) -> None:
     act, sentence = text(record, "act"), text(record, "text")
-    if act == "launch" and state.now.state == "planned":
+    if record.get("rank") is not None:
+        _act_on_rank(state.rank_of(record), act, text(record, "attack"))
+    elif act == "launch" and state.now.state == "planned":
         state.now.state = "launching"
     elif act in ("stop", "kill") and state.now.state != "ended":
         state.now.state = "stopping"
     state.say("i", sentence or f"{act} by you")
+
+
+def _act_on_rank(rank: RankNow, act: str, attack: str) -> None:
+    if act == "pause" and rank.alive:
+        rank.state = "paused"
+    elif act == "resume" and rank.state == "paused":
+        rank.state = "running" if rank.step else "joining"
+    elif act == "attack" and attack:
+        rank.byzantine = attack != "none"
 
 
 def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
@@ -156,7 +167,7 @@ def _started(state: RunState, record: Mapping[str, Any]) -> None:
         rank.state, rank.phase, rank.detail = "starting", "", ""
         rank.exit = rank.end = rank.failure = None
         rank.missing = []
-    rank.pid = pid
+    rank.pid, rank.incarnation = pid, maybe_integer(record, "incarnation") or 1
 
 
 def _output(state: RunState, record: Mapping[str, Any]) -> None:

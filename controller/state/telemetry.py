@@ -32,7 +32,7 @@ def phase(state: RunState, record: Mapping[str, Any]) -> None:
     """A rank says what it is busy with."""
     rank, name, detail = state.rank_of(record), text(record, "phase"), text(record, "detail")
     rank.phase, rank.detail = name, detail
-    if rank.alive:
+    if rank.alive and rank.state != "paused":  # what it said before may come after
         rank.state = _STATES.get(name, rank.state)
 
 
@@ -65,7 +65,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
 
     rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
     rank.bytes_sent, rank.bytes_received = sent, received
-    if rank.alive:
+    if rank.alive and rank.state != "paused":
         rank.state = "running"
         rank.phase = rank.detail = ""
     _append(state.series.seconds, rank.rank, made, seconds)

@@ -10,6 +10,7 @@ STATE_MARKS: Mapping[str, str] = {
     "starting": "◌",
     "joining": "◌",
     "running": "●",
+    "paused": "‖",
     "finished": "✓",
     "stopped": "■",
     "killed": "■",

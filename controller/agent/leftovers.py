@@ -1,0 +1,242 @@
+"""What runs have left on this host although nothing supervises it any more, and ending exactly that.
+
+A process counts as a run's only by what the host records say: its pid with its start time, in this boot, of this user,
+and with the run's id in its environment where that can be read. What ranks have started themselves is in no record; it
+is known by the id in its environment, which only processes of that run inherit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from . import facts, processes, records
+
+TYPE_CHECKING = False  # see the package: no typing at run time
+if TYPE_CHECKING:
+    from typing import Any
+
+MOST = 300  # processes told of at once: they have to fit into one message
+LARGEST = 1 << 20  # bytes of a record
+TERM_SECONDS, KILL_SECONDS = 2.0, 5.0  # from SIGTERM to SIGKILL, and from that until we give up
+
+
+def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
+    """What is left of `run`, or of every run on record here.
+
+    {"machine": id, "found": [{"run", "hosts", "origin", "running", "processes": [process]}], "more": processes that are
+    not listed}; a process is {"pid", "start", "what", "name", "age": seconds}. What a living agent still supervises is
+    in it only with `running`. A run without processes has left only its record.
+    """
+    found: list[dict[str, Any]] = []
+    room, more = MOST, 0
+    for left in _runs(run):
+        processes_left = left.all() if running else left.unsupervised()
+        if left.supervised and not processes_left:
+            continue
+        listed = [_told(process, what) for process, what in processes_left[:room]]
+        more += len(processes_left) - len(listed)
+        room -= len(listed)
+        found.append(
+            {
+                "run": left.run,
+                "hosts": left.hosts(),
+                "origin": left.records[0].get("origin"),
+                "running": left.supervised,
+                "processes": listed,
+            }
+        )
+    return {"machine": facts.machine_id(), "found": found, "more": more}
+
+
+def end(run: str, chosen: Iterable[Iterable[int]]) -> dict[str, Any]:
+    """End those processes of `run` that are `chosen`, each a pid with its start time; forget a run that left nothing.
+
+    SIGTERM, then SIGKILL. {"ended": how many, "left": [process]}, as `find` tells processes.
+    """
+    wanted = {tuple(one) for one in chosen}
+    meant = [
+        (process, what) for left in _runs(run) for process, what in left.all() if (process.pid, process.start) in wanted
+    ]
+    _kill([process for process, _ in meant])
+    still = {process.pid: (process, what) for process, what in meant if _same(process)}
+    ended = len(meant) - len(still)
+    for left in _runs(run):
+        still |= {process.pid: (process, what) for process, what in left.unsupervised()}
+        left.forget()
+    return {"ended": ended, "left": [_told(*still[pid]) for pid in sorted(still)[:MOST]]}
+
+
+class _Run:
+    """One run by its records here, one an agent, and the living processes that are its own."""
+
+    def __init__(self, run: str, marked: list[processes.Process]) -> None:
+        self.run = run
+        self.records: list[dict[str, Any]] = []
+        self._recorded: list[tuple[Path, list[tuple[processes.Process, str]]]] = []
+        self._marked = marked
+
+    def add(self, path: Path, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        self._recorded.append((path, _alive(record)))
+
+    @property
+    def supervised(self) -> bool:
+        """Some agent of it is alive."""
+        return any(_has_agent(alive) for _, alive in self._recorded)
+
+    def hosts(self) -> list[str]:
+        return sorted({str(record.get("host")) for record in self.records})
+
+    def all(self) -> list[tuple[processes.Process, str]]:
+        """Every living process of the run, and what it is."""
+        below = [(process, "below") for process in self._marked]
+        return _once([*(pair for _, alive in self._recorded for pair in alive), *below])
+
+    def unsupervised(self) -> list[tuple[processes.Process, str]]:
+        """Those whose agent is dead. While another agent lives, what is in no record may be that one's."""
+        if not self.supervised:
+            return self.all()
+        return _once([pair for _, alive in self._recorded if not _has_agent(alive) for pair in alive])
+
+    def forget(self) -> None:
+        """Remove the records of agents that have left nothing."""
+        for path, alive in self._recorded:
+            if not alive and (self.supervised or not self._marked):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _has_agent(alive: list[tuple[processes.Process, str]]) -> bool:
+    return any(what == "agent" for _, what in alive)
+
+
+def _once(pairs: list[tuple[processes.Process, str]]) -> list[tuple[processes.Process, str]]:
+    """Each process once, as what it is called first, lowest pid first."""
+    found: dict[int, tuple[processes.Process, str]] = {}
+    for process, what in pairs:
+        found.setdefault(process.pid, (process, what))
+    return [found[pid] for pid in sorted(found)]
+
+
+def _runs(run: str | None) -> list[_Run]:
+    """The runs on record here, or `run` alone if it is."""
+    marked, found = _marked(), {}
+    for path, record in _records(run):
+        name = record["run"]
+        if name not in found:
+            found[name] = _Run(name, marked.get(name, []))
+        found[name].add(path, record)
+    return list(found.values())
+
+
+def _records(run: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The records of this machine and user, of `run` if it is given; a home may be shared by several machines."""
+    machine, user = facts.machine_id(), os.getuid()
+    for path in sorted(records.records_dir().glob(f"{machine}-*.json")):
+        try:
+            if path.stat().st_uid != user or path.stat().st_size > LARGEST:
+                continue
+            record = json.loads(path.read_text())
+            known = (record["machine"], record["uid"]) == (machine, user) and isinstance(record["run"], str)
+            processes_known = all(
+                isinstance(one["pid"], int) and isinstance(one["start"], int) for one in record["processes"]
+            )
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            continue  # it is none of ours, or was cut short: it names nothing that could be trusted
+        if known and processes_known and run in (None, record["run"]):
+            yield path, record
+
+
+def _alive(record: dict[str, Any]) -> list[tuple[processes.Process, str]]:
+    """The recorded processes that are still alive, each with what it is; none of an earlier boot."""
+    if record.get("boot") != facts.place()["boot"]:
+        return []
+    found = []
+    for one in record["processes"]:
+        process = processes.read_process(one["pid"])
+        if process and process.alive and process.start == one["start"] and _is_of(process.pid, record["run"]):
+            found.append((process, str(one.get("what", ""))))
+    return found
+
+
+def _marked() -> dict[str, list[processes.Process]]:
+    """The living processes of this user by the run that their environment names."""
+    found: dict[str, list[processes.Process]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (run := _run_of(int(entry))) and _is_ours(int(entry)):
+            process = processes.read_process(int(entry))
+            if process and process.alive:
+                found.setdefault(run, []).append(process)
+    return found
+
+
+def _is_of(pid: int, run: str) -> bool:
+    """Whether nothing speaks against a recorded process being of `run`: it is ours, and its environment agrees."""
+    named = _run_of(pid)
+    return _is_ours(pid) and (named is None or named == run)
+
+
+def _is_ours(pid: int) -> bool:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith("Uid:"):
+                return int(line.split()[1]) == os.getuid()
+    return False
+
+
+def _run_of(pid: int) -> str | None:
+    """The run that the environment of `pid` names; empty when it names none, None when it can't be read."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    prefix = b"GARFIELD_RUN="
+    return next((one[len(prefix) :].decode(errors="replace") for one in environment if one.startswith(prefix)), "")
+
+
+def _told(process: processes.Process, what: str) -> dict[str, Any]:
+    with open("/proc/uptime") as file:
+        age = float(file.read().split()[0]) - process.start / processes.TICK
+    return {
+        "pid": process.pid,
+        "start": process.start,
+        "what": what,
+        "name": process.name,
+        "age": round(max(0.0, age), 1),
+    }
+
+
+def _kill(chosen: list[processes.Process]) -> None:
+    """SIGTERM, then SIGKILL to what is still there; SIGCONT after each, for what is stopped."""
+    for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        chosen = [process for process in chosen if _same(process)]
+        for process in chosen:
+            processes.send_signal(process, number)
+            processes.send_signal(process, signal.SIGCONT)
+        _await_end(chosen, seconds)
+
+
+def _await_end(chosen: list[processes.Process], seconds: float) -> None:
+    """Return when all have ended, or after so many seconds; each is told by its pidfd, as none is our child."""
+    give_up = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        waiting = set()
+        for process in chosen:
+            with contextlib.suppress(OSError):
+                waiting.add(handle := os.pidfd_open(process.pid))
+                stack.callback(os.close, handle)
+        while waiting and (wait := give_up - time.monotonic()) > 0:
+            waiting -= set(select.select(list(waiting), [], [], wait)[0])
+
+
+def _same(process: processes.Process) -> bool:
+    """Whether that very process is still alive."""
+    now = processes.read_process(process.pid)
+    return now is not None and now.start == process.start and now.alive

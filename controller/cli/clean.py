@@ -1,0 +1,100 @@
+"""python -m controller clean: what runs have left on the hosts of a file; told first, then ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Collection, Sequence
+
+from controller.cleanup import Cleaned, CleanPlan, clean_plan
+from controller.cli.asking import agrees, can_ask
+from controller.cli.attend import asking
+from controller.cli.out import complain, duration, say, say_json, table
+from controller.cli.progress import OneLine
+from controller.cli.words import Refused, file_and_run, hosts_of
+from controller.hosts import Host
+from controller.hostsfile import HostsFileError
+from controller.origin import origin_text
+
+HEADERS = ("host", "run", "by", "what", "pid", "name", "age")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Tell what is left and end it when that is wanted; 0 when nothing is left."""
+    try:
+        file, word = file_and_run(options.file, options.run)
+        if options.running and word is None:
+            raise Refused("--running needs the RUN whose supervised processes are to be ended.", 2)
+        return asyncio.run(_clean(hosts_of(file, word), word, options))
+    except HostsFileError as error:
+        complain(str(error))
+        return 1
+    except Refused as error:
+        complain(str(error).splitlines())
+        return error.code
+
+
+async def _clean(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:
+    async with clean_plan(hosts, word, options.running, asking(OneLine(sys.stderr))) as plan:
+        complain(list(plan.unreachable.values()))
+        if plan.count and not options.json:
+            say(table(HEADERS, _rows(plan), right=(4,)))
+        wanted = not plan.count or options.yes or (can_ask() and await agrees(_question(plan)))
+        done = await plan.carry_out() if wanted else []  # of a run that has left only its record, that is removed
+        _tell(plan, wanted, done, options)
+        clean = wanted and not plan.more and all(one.left == [] for one in done)
+        return 0 if clean and not plan.unreachable else 1
+
+
+def _rows(plan: CleanPlan) -> list[list[str]]:
+    return [
+        [
+            left.host,
+            left.run,
+            left.origin,
+            f"rank {process['what']}" if process["what"].isdigit() else process["what"],
+            str(process["pid"]),
+            process["name"],
+            duration(process["age"]),
+        ]
+        for left in plan.leftovers
+        for process in left.processes
+    ]
+
+
+def _question(plan: CleanPlan) -> str:
+    others = sorted({left.origin for left in plan.leftovers if left.processes} - {origin_text()})
+    of_others = f", also of {' and '.join(others)}" if others else ""
+    return f"End these {_processes(plan.count)}{of_others}?"
+
+
+def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argparse.Namespace) -> None:
+    if options.json:
+        say_json(
+            {
+                "dry_run": not wanted,
+                "leftovers": [vars(left) for left in plan.leftovers if left.processes],
+                "more": plan.more,
+                "ended": sum(one.ended for one in done),
+                "left": None if any(one.left is None for one in done) else [p for one in done for p in one.left or ()],
+                "unreachable": plan.unreachable,
+            }
+        )
+    elif not plan.count:
+        say("Nothing is left." if not plan.unreachable else "Nothing is left where it could be asked.")
+    elif not wanted:
+        complain(f"Nothing was ended. python -m controller clean --yes ends these {_processes(plan.count)}.")
+    else:
+        say(f"{_processes(sum(one.ended for one in done))} ended")
+    for one in done:
+        if one.left is None:
+            complain(f"{one.problem} What became of {one.leftover.run} there is not known.")
+        for process in one.left or ():
+            complain(f"{one.leftover.host}: {process['name']} (pid {process['pid']}) could not be ended.")
+    if plan.more:
+        complain(f"{_processes(plan.more)} more are left than could be listed at once; run clean again.")
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'' if count == 1 else 'es'}"
