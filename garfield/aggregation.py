@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -45,6 +47,15 @@ class Aggregation:
         finite = torch.tensor(gradients.finite)
         result, weights = self._rule.explain(gradients.rows, step=step, finite=finite, out=self._result)
         return result, [float(weight) for weight in weights]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the rule keeps from step to step."""
+        return {} if self._rule is None else self._rule.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
+        if self._rule is not None:
+            self._rule.load_state_dict(state)
 
     def _mean(self, rows: list[Tensor]) -> Tensor:
         self._result.copy_(rows[0])

@@ -26,6 +26,7 @@ from garfield.workers import PEERS_STOP, Round, Workers, is_finite
 ASKING = 1.0  # seconds in which a worker answers that is there
 
 _WORLD = "world"
+_START = "start"  # key of the step that the run begins at
 
 
 class Caller:
@@ -82,6 +83,7 @@ class CollectiveWorkers(Workers):
         self._rows = list(torch.zeros(world, self._dimension))
         self._caller = Caller(self._rank.inbox)
         host = self.host
+        host.store.set(_START, str(self._step))
         self._caller.call(_WORLD, lambda: make_group(PrefixStore(_WORLD, host.client()), 0, world, host.device))
         while self._group is None:
             self._check_reachable()
@@ -172,9 +174,13 @@ class CollectiveUpstream(Upstream):
         """Form the group of all ranks; False if a stop was asked for."""
         guest, values = self.guest, self._rank.values
         world = 1 + values["num_workers"]
-        self._caller.call(
-            _WORLD, lambda: make_group(PrefixStore(_WORLD, guest.client()), self._rank.number, world, guest.device)
-        )
+
+        def form() -> ProcessGroupGloo:
+            store = guest.client()
+            self._start = int(store.get(_START))
+            return make_group(PrefixStore(_WORLD, store), self._rank.number, world, guest.device)
+
+        self._caller.call(_WORLD, form)
         result = self._result(_WORLD, "the group of all ranks did not form")
         if result is not None:
             self._group: ProcessGroupGloo = result.value
@@ -186,7 +192,7 @@ class CollectiveUpstream(Upstream):
         if self._result("model", f"parameter server rank {SERVER} sent no model of step {step + 1}") is None:
             return None
         self._received += 4 * self._dimension
-        return Model(step, False, self._model, lambda: None)
+        return Model(max(step, self._start), False, self._model, lambda: None)
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """As Upstream.push."""

@@ -83,6 +83,7 @@ def check(values: Mapping[str, Any]) -> list[Finding]:
         *_attacker_findings(values, "worker", "attack", "byz_workers"),
         *_attacker_findings(values, "ps", "attack_ps", "byz_servers"),
         *_data_findings(values),
+        *_resume_findings(values),
     ]
 
 
@@ -190,6 +191,28 @@ def _data_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
         yield _error(
             "num_workers",
             f"{values['num_workers']} workers can't share the {data.train} training samples of {values['dataset']}.",
+        )
+
+
+def _resume_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a checkpoint of a server does not hold, for it is at other ranks."""
+    if not values["resume"]:
+        return
+    if values["momentum"] and values["momentum_at"] == "worker":
+        yield _error(
+            "momentum_at",
+            "momentum_at = worker: a checkpoint does not hold the momentum of workers, so a run can't go on from one; "
+            "use server.",
+        )
+    for name, role in (("attack", "worker"), ("attack_ps", "ps")):
+        if byzantine_ranks(values, role) and catalog.parse_attack(values[name]).name == "stale":
+            yield _error(
+                name, f"{name} = {values[name]}: a checkpoint does not hold the past it repeats; use another attack."
+            )
+    if values["num_ps"] > 1 and catalog.parse_rule(values["mar"])[-1].name in ("centered-clipping", "monna"):
+        yield _error(
+            "mar",
+            f"mar = {values['mar']}: a checkpoint does not hold what the workers' rules remember; use another mar.",
         )
 
 

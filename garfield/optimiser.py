@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,14 @@ class Momentum:
             return self._velocities[of]
         return self._velocities[of].mul_(self._momentum).add_(gradient)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The v of a stream that has no name."""
+        return {"velocity": self._velocities[None].clone()} if None in self._velocities else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._velocities = {None: state["velocity"].clone()} if "velocity" in state else {}
+
 
 class Sgd:
     """SGD with momentum and weight decay, in the arithmetic of torch.optim.SGD (dampening 0, not Nesterov).
@@ -39,3 +49,11 @@ class Sgd:
         if self._wd:
             gradient.add_(model, alpha=self._wd)
         return torch.add(model, self._momentum(gradient), alpha=-lr, out=out)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The momentum, if there is any."""
+        return self._momentum.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._momentum.load_state_dict(state)

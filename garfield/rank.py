@@ -46,6 +46,7 @@ class Rank:
     listen_fd: int | None = None
     incarnation: int | None = None
     attacks: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # the one last asked for, until it is taken up
+    checkpoint_asked: threading.Event = field(default_factory=threading.Event)  # save when this step is over
     total_steps: int = field(init=False)
     steps_per_epoch: int = field(init=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from garfield.events import Begin, End, Evaluation, Event, EventWriter, Failure, Notice, Phase, Step
+from garfield.events import Begin, Checkpoint, End, Evaluation, Event, EventWriter, Failure, Notice, Phase, Step
 
 MOST_CLASSES = 1000  # whose counts an event holds
 
@@ -53,6 +53,10 @@ class Report:
         text = f"step {evaluation.step} accuracy {accuracy:.4f} on {samples} test samples ({seconds:.2f} s)"
         self._tell(evaluation, text)
         self.evaluated = evaluation.step
+
+    def checkpoint(self, saved: Checkpoint) -> None:
+        """The model is on disk."""
+        self._tell(saved, f"step {saved.step} saved as {saved.name} ({saved.bytes / 1e6:.1f} MB)")
 
     def notice(self, level: str, text: str) -> None:
         """Something that ends nothing."""

@@ -5,31 +5,35 @@ from __future__ import annotations
 import math
 import statistics
 
-from garfield import datasets, experiment, models, normalisation
+from garfield import checkpoints, datasets, experiment, models, normalisation
 from garfield.aggregation import Aggregation
 from garfield.collectives import CollectiveWorkers
 from garfield.devices import device_of
 from garfield.evaluation import Evaluator
 from garfield.events import Step
 from garfield.optimiser import Sgd
-from garfield.rank import Clock, Rank
+from garfield.rank import Clock, Rank, TrainingError
 from garfield.schedule import learning_rate
 from garfield.vector import FlatModel, Pool
 from garfield.workers import Workers
 
 LAST_EVALUATION = 120.0  # seconds the last evaluation may take
+LAST_SAVE = 120.0  # seconds the last checkpoint may take
+SAVE_ON_FAILURE = 2.0  # the same when a rank was lost: the failure isn't to be told late
 
 
 def serve(rank: Rank) -> None:
     """Train as the parameter server until all steps are done or a stop is asked for. Raises TrainingError."""
     values, report = rank.values, rank.report
     scratch = FlatModel(models.model_of(values), device_of(rank.number))
+    aggregate = Aggregation(rank, scratch.dimension)
+    optimiser = Sgd(values["momentum"] if values["momentum_at"] == "server" else 0.0, values["wd"])
+    parts = {"aggregator": aggregate, "optimiser": optimiser}
+    step = first = checkpoints.resume(values, scratch, parts)
     pool = Pool(scratch.dimension)
     model = pool.take(keep=scratch.parameters).copy_(scratch.parameters)
     kind = CollectiveWorkers if experiment.setup(values) == "vanilla" else Workers
-    workers = kind(rank, scratch.dimension, pool, report.evaluation)
-    aggregate = Aggregation(rank, scratch.dimension)
-    optimiser = Sgd(values["momentum"] if values["momentum_at"] == "server" else 0.0, values["wd"])
+    workers = kind(rank, scratch.dimension, pool, report.evaluation, first)
     with rank.busy(workers.links):
         report.phase("data")
         tests = datasets.load(
@@ -42,21 +46,28 @@ def serve(rank: Rank) -> None:
         training = normalisation.load_batches(values, scratch.module, lambda text: report.phase("data", text))
         joined = workers.join()
     if not joined:
-        workers.finish(0, model)
-        report.end(0, "stopped")
+        workers.finish(step, model)
+        report.end(step, "stopped")
         return
     evaluator = Evaluator(scratch, tests, rank.inbox, training)
+    saver = checkpoints.Saver(rank, scratch, parts, training)
     report.begin(rank.total_steps, rank.steps_per_epoch, scratch.dimension, len(tests))
     report.phase("train")
     every = values["eval_every"] or rank.steps_per_epoch
     clock = Clock("wait", "aggregate", "apply")
-    step, traffic = 0, workers.traffic
+    traffic = workers.traffic
     while step < rank.total_steps and not rank.stop.requested:
-        gradients = workers.gather(step, model)
-        clock.lap("wait")
-        if gradients is None:
-            break
-        gradient, weights = aggregate(step, gradients)
+        try:
+            gradients = workers.gather(step, model)
+            clock.lap("wait")
+            if gradients is None:
+                break
+            gradient, weights = aggregate(step, gradients)
+        except TrainingError:
+            if step > first:  # so that the run can go on from here
+                saver.submit(step, model)
+                saver.wait(SAVE_ON_FAILURE)
+            raise
         gradients.release()
         clock.lap("aggregate")
         model = optimiser.step(model, gradient, learning_rate(values, step), out=pool.take(keep=model))
@@ -64,6 +75,8 @@ def serve(rank: Rank) -> None:
         clock.lap("apply")
         if step % every == 0:
             evaluator.submit(step, model)
+        if saver.due(step) and step < rank.total_steps:
+            saver.submit(step, model)
         before, traffic = traffic, workers.traffic
         parts = clock.parts
         report.step(
@@ -80,12 +93,15 @@ def serve(rank: Rank) -> None:
                 dropped=gradients.finite.count(False),
             )
         )
+    if step > first:
+        saver.submit(step, model, final=True)
     if step and evaluator.submitted != step and not rank.stop.urgent:
         evaluator.submit(step, model)
     workers.finish(step, model)
     if step and not rank.stop.urgent:
         report.phase("evaluate")
         workers.serve_until(lambda: report.evaluated == step, LAST_EVALUATION)
+    workers.serve_until(lambda: saver.idle, LAST_SAVE)
     report.end(step, "finished" if step == rank.total_steps else "stopped")
 
 

@@ -11,9 +11,10 @@ import queue
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from garfield import addresses, experiment, settings
+from garfield import addresses, checkpointfile, experiment, settings
 from garfield.events import EventWriter
 
 FINISHED, CRASHED, BAD_PARAMETERS, LOST_A_RANK = 0, 1, 2, 3
@@ -64,6 +65,8 @@ def run_rank(
         print(error, file=sys.stderr, flush=True)
         return BAD_PARAMETERS
     findings = experiment.check(values)
+    if values["resume"] and experiment.role_of(values, values["rank"]) == "ps":
+        findings += checkpointfile.check(Path(values["resume"]).expanduser(), values)
     for finding in findings:
         if event_fd is None or finding.level == "error":
             print(f"{finding.level}: {finding.text}", file=sys.stderr, flush=True)
@@ -141,6 +144,7 @@ def _run(
             control_fd,
             {
                 "finish": lambda _: stop.request(),
+                "checkpoint": lambda _: rank.checkpoint_asked.set(),
                 "attack": lambda message: rank.ask_to_attack(str(message.get("attack"))),
             },
         )

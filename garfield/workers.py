@@ -51,7 +51,9 @@ class Workers:
 
     GRADIENT = Kind.GRADIENT  # what a worker says when it has a gradient
 
-    def __init__(self, rank: Rank, dimension: int, pool: Pool, on_evaluation: Callable[[Evaluation], None]) -> None:
+    def __init__(
+        self, rank: Rank, dimension: int, pool: Pool, on_evaluation: Callable[[Evaluation], None], step: int = 0
+    ) -> None:
         self._rank, self._dimension, self._pool = rank, dimension, pool
         self._on_evaluation = on_evaluation
         self._expected = list(experiment.ranks_of(rank.values, "worker"))
@@ -66,7 +68,7 @@ class Workers:
         self._gradients: dict[int, Message] = {}
         self._ahead: dict[int, Message] = {}  # gradients of the next step
         self._late = 0
-        self._step = 0
+        self._step = step
         self._model: Tensor | None = None
         self._done = False
         self._heard = 0.0  # when a worker that is waited for last gave a sign of progress

@@ -39,7 +39,6 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            cwd=ROOT,
             start_new_session=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
@@ -67,7 +66,10 @@ class Shell:
 
 
 @pytest.fixture
-def shells() -> Iterator[list[Shell]]:
+def shells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Shell]]:
+    """In a folder of their own, where the server leaves its model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     started: list[Shell] = []
     yield started
     for shell in started:
@@ -95,6 +97,8 @@ def test_two_ranks_in_two_shells_train_together(shells: list[Shell], aggregator:
     assert any(re.search(r"step 2 took \S+ ms \(wait .*, aggregate .*, apply ", line) for line in server.lines)
     assert any(re.fullmatch(r"rank 0: step 2 loss \S+", line) for line in server.lines)
     assert server.lines[-2:] == ["rank 0: finished after 3 steps", ""]
+    assert any(line.startswith("rank 0: step 3 saved as ps0-final.pt (") for line in server.lines)
+    assert Path("ps0-final.pt").exists()
     assert not any("WARNING" in line or "[W" in line for line in server.lines + worker.lines)
 
 

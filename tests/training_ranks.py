@@ -6,8 +6,10 @@ import atexit
 import functools
 import json
 import queue
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -57,12 +59,20 @@ def _host() -> _Host:
     return _Host()
 
 
+@functools.cache
+def _checkpoint_dir() -> str:
+    """Where runs that are not about checkpoints save theirs."""
+    folder = tempfile.mkdtemp(prefix="garfield-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Run:
     """The ranks of one run. Use as a context manager: at its end nothing is left."""
 
     def __init__(self, **parameters: Any) -> None:
         own = {"dataset": "digits", "batch": 16, "steps": 6, "timeout": 30.0, "threads": 1, "eval_every": 1000}
-        self.values = settings.defaults() | own | parameters
+        self.values = settings.defaults() | own | {"checkpoint_dir": _checkpoint_dir()} | parameters
         self.events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Run:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from garfield import experiment, trainer
@@ -37,8 +38,8 @@ def train(values: Mapping[str, Any], heard: Callable[[int, Mapping[str, Any]], N
 
     `heard(rank, event)` is called with every event as it comes.
     """
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
-        values = {**values, "master": f"127.0.0.1:{listening.getsockname()[1]}"}
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening, TemporaryDirectory() as folder:
+        values = {**values, "master": f"127.0.0.1:{listening.getsockname()[1]}", "checkpoint_dir": folder}
 
         def be(rank: int, event_fd: int) -> int:
             listen_fd = os.dup(listening.fileno()) if rank == 0 else None
