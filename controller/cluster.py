@@ -234,6 +234,8 @@ class Cluster:
             self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})
+        elif kind == "held":
+            self._sessions[host.name].send({"type": "release", "remove": False})
         elif kind == "bye":
             self._emit({"kind": kind, "host": host.name, "left": message["left"]})
 
