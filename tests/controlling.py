@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.cluster import Cluster
+from controller import cli, shipping
 from controller.hosts import Host
 from controller.runs import load_records
 from tests.netlab import poll
@@ -114,10 +114,9 @@ def _hosts_file(hosts: Sequence[Host], lease: str, values: Mapping[str, Any]) ->
 
 
 def _main(package: str, *words: str) -> int:
-    from controller import cli, liverun
-
     if package:
-        liverun._make_cluster = lambda *arguments: Cluster(*arguments, Path(package))
+        pack = shipping.pack
+        shipping.pack = lambda *_: pack(Path(package))
     return cli.main(words)
 
 
