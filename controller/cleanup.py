@@ -15,6 +15,7 @@ from typing import Any
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.origin import told_origin
+from controller.prompts import Prompter
 from controller.survey import meant
 from controller.visit import Told, Visit, visit_all
 
@@ -72,13 +73,18 @@ class CleanPlan:
 
 @asynccontextmanager
 async def clean_plan(
-    hosts: Collection[Host], run: str | None = None, running: bool = False, told: Told | None = None
+    hosts: Collection[Host],
+    run: str | None = None,
+    running: bool = False,
+    told: Told | None = None,
+    prompter: Prompter | None = None,
 ) -> AsyncIterator[CleanPlan]:
     """What is left on `hosts` of the run that the word `run` means, or of all; with `running`, what is supervised too.
 
-    Hosts are asked in parallel; they stay connected as long as the context.
+    Hosts are asked in parallel; they stay connected as long as the context. `prompter` is asked for what a login needs
+    to know.
     """
-    async with visit_all(hosts, lambda visit: visit.clean_plan(running=running), told) as visits:
+    async with visit_all(hosts, lambda visit: visit.clean_plan(running=running), told, prompter) as visits:
         machines: dict[str, str] = {}  # each once: two names of the file may be one machine
         for host, answer in visits.answers.items():
             machines.setdefault(answer["machine"], host)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 
 from controller.cleanup import Cleaned, CleanPlan, clean_plan
+from controller.cli import terminal
 from controller.cli.asking import agrees, can_ask
 from controller.cli.attend import asking
 from controller.cli.out import complain, duration, say, say_json, table
@@ -36,7 +37,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 async def _clean(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:
-    async with clean_plan(hosts, word, options.running, asking(OneLine(sys.stderr))) as plan:
+    told = asking(OneLine(sys.stderr))
+    async with clean_plan(hosts, word, options.running, told, terminal.ask) as plan:
         complain(list(plan.unreachable.values()))
         if plan.count and not options.json:
             say(table(HEADERS, _rows(plan), right=(4,)))

@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_stop(commands)
     _add_clean(commands)
+    _add_logs(commands)
     _add_runs(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
     _add(commands, "paths", "listing", "the files and folders that the controller uses")
@@ -88,6 +89,23 @@ still goes on is no leftover; that is ended by stop. Without a terminal and with
     _add_words(clean)
     clean.add_argument("--running", action="store_true", help="also what an agent of RUN still supervises")
     _add_yes(clean)
+
+
+def _add_logs(commands: argparse._SubParsersAction) -> None:
+    logs = _add(
+        commands,
+        "logs",
+        "logs",
+        "what a rank or a host of a recorded run printed",
+        """
+Of a host, the lines of its ranks and of its agent. Lines of stderr are marked with !, those of the agent with a dot.
+Only runs launched or attached to from this machine are recorded on it.
+""",
+    )
+    logs.add_argument("printer", metavar="RANK|HOST", help="number of a rank, or name of a host")
+    logs.add_argument("run", nargs="?", metavar="RUN", help="a recorded run [the newest]")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on while the run does")
+    logs.add_argument("--since", metavar="TIME", help="only the last 30s, 5m or 2h")
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from controller import paths
 from controller.cli.asking import agrees, can_ask
 from controller.hosts import Host
 from controller.hostsfile import HostsFile, HostsFileError
-from controller.runs import find_runs, hosts_text
+from controller.runs import RunInfo, find_runs, hosts_text, list_runs
 from controller.survey import Found, Survey
 
 DEFAULT_FILE = "hosts.toml"
@@ -49,6 +50,18 @@ def _enabled(file: HostsFile) -> list[Host]:
     if not hosts:
         raise HostsFileError(f"{file.path} has no host that is switched on, so there is nobody to ask.")
     return hosts
+
+
+def recorded_run(word: str | None) -> RunInfo:
+    """The run recorded on this machine that `word` means; the newest one if it is None. Raises Refused."""
+    found = list_runs()[:1] if word is None else find_runs(word)
+    if not found:
+        which = f"No run {word} is" if word else "No run is"
+        raise Refused(f"{which} recorded in {paths.runs_dir()}; python -m controller runs lists what is.")
+    if len(found) > 1:
+        several = "\n".join(f"  {run.id}  {run.name}  {run.outcome}" for run in found)
+        raise Refused(f"{word} may mean several runs; say which one by its id.\n{several}")
+    return found[0]
 
 
 def the_run(survey: Survey, word: str | None, command: str) -> Found | None:

@@ -4,13 +4,23 @@ A run's folder holds run.json (what was launched), events-0001.jsonl … (its re
 it has ended, outcome.json.
 """
 
-from controller.runs.library import RunInfo, find_runs, hosts_text, list_runs, load_records, load_state, read_run
+from controller.runs.library import (
+    RunInfo,
+    find_runs,
+    follow_records,
+    hosts_text,
+    list_runs,
+    load_records,
+    load_state,
+    read_run,
+)
 from controller.runs.recorder import Recorder, new_run_id
 
 __all__ = [
     "Recorder",
     "RunInfo",
     "find_runs",
+    "follow_records",
     "hosts_text",
     "list_runs",
     "load_records",

@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from controller import paths, wire
+from controller.origin import told_origin
 from controller.state import RunState
 
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
@@ -26,8 +27,8 @@ class RunInfo:
     """One recorded run, as lists show it.
 
     `outcome` is finished, stopped or failed, "running" while a controller on this machine writes the folder, or
-    "cut off" when it ended without an outcome. `started` is in Unix seconds. `damage` is a sentence when something in
-    the folder could not be read; what could be is there.
+    "cut off" when it ended without an outcome. `started` is in Unix seconds, `origin` user@machine. `damage` is a
+    sentence when something in the folder could not be read; what could be is there.
     """
 
     id: str
@@ -44,6 +45,8 @@ class RunInfo:
     seconds: float | None = None
     root_cause: str | None = None
     damage: str | None = None
+    origin: str = ""
+    ranks: tuple[int, ...] = ()
 
 
 def list_runs(folder: Path | None = None) -> list[RunInfo]:
@@ -82,7 +85,8 @@ def read_run(folder: Path) -> RunInfo:
     told = _read_json(folder / "run.json", damage)
     ended = _read_json(folder / "outcome.json", damage) if (folder / "outcome.json").exists() else None
     values = told.get("values") if isinstance(told.get("values"), dict) else {}
-    hosts = told.get("hosts") if isinstance(told.get("hosts"), list) else []
+    hosts, ranks = (told[key] if isinstance(told.get(key), list) else [] for key in ("hosts", "ranks"))
+    origin = told.get("origin") if isinstance(told.get("origin"), dict) else {}
     outcome = "running" if ended is None and _locked(folder) else "cut off"
     if ended is not None:
         outcome = ended.get("outcome") if ended.get("outcome") in ("finished", "stopped", "failed") else "cut off"
@@ -103,6 +107,8 @@ def read_run(folder: Path) -> RunInfo:
         _number(ended, "seconds"),
         _text(ended, "root_cause") or None,
         " ".join(damage) or None,
+        told_origin(origin) if origin else "",
+        tuple(sorted(rank["rank"] for rank in ranks if isinstance(rank, dict) and type(rank.get("rank")) is int)),
     )
 
 
@@ -129,6 +135,33 @@ def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict
             )
 
 
+def follow_records(folder: Path) -> Iterator[dict[str, Any] | None]:
+    """The records of the run in `folder`, in order, while it goes on; None each time that no more are there for now.
+
+    It ends when the run has. Whoever takes a None should wait a little before asking for more.
+    """
+    number = 0
+    while True:
+        number += 1
+        while (file := _open_segment(folder, number)) is None:
+            if not _locked(folder) and _open_segment(folder, number) is None:
+                return
+            yield None
+        with file, contextlib.suppress(OSError, EOFError, zlib.error):
+            line, closed = b"", False
+            while not closed:
+                # Asked before the rest is read: what was written until then is read below.
+                closed = not _locked(folder) or _segment(folder, number + 1) is not None
+                while data := file.readline(LONGEST_LINE):
+                    line += data
+                    if line.endswith(b"\n") or len(line) >= LONGEST_LINE:
+                        if record := _record(line):
+                            yield record
+                        line = b""
+                if not closed:
+                    yield None
+
+
 def load_state(folder: Path) -> RunState:
     """The state that the records of `folder` lead to."""
     state = RunState()
@@ -146,8 +179,26 @@ def _segments(folder: Path) -> list[Path]:
     return [chosen[name] for name in sorted(chosen)]
 
 
+def _segment(folder: Path, number: int) -> Path | None:
+    plain = folder / f"events-{number:04}.jsonl"
+    return next((path for path in (plain, plain.with_name(f"{plain.name}.gz")) if path.exists()), None)
+
+
+def _open_segment(folder: Path, number: int) -> BinaryIO | None:
+    """That event file, open; it may be packed at any moment, and stays readable once it is open."""
+    path = _segment(folder, number)
+    try:
+        return None if path is None else _opened(path)
+    except OSError:
+        return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
 def _lines(path: Path) -> Iterator[bytes]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with _opened(path) as file:
         while line := file.readline(LONGEST_LINE):
             yield line
 
