@@ -48,9 +48,18 @@ class Batches:
         self._seed, self._rank, self._full, self._black = seed, rank, full, black
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.long)
+        self._ahead: tuple[int, Samples] | None = None
+
+    def prepare(self, step: int) -> None:
+        """Cut the batch of `step` now, while there is time, for when it is asked for."""
+        self._ahead = step, self._cut(step)
 
     def at(self, step: int) -> Samples:
         """The batch of `step`, which counts from 0."""
+        (prepared, batch), self._ahead = self._ahead or (-1, None), None
+        return batch if prepared == step else self._cut(step)
+
+    def _cut(self, step: int) -> Samples:
         epoch, index = divmod(step, self._steps_per_epoch)
         if epoch != self._epoch:
             draw = randomness.generator(self._seed, "order", self._rank, epoch)

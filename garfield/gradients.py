@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from garfield import catalog, models, randomness
@@ -13,7 +12,7 @@ from garfield.catalog.attacks import PARTS
 from garfield.conduct import Conduct, conduct_of
 from garfield.datasets import Samples
 from garfield.devices import device_of, travelling
-from garfield.optimiser import Momentum
+from garfield.optimiser import Momentum, clip_
 from garfield.vector import FlatModel
 
 
@@ -66,9 +65,7 @@ class Gradients:
         loss = self._loss(self.model.module(images), labels)
         loss.backward()
         if self._clip:
-            # In doubles: squares of a long gradient would overflow, and infinity would scale it to nothing.
-            norm = torch.linalg.vector_norm(self.model.gradient, dtype=torch.float64)
-            self.model.gradient.mul_((self._clip / norm).clamp_max(1).float())
+            clip_(self.model.gradient, self._clip)
         return loss.item()
 
     def delay(self, step: int) -> float:

@@ -8,6 +8,13 @@ import torch
 from torch import Tensor
 
 
+def clip_(gradient: Tensor, norm: float) -> Tensor:
+    """`gradient` (d,), scaled down in place to `norm` if it is longer."""
+    # In doubles: squares of a long gradient would overflow, and infinity would scale it to nothing.
+    length = torch.linalg.vector_norm(gradient, dtype=torch.float64)
+    return gradient.mul_((norm / length).clamp_max(1).float())
+
+
 class Momentum:
     """What stands for a gradient g when earlier ones count too: v = momentum · v + g, without dampening."""
 

@@ -63,6 +63,8 @@ def work(rank: Rank) -> None:
         if gradients.sends(step) and upstream.rest(gradients.delay(step)):
             upstream.push(step, gradient, loss)
         clock.lap("push")
+        batches.prepare(step + 1)  # while the gradient travels and the server waits for others
+        clock.lap("load")
         epoch_loss = loss + (epoch_loss if step % rank.steps_per_epoch else 0.0)
         step += 1
         before, traffic = traffic, upstream.traffic

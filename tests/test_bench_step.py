@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from garfield.bench import localrun, step
+from garfield.bench import localrun, reference, step
+from tests.training_ranks import train
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,7 +37,8 @@ def test_a_setup_is_measured_beside_its_floor_and_vanilla() -> None:
     for one in results["setups"].values():
         assert len(one["rounds"]) == 2
         assert one["steps_per_second"] > 0
-        assert 0 < one["to_floor"] < 1.5
+        ratios = [a / b for a, b in zip(one["rounds"], results["floor"]["rounds"], strict=True)]
+        assert one["to_floor"] == pytest.approx(sum(ratios) / 2)
         assert len(one["memory"]) == 3
         assert all(1e7 < memory < 4e9 for memory in one["memory"])
         for role in ("PS", "worker"):
@@ -85,3 +88,20 @@ def test_a_process_that_fails_is_named_and_the_others_are_ended() -> None:
     os.close(writing)
     assert os.read(reading, 1) == b""  # nobody has the other end any more
     os.close(reading)
+
+
+def test_the_floor_is_what_all_do_together_until_the_first_is_through() -> None:
+    quick, slow = [0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 5.0, 7.0]
+    # From 1 to 3 one does two steps, the other one.
+    assert localrun.rate_together([quick, slow]) == pytest.approx(3 / 2 / 2)
+    assert localrun.rate_together([[0.0, 2.0, 4.0], [0.0, 3.0, 6.0]]) == pytest.approx((2 + 4 / 3) / 2 / 4)
+    assert localrun.rate_together([[5.0, 5.5, 6.0]]) == pytest.approx(2)
+
+
+def test_the_loop_of_one_process_clips_as_workers_do() -> None:
+    about = {"model": "cifarnet", "dataset": "synthetic(shape=3x32x32, size=256)", "lr": 0.5, "steps": 40, "batch": 32}
+    run = train(num_workers=2, aggregator="average", **about, clip=0.5)
+    [told] = run.of("evaluation", 0)
+    torch.set_num_threads(1)
+    assert abs(reference.train(run.values) - told["accuracy"]) <= 1 / told["samples"]
+    assert reference.train({**run.values, "clip": 0.0}) != pytest.approx(told["accuracy"], abs=1 / told["samples"])

@@ -130,6 +130,10 @@ def test_an_epoch_sees_every_sample_once_in_an_order_of_its_own() -> None:
     again = Batches(numbered(10), 4, 3, seed=1, rank=2)
     assert again.at(4).labels.tolist() == epochs[1][1]
     assert Batches(numbered(10), 4, 3, seed=1, rank=3).at(0).labels.tolist() != epochs[0][0]
+    again.prepare(1)  # whatever was cut in advance, and whether or not it is what comes next
+    assert again.at(2).labels.tolist() == epochs[0][2]
+    again.prepare(3)
+    assert again.at(3).labels.tolist() == epochs[1][0]
 
 
 def test_a_smaller_shard_never_has_an_empty_batch() -> None:

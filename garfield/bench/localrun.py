@@ -8,6 +8,7 @@ import selectors
 import signal
 import socket
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,8 +51,11 @@ def train(values: Mapping[str, Any], heard: Callable[[int, Mapping[str, Any]], N
 
 
 def compute(values: Mapping[str, Any], skip: int, steps: int) -> float:
-    """Seconds that all workers of the run `values`, each in a process of its own and all at once, take to load `steps`
-    batches and compute the gradients, without any communication; `skip` steps come before. Raises RunFailed."""
+    """Steps per second of the workers of the run `values`, each in a process of its own and all at once, when they load
+    `steps` batches and compute the gradients without any communication; `skip` steps come before. Raises RunFailed.
+
+    It is what all of them do together until the first is through: afterwards cores would be idle.
+    """
     begin, beginning = os.pipe()
     ranks = experiment.ranks_of(values, "worker")
     ready: set[int] = set()
@@ -71,7 +75,23 @@ def compute(values: Mapping[str, Any], skip: int, steps: int) -> float:
     finally:
         os.close(begin)
         os.close(beginning)
-    return max(line["seconds"] for one in told for line in one.of("computed"))
+    return rate_together([line["ends"] for one in told for line in one.of("computed")])
+
+
+def rate_together(ends: Sequence[Sequence[float]]) -> float:
+    """Steps per second of several at once, until the first is through, from when each began and when its steps ended.
+
+    `ends` holds for each the time of its begin, then that of the end of each step, by one clock.
+    """
+    begin, over = max(one[0] for one in ends), min(one[-1] for one in ends)
+    done = sum(_steps_by(over, one) - _steps_by(begin, one) for one in ends)
+    return done / len(ends) / (over - begin)
+
+
+def _steps_by(moment: float, ends: Sequence[float]) -> float:
+    """How many steps had been done at `moment`; the part of one counts."""
+    step = min(max(bisect_right(ends, moment) - 1, 0), len(ends) - 2)
+    return step + (moment - ends[step]) / (ends[step + 1] - ends[step])
 
 
 def _compute(values: Mapping[str, Any], skip: int, steps: int, event_fd: int, begin: int) -> int:
@@ -88,10 +108,13 @@ def _compute(values: Mapping[str, Any], skip: int, steps: int, event_fd: int, be
     os.write(event_fd, b'{"kind": "ready"}\n')
     if not os.read(begin, 1):
         return 1
-    began = time.perf_counter()
+    ends = [time.monotonic()]
     for step in range(skip, skip + steps):
         gradients.at(step, batches.at(step))
-    os.write(event_fd, json.dumps({"kind": "computed", "seconds": time.perf_counter() - began}).encode() + b"\n")
+        ends.append(time.monotonic())
+    line = json.dumps({"kind": "computed", "ends": ends}).encode() + b"\n"
+    while line:
+        line = line[os.write(event_fd, line) :]
     return 0
 
 

@@ -15,14 +15,17 @@ import torch
 
 from garfield import catalog, datasets, experiment, models, normalisation, randomness, settings, shards
 from garfield.batches import Batches
+from garfield.datasets import Samples
 from garfield.evaluation import accuracy
+from garfield.optimiser import clip_
 from garfield.schedule import learning_rate
 from garfield.vector import FlatModel
 
 
 def train(values: Mapping[str, Any]) -> float:
     """Accuracy on the test set after all steps of the run that `values` (every parameter) describe, without any
-    cluster: each step takes the batches of all workers as one, with torch's own optimiser."""
+    cluster: each step takes the batches of all workers as one, with torch's own optimiser. Where workers clip, each
+    batch's gradient is clipped before they are averaged."""
     seed, workers = values["seed"], values["num_workers"]
     samples = datasets.load(values["dataset"], values["data_dir"], train=True, seed=seed)
     every_epoch, black = experiment.steps_per_epoch(values), datasets.black(values["dataset"])
@@ -30,24 +33,29 @@ def train(values: Mapping[str, Any]) -> float:
     cuts = []
     for index, rank in enumerate(experiment.ranks_of(values, "worker")):
         at = shards.shard(samples.labels, values["shards"], workers, index, seed)
-        part = datasets.Samples(samples.images[at], samples.labels[at])
+        part = Samples(samples.images[at], samples.labels[at])
         cuts.append(Batches(part, values["batch"], every_epoch, seed, rank, full=full, black=black))
-    model = models.model_of(values)
+    model = FlatModel(models.model_of(values))
     loss_of = models.loss_of(values["loss"])
     optimiser = torch.optim.SGD(
-        model.parameters(), lr=values["lr"], momentum=values["momentum"], weight_decay=values["wd"]
+        model.module.parameters(), lr=values["lr"], momentum=values["momentum"], weight_decay=values["wd"]
     )
-    model.train()
+    model.module.train()
     for step in range(experiment.total_steps(values)):
         batches = [cut.at(step) for cut in cuts]
+        if not values["clip"]:
+            batches = [Samples(*(torch.cat([getattr(one, part) for one in batches]) for part in ("images", "labels")))]
         randomness.seed_layers(seed, "layers", "reference", step)
-        optimiser.zero_grad()
         optimiser.param_groups[0]["lr"] = learning_rate(values, step)
-        images, labels = (torch.cat([getattr(batch, part) for batch in batches]) for part in ("images", "labels"))
-        loss_of(model(images), labels).backward()
+        total = torch.zeros(model.dimension)
+        for batch in batches:
+            model.gradient.zero_()
+            loss_of(model.module(batch.images), batch.labels).backward()
+            total += clip_(model.gradient, values["clip"]) if values["clip"] else model.gradient
+        model.gradient.copy_(total / len(batches))
         optimiser.step()
     tests = datasets.load(values["dataset"], values["data_dir"], train=False, seed=seed)
-    return accuracy(FlatModel(model), tests, normalisation.load_batches(values, model))
+    return accuracy(model, tests, normalisation.load_batches(values, model.module))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

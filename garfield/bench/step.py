@@ -71,7 +71,7 @@ def measure(values: Mapping[str, Any], rounds: int, say: Callable[[str], None]) 
     floors = []
     for round_ in range(1, rounds + 1):
         say(f"round {round_} of {rounds}: floor")
-        floors.append(counted / localrun.compute(values, SKIPPED, counted))
+        floors.append(localrun.compute(values, SKIPPED, counted))
         for name, (parameters, measured) in setups.items():
 
             def heard(rank: int, event: Mapping[str, Any], name: str = name, round_: int = round_) -> None:
