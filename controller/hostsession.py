@@ -13,6 +13,7 @@ from controller import preflight, shipping, wire
 from controller.connection import Connection, HostError, Ways, open_connection
 from controller.hosts import Host
 from controller.origin import origin_text
+from controller.turns import take_all
 
 START_WITHIN = 20.0  # seconds from the connection to the agent's first word
 ANSWER_WITHIN = 20.0  # seconds for an answer that needs no import
@@ -215,8 +216,7 @@ class HostSession:
         """Take messages until the connection ends, then say how."""
         try:
             while True:
-                for line in self._splitter.feed(data):
-                    self._take(line)
+                await take_all(self._splitter.feed(data), self._take)
                 await asyncio.sleep(0)  # reading what is there already doesn't yield, and a screen has to go on
                 data = await self._connection.read()
                 if not data:

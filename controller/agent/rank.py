@@ -21,7 +21,7 @@ EVENT_LINE = 32 << 10  # longest event of a rank
 TEXT_LINE = 4 << 10  # longest line of output passed on; the rest of it is cut
 TEXT_BATCH = 16 << 10  # bytes of output of one stream passed on at each flush
 TAIL = 50  # last lines of stderr told with the exit
-KEPT_EVENTS = 5000  # events other than steps that a rank may send before they count as telemetry
+KEPT_EVENTS = 1 << 20  # bytes of events other than steps that a rank may send before they count as telemetry
 
 
 class Lines:
@@ -103,7 +103,7 @@ class Rank:
         self.attack: str | None = None  # what it was told to send last, if it was
         self._loop, self._outbox = loop, outbox
         self._events = Lines(EVENT_LINE)
-        self._event_count = 0
+        self._kept = 0
         self._out = {name: TextStream(outbox, rank, name) for name in ("stdout", "stderr")}
         self._reading: dict[int, Callable[[bytes], None]] = {}
         self._control: int | None = None
@@ -199,10 +199,10 @@ class Rank:
             self._out["stderr"].feed(f"(an event that is none: {error})\n".encode())
             return
         kind = event.get("kind")
-        self._event_count += kind != "step"
+        self._kept += len(line) if kind != "step" else 0
         if kind == "step" and isinstance(event.get("step"), int):
             self.phase, self.step = "train", event["step"]
         elif kind == "phase":
             self.phase = str(event.get("phase"))[:20]
-        telemetry = kind == "step" or self._event_count > KEPT_EVENTS
+        telemetry = kind == "step" or self._kept > KEPT_EVENTS
         self._outbox.put({"type": "event", "rank": self.rank, "event": event}, telemetry)

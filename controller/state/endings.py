@@ -12,6 +12,7 @@ from controller.state.now import ALIVE, Exit, HostNow, RankNow, ending
 if TYPE_CHECKING:
     from controller.state.runstate import RunState
 
+_NAMED = 20  # processes that are left, by name
 LOST_A_RANK = 3  # exit code of a rank that ended because of another one
 
 
@@ -87,9 +88,12 @@ def bye(state: RunState, record: Mapping[str, Any]) -> None:
         f"{text(entry, 'name') or 'process'}{telemetry.maybe_pid(entry)}"
         if maybe_integer(entry, "rank") is None
         else f"rank {entry['rank']}{telemetry.maybe_pid(entry)}"
-        for entry in left
+        for entry in left[:_NAMED]
     ]
+    names += [f"{len(left) - _NAMED} more"] if len(left) > _NAMED else []
     host.left = len(left)
+    if untold := [n for n in host.ranks if state.now.ranks[n].alive and state.now.ranks[n].state != "waiting"]:
+        host_gone(state, host, f"it said goodbye without a word of how rank {untold[0]} ended")
     if host.state not in ("failed", "lost"):
         state.set_host_state(host, "ended")
     if names:

@@ -67,8 +67,11 @@ def text(record: Mapping[str, Any], key: str) -> str:
 
 
 def texts(record: Mapping[str, Any], key: str) -> list[str]:
-    """The list of texts under `key`."""
-    return [text({"item": item}, "item") for item in items(record, key)]
+    """The list of texts under `key`, each cut at LONGEST characters."""
+    found = items(record, key)
+    if set(map(type, found)) <= {str} and max(map(len, found), default=0) <= LONGEST:
+        return found
+    return [text({"item": item}, "item") for item in found]
 
 
 def items(record: Mapping[str, Any], key: str) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 LOG_LINES = 2_000  # kept lines of the event log
 OUTPUT_LINES = 2_000  # kept lines of output of each rank and each host
+OUTPUT_SIZE = 256 << 10  # kept characters of it
 CLOCK_STEPS = 201  # kept (step, time) pairs of the leading PS
 PACE_STEPS = 50  # steps that the remaining time is judged by
 LEAST_STEPS = 20  # steps before a remaining time is worth telling
@@ -28,6 +29,24 @@ class LogLine:
     host: str | None
     rank: int | None
     text: str
+
+
+class Output(deque[tuple[float, str, str]]):
+    """The last lines that one rank or host printed, as (received, stream, line)."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=OUTPUT_LINES)
+        self._size = 0
+
+    def add(self, received: float, stream: str, lines: Sequence[str]) -> None:
+        """Append lines; the oldest make room for them."""
+        for line in lines[-OUTPUT_LINES:]:
+            if len(self) == OUTPUT_LINES:
+                self._size -= len(self[0][2])
+            self.append((received, stream, line))
+            self._size += len(line)
+        while self._size > OUTPUT_SIZE:
+            self._size -= len(self.popleft()[2])
 
 
 @dataclass(frozen=True)
@@ -145,7 +164,7 @@ class Now:
     ranks: dict[int, RankNow] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     logged: int = 0  # how many lines the log ever had
-    output: dict[tuple[str | None, int | None], deque[tuple[float, str, str]]] = field(default_factory=dict)
+    output: dict[tuple[str | None, int | None], Output] = field(default_factory=dict)
     last: float = 0.0
     records: int = 0
     bad_records: int = 0

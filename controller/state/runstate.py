@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.state import endings, telemetry
-from controller.state.fields import BadRecord, integer, items, maybe_integer, maybe_number, table, tables, text, texts
-from controller.state.now import GONE, OUTPUT_LINES, HostNow, LogLine, Now, RankNow
+from controller.state.fields import (
+    LONGEST,
+    BadRecord,
+    integer,
+    items,
+    maybe_integer,
+    maybe_number,
+    table,
+    tables,
+    text,
+    texts,
+)
+from controller.state.now import GONE, HostNow, LogLine, Now, Output, RankNow
 from controller.state.series import Series
 from garfield import experiment
 
 _HOST_LEVELS = {"failed": "✖", "lost": "✖", "silent": "!", "reconnecting": "!"}
+_FACTS = 64  # kept facts of a host
 _TOLD_STATES = ("ready", "ended", *_HOST_LEVELS)
 
 
@@ -65,7 +76,7 @@ class RunState:
     def say(self, level: str, sentence: str, host: str | None = None, rank: int | None = None) -> None:
         """Add one sentence to the event log."""
         self.now.logged += 1
-        self.now.log.append(LogLine(self.now.last, level, host, rank, sentence))
+        self.now.log.append(LogLine(self.now.last, level, host, rank, sentence[:LONGEST]))
 
     def blame(self, sentence: str, rank: int | None = None) -> None:
         """State the root cause of the run's end."""
@@ -157,8 +168,10 @@ def _host_state(state: RunState, record: Mapping[str, Any]) -> None:
 
 def _facts(state: RunState, record: Mapping[str, Any]) -> None:
     host = state.host_of(record)
-    for key, value in list(table(record, "facts").items())[:64]:
-        host.facts[key] = value if value is None or isinstance(value, bool | int | float) else str(value)[:200]
+    for key, value in table(record, "facts").items():
+        if key not in host.facts and len(host.facts) >= _FACTS:
+            continue
+        host.facts[key[:200]] = value if value is None or isinstance(value, bool | int | float) else str(value)[:200]
 
 
 def _started(state: RunState, record: Mapping[str, Any]) -> None:
@@ -174,8 +187,7 @@ def _output(state: RunState, record: Mapping[str, Any]) -> None:
     rank = maybe_integer(record, "rank")
     host = state.host_of(record).name if rank is None else state.rank_of(record).host
     stream, lines = text(record, "stream"), texts(record, "lines")
-    kept = state.now.output.setdefault((host, rank), deque(maxlen=OUTPUT_LINES))
-    kept.extend((state.now.last, stream, line) for line in lines)
+    state.now.output.setdefault((host, rank), Output()).add(state.now.last, stream, lines)
 
 
 def _resources(state: RunState, record: Mapping[str, Any]) -> None:
