@@ -29,6 +29,10 @@ def meant(word: str | None, ids: Collection[str]) -> set[str]:
     return {run for run in ids if run.startswith(word) or run in named}
 
 
+class ActRefused(Exception):
+    """What can't be done to a rank; one sentence."""
+
+
 @dataclass
 class Found:
     """One run as the hosts tell it: `parts` by the visited host, one entry an agent, as `Visit.runs` has them."""
@@ -94,6 +98,16 @@ class Survey:
             return told.get("left"), told.get("error") or ""
 
         return dict(zip(run.parts, await asyncio.gather(*map(stop_on, run.parts)), strict=True))
+
+    async def act(self, run: Found, rank: int, act: str, attack: str | None = None) -> str:
+        """Do something to a rank, as `LiveRun.act` does; the host it was done on. Raises ActRefused, HostError."""
+        for visited, parts in run.parts.items():
+            if any(rank in _numbers(part) for part in parts):
+                await self.visits[visited].act(run.run, rank, act, attack)
+                return visited
+        known = ", ".join(str(one["rank"]) for one in run.ranks()) or "none"
+        where = f" {' and '.join(self.unreachable)} could not be asked." if self.unreachable else ""
+        raise ActRefused(f"{run.run} has no rank {rank}; its hosts tell of these: {known}.{where}")
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller import cluster
-from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc
+from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc, soon
 from tests.launching import Launch, local_host, write_package
 
 __all__ = ["here"]  # the fixture
@@ -61,7 +61,7 @@ async def test_several_runs_are_listed_and_none_is_stopped(here: Path) -> None:
     async with going(here) as one, going(here) as other:
         done = await typed(here, "stop")
         assert done.returncode == 1
-        assert "Several runs go on; say which one: python -m controller stop FILE RUN." in done.stderr
+        assert "Several runs go on; say which one: python -m controller stop FILE RUN" in done.stderr
         assert one.run in done.stderr
         assert other.run in done.stderr
         assert len(alive(one.run)) == len(alive(other.run)) == 6
@@ -88,3 +88,34 @@ async def test_a_run_that_does_not_go_on_is_named(here: Path) -> None:
     done = await typed(here, "stop", "20200101-000000-none")
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no run 20200101-000000-none on here." in done.stderr
+
+
+async def test_a_rank_is_paused_and_resumed(here: Path) -> None:
+    async with going(here) as launch:
+        (pid,) = {record["pid"] for record in launch.of("started", rank=1)}
+        told = await typed(here, "rank", "1", "pause", "--run", launch.run, "--json")
+        assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout) == {
+            "run": launch.run, "rank": 1, "act": "pause", "attack": None, "host": "here"
+        }  # fmt: skip
+        state = Path(f"/proc/{pid}/stat")
+        assert soon(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        assert "pause rank 1" in launch.of("act", rank=1)[0]["text"]
+        told = await typed(here, "rank", "1", "resume", "--run", launch.run)
+        assert told.stdout == f"{launch.run}: resume rank 1 on here: done\n"
+        assert soon(lambda: state.read_text().rpartition(")")[2].split()[0] != "T")
+
+
+async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None:
+    async with going(here) as launch:
+        for words, sentence in (
+            (["9", "pause"], f"{launch.run} has no rank 9; its hosts tell of these: 0, 1, 2."),
+            (["1", "attack", "sign-flop"], "did you mean sign-flip?"),
+            (["1", "attack", "on"], f"{launch.run} is not recorded on this machine; say which one:"),
+        ):
+            done = await typed(here, "rank", *words, "--run", launch.run)
+            assert (done.returncode, done.stdout) == (1, ""), words
+            assert sentence in done.stderr
+            assert done.stderr.count("\n") == 1
+    assert command(here, "rank", "1", "attack").returncode == 2
+    assert command(here, "rank", "1", "pause", "off").returncode == 2

@@ -12,7 +12,7 @@ from typing import Any
 from controller.cli import terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
-from controller.cli.words import Refused, file_and_run, hosts_of, may_act, the_run
+from controller.cli.words import Refused, file_and_run, hosts_of, may_act, nothing_runs, the_run
 from controller.hosts import Host
 from controller.hostsfile import HostsFileError
 from controller.survey import Found, Survey, Told, survey
@@ -96,12 +96,11 @@ async def _stop(hosts: Collection[Host], word: str | None, options: argparse.Nam
     line = OneLine(sys.stderr)
     async with survey(hosts, asking(line), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
-        run = the_run(seen, word, "stop")
+        run = the_run(seen, word, "stop FILE RUN")
         if run is None:
-            where = f"on {', '.join(seen.visits)}" if seen.visits else "on any host that could be asked"
-            complain(f"Nothing runs {where}.")
+            complain(nothing_runs(seen))
             return 1 if seen.unreachable else 0
-        if not await may_act(run, "stop", options.yes):
+        if not await may_act(run, "stop it", options.yes):
             complain(f"{run.run} goes on.")
             return 1
         tell = complain if options.json else say

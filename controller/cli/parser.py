@@ -11,6 +11,8 @@ here; where only one run can be meant it may be left out.
 exit codes: 0 finished or done, 1 failed or refused, 2 wrong usage, 130 stopped.
 A run in progress: Ctrl-C once stops it in order, twice kills it."""
 
+RANK_ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint")
+
 TRUST = """\
 The keys of jump hosts on the way come first. Compare what is shown with what the machine itself says:
   ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
@@ -30,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_trust(commands)
     _add_status(commands)
     _add_stop(commands)
+    _add_rank(commands)
     _add_clean(commands)
     _add_logs(commands)
     _add_runs(commands)
@@ -72,6 +75,28 @@ def _add_stop(commands: argparse._SubParsersAction) -> None:
     _add_words(stop)
     stop.add_argument("--kill", action="store_true", help="kill its ranks at once")
     _add_yes(stop)
+
+
+def _add_rank(commands: argparse._SubParsersAction) -> None:
+    rank = _add(
+        commands,
+        "rank",
+        "rank",
+        "pause, resume, kill or restart one rank, or switch its attack, while the run goes on",
+        """
+  python -m controller rank 4 pause
+  python -m controller rank 4 attack "sign-flip(scale=10)"
+  python -m controller rank 4 attack off
+
+attack on is what the experiment names as the attack of such a rank; off makes it honest. checkpoint has a PS save now.
+""",
+    )
+    rank.add_argument("rank", metavar="N", type=int, help="the rank's number")
+    rank.add_argument("act", metavar="ACT", choices=RANK_ACTS, help=", ".join(RANK_ACTS))
+    rank.add_argument("attack", nargs="?", metavar="on|off|SPEC", help="with attack: which one, as in --set attack")
+    rank.add_argument("--file", metavar="FILE", help="hosts file [hosts.toml]")
+    rank.add_argument("--run", metavar="RUN", help="which run, if several go on")
+    _add_yes(rank)
 
 
 def _add_clean(commands: argparse._SubParsersAction) -> None:

@@ -65,15 +65,26 @@ def recorded_run(word: str | None) -> RunInfo:
 
 
 def the_run(survey: Survey, word: str | None, command: str) -> Found | None:
-    """The one run that is meant; None when nothing goes on and none was named. Raises Refused."""
+    """The one run that is meant; None when nothing goes on and none was named. Raises Refused.
+
+    `command` is what to type with the run's id in place of RUN.
+    """
     meant = survey.meant(word)
-    where = f"on {', '.join(survey.visits)}" if survey.visits else "on any host that could be asked"
     if not meant and word:
-        raise Refused(f"There is no run {word} {where}.")
+        raise Refused(f"There is no run {word} {_where(survey)}.")
     if len(meant) > 1:
         several = "\n".join(f"  {run.run}  of {run.origin}, on {', '.join(run.hosts())}" for run in meant)
-        raise Refused(f"Several runs go on; say which one: python -m controller {command} FILE RUN.\n{several}")
+        raise Refused(f"Several runs go on; say which one: python -m controller {command}\n{several}")
     return meant[0] if meant else None
+
+
+def nothing_runs(survey: Survey) -> str:
+    """The sentence for a survey that found no run."""
+    return f"Nothing runs {_where(survey)}."
+
+
+def _where(survey: Survey) -> str:
+    return f"on {', '.join(survey.visits)}" if survey.visits else "on any host that could be asked"
 
 
 async def may_act(run: Found, doing: str, yes: bool) -> bool:
@@ -85,5 +96,5 @@ async def may_act(run: Found, doing: str, yes: bool) -> bool:
         return True
     where = f"{run.run} on {', '.join(run.hosts())} was launched by {run.origin}, not from here"
     if not can_ask():
-        raise Refused(f"{where}; to {doing} it all the same, add --yes.")
-    return await agrees(f"{where}: {doing} it?")
+        raise Refused(f"{where}; to {doing} all the same, add --yes.")
+    return await agrees(f"{where}: {doing}?")

@@ -1,0 +1,73 @@
+"""python -m controller rank: an act on one rank of a run that goes on, whoever launched it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Collection
+
+from controller.cli import terminal
+from controller.cli.attend import asking
+from controller.cli.out import complain, say, say_json
+from controller.cli.progress import OneLine
+from controller.cli.words import Refused, hosts_of, may_act, nothing_runs, the_run
+from controller.connection import HostError
+from controller.hosts import Host
+from controller.hostsfile import HostsFileError
+from controller.runs import find_runs
+from controller.survey import ActRefused, Found, survey
+from garfield.settings import SETTINGS, SettingError
+
+
+def main(options: argparse.Namespace) -> int:
+    """Act on the rank; the exit code."""
+    try:
+        if (options.act == "attack") != (options.attack is not None):
+            raise Refused(
+                "Say which attack: on, off, or one such as sign-flip(scale=10)."
+                if options.act == "attack"
+                else f"{options.act} takes no attack.",
+                2,
+            )
+        return asyncio.run(_act(hosts_of(options.file, options.run), options))
+    except (HostsFileError, HostError, ActRefused, SettingError) as error:
+        complain(str(error))
+        return 1
+    except Refused as error:
+        complain(str(error).splitlines())
+        return error.code
+
+
+async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
+    async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
+        complain(list(seen.unreachable.values()))
+        run = the_run(seen, options.run, f"rank {options.rank} {options.act} --run RUN")
+        if run is None:
+            raise Refused(nothing_runs(seen))
+        attack = None if options.attack is None else _attack(run, options.rank, options.attack)
+        what = f"{options.act} rank {options.rank}"
+        if not await may_act(run, what, options.yes):
+            return 1
+        host = await seen.act(run, options.rank, options.act, attack)
+    if options.json:
+        say_json({"run": run.run, "rank": options.rank, "act": options.act, "attack": attack, "host": host})
+    else:
+        say(f"{run.run}: {what}{f' {attack}' if attack else ''} on {host}: done")
+    return 0
+
+
+def _attack(run: Found, rank: int, word: str) -> str:
+    """The attack that `word` means for that rank; "none" for off. Raises Refused, SettingError."""
+    role = next((one["role"] for one in run.ranks() if one["rank"] == rank), "worker")
+    setting = SETTINGS["attack_ps" if role == "ps" else "attack"]
+    if word == "off":
+        return "none"
+    if word != "on":
+        return setting.parse(word)
+    recorded = find_runs(run.run)
+    named = recorded[0].values.get(setting.name) if recorded else None
+    if not isinstance(named, str) or named == "none":
+        why = "names no such attack" if recorded else "is not recorded on this machine"
+        raise Refused(f"{run.run} {why}; say which one: python -m controller rank {rank} attack SPEC")
+    return named
