@@ -36,6 +36,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_clean(commands)
     _add_logs(commands)
     _add_runs(commands)
+    _add_show(commands)
+    _add_export(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
     _add(commands, "paths", "listing", "the files and folders that the controller uses")
     return parser
@@ -141,6 +143,33 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
         metavar="WORD",
         help="only runs whose id, name, note, outcome or setup has it; a hosts file: only runs on its hosts",
     )
+
+
+def _add_show(commands: argparse._SubParsersAction) -> None:
+    show = _add(
+        commands,
+        "show",
+        "show",
+        "one recorded run: what was launched, what came of it, who had which data, where the model is",
+    )
+    show.add_argument("run", nargs="?", metavar="RUN", help="a recorded run [the newest]")
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = _add(
+        commands,
+        "export",
+        "export",
+        "what recorded runs measured, as tidy CSV: run, time, step, rank, role, metric, value",
+        """
+One value a row. time is in seconds since the launch. Metrics of each step: loss, seconds, where those went (such as
+seconds_compute), bytes_sent, bytes_received, late, dropped; of a PS also quorum, and weight_by_0, the share that PS 0
+gave a worker. Besides: accuracy, cpu (cores), memory (bytes). With --json, a JSON object a line.
+""",
+    )
+    export.add_argument("runs", nargs="*", metavar="RUN", help="recorded runs, one after the other [the newest]")
+    export.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    export.add_argument("--metric", action="append", default=[], metavar="NAME", help="only this metric; repeatable")
 
 
 def _add(

@@ -103,6 +103,8 @@ class RankNow:
     detail: str = ""
     step: int = 0
     total: int | None = None
+    samples: int | None = None  # of a worker's shard, or of a PS's test set
+    classes: list[int] = field(default_factory=list)  # how many of a worker's samples are of each class
     loss: float | None = None
     seconds: float | None = None
     parts: dict[str, float] = field(default_factory=dict)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STATES = {"data": "starting", "join": "joining", "train": "running", "evaluate": "running"}
 _RECENT = 0.05  # least share of the newest step in a worker's recent weight: a mean over about 20 steps
+MOST_CLASSES = 1_000  # of a data set that are counted
 _RATE_STEPS = 10  # steps that a point of the rate line is measured over
 
 
@@ -41,7 +42,8 @@ def begin(state: RunState, record: Mapping[str, Any]) -> None:
     rank, total, epoch = state.rank_of(record), integer(record, "total_steps"), integer(record, "steps_per_epoch")
     if total < 1 or epoch < 1:
         raise BadRecord("a run has steps")
-    rank.total = total
+    samples, classes = maybe_integer(record, "samples"), integers(record, "classes")
+    rank.total, rank.samples, rank.classes = total, samples, classes[:MOST_CLASSES]
     if rank.role == "ps" and rank is state.now.lead():
         state.now.total_steps, state.now.steps_per_epoch = total, epoch
 

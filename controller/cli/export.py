@@ -1,0 +1,72 @@
+"""python -m controller export: recorded runs as tidy CSV, one value a row."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from controller.cli.out import complain
+from controller.cli.words import Refused, recorded_run
+from controller.runs.export import Row, rows
+
+
+def main(options: argparse.Namespace) -> int:
+    """Write the rows of every run that is named; the exit code."""
+    damage: list[str] = []
+    try:
+        runs = [recorded_run(word) for word in options.runs or [None]]
+        with _target(options.output) as target:
+            found = (row for run in runs for row in rows(run, options.metric, damage))
+            count = _write_json(found, target) if options.json else _write_csv(found, target)
+    except Refused as error:
+        complain(str(error).splitlines())
+        return error.code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        complain(f"{options.output or 'standard output'} can't be written ({error.strerror or error}).")
+        return 1
+    complain(damage)
+    if not count:
+        complain(f"{' and '.join(run.id for run in runs)} recorded nothing{' of that' if options.metric else ''} yet.")
+    return 1 if damage or not count else 0
+
+
+def _write_csv(found: Iterator[Row], target: TextIO) -> int:
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(Row._fields)
+    count = 0
+    for row in found:
+        writer.writerow(["" if value is None else value for value in row])
+        count += 1
+    return count
+
+
+def _write_json(found: Iterator[Row], target: TextIO) -> int:
+    count = 0
+    for row in found:
+        target.write(json.dumps(row._asdict()) + "\n")
+        count += 1
+    return count
+
+
+@contextlib.contextmanager
+def _target(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or the file at `path`, which appears whole or not at all. Raises OSError."""
+    if path is None:
+        yield sys.stdout
+        return
+    beside = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

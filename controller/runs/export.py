@@ -1,0 +1,111 @@
+"""A recorded run as tidy data: one value a row, for any tool that reads CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from controller.runs.library import RunInfo, load_records
+
+TELEMETRY = ("bytes_sent", "bytes_received", "late", "dropped")  # of a step, besides what is named below
+
+
+class Row(NamedTuple):
+    """One value. `time` is in seconds since the launch, by the controller's clock; `step` None: before the first."""
+
+    run: str
+    time: float
+    step: int | None
+    rank: int
+    role: str
+    metric: str
+    value: float
+
+
+def rows(run: RunInfo, metrics: Iterable[str] = (), damage: list[str] | None = None) -> Iterator[Row]:
+    """Every value that `run` recorded, in order, or only those of `metrics`; what can't be read is told in `damage`.
+
+    Of each step: loss, seconds, where they went (as in `seconds_compute`), bytes_sent, bytes_received, late, dropped;
+    of a PS also how many it counted (`quorum`) and the share of each in the aggregate (`weight_by_0`, a row a worker).
+    Besides: accuracy, cpu (cores) and memory (bytes).
+    """
+    wanted = frozenset(metrics)
+    found = _Values()
+    for record in load_records(run.folder, damage):
+        for time, step, rank, metric, value in found.of(record):
+            if not wanted or metric in wanted:
+                yield Row(run.id, time, step, rank, found.roles.get(rank, ""), metric, value)
+
+
+class _Values:
+    """The values of one run's records: what a record says of a rank that is not of this run is passed over."""
+
+    def __init__(self) -> None:
+        self.roles: dict[int, str] = {}
+        self._steps: dict[int, int] = {}
+        self._began: float | None = None
+
+    def of(self, record: Mapping[str, Any]) -> Iterator[tuple[float, int | None, int, str, float]]:
+        """(time, step, rank, metric, value) of one record."""
+        received = _number(record.get("received"))
+        if received is None:
+            return
+        if record["kind"] == "run":
+            self._began = received
+            self._take_roles(record)
+        rank, made = record.get("rank"), record.get("step")
+        if type(rank) is not int or rank not in self.roles:
+            return
+        if type(made) is not int:
+            made = self._steps.get(rank)
+        elif record["kind"] == "step":
+            self._steps[rank] = made
+        time = round(received - (self._began or received), 3)
+        for about, metric, value in _VALUES.get(record["kind"], _nothing)(record):
+            number = _number(value)
+            if number is not None and about in self.roles:
+                yield time, made, about, metric, number
+
+    def _take_roles(self, record: Mapping[str, Any]) -> None:
+        for entry in record.get("ranks") or ():
+            if isinstance(entry, dict) and type(entry.get("rank")) is int:
+                self.roles[entry["rank"]] = str(entry.get("role"))
+
+
+Found = Iterator[tuple[int, str, Any]]  # rank, metric, value
+
+
+def _nothing(_: Mapping[str, Any]) -> Found:
+    yield from ()
+
+
+def _of_step(record: Mapping[str, Any]) -> Found:
+    rank, parts, quorum, weights = (record.get(key) for key in ("rank", "parts", "quorum", "weights"))
+    yield rank, "loss", record.get("loss")
+    yield rank, "seconds", record.get("seconds")
+    for part, value in parts.items() if isinstance(parts, dict) else ():
+        yield rank, f"seconds_{part}", value
+    for metric in TELEMETRY:
+        yield rank, metric, record.get(metric)
+    if isinstance(quorum, list) and quorum:
+        yield rank, "quorum", len(quorum)
+        for member, weight in zip(quorum, weights if isinstance(weights, list) else (), strict=False):
+            if type(member) is int:
+                yield member, f"weight_by_{rank}", weight
+
+
+def _of_evaluation(record: Mapping[str, Any]) -> Found:
+    yield record["rank"], "accuracy", record.get("accuracy")
+
+
+def _of_resources(record: Mapping[str, Any]) -> Found:
+    for metric in ("cpu", "memory"):
+        yield record["rank"], metric, record.get(metric)
+
+
+_VALUES = {"step": _of_step, "evaluation": _of_evaluation, "resources": _of_resources}
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if good else None
