@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller import preflight, shipping
+from controller import preflight, routes, shipping
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
@@ -19,7 +19,6 @@ from controller.visit import Visit, visit
 
 __all__ = ["Cluster", "LaunchError", "Visit", "visit"]
 
-PORT = 29500  # what a PS listens on across machines, unless it is taken
 PREPARE_WITHIN = 15.0  # seconds in which the other hosts can still report after one has failed
 GOODBYE_WITHIN = 30.0  # seconds from a stop to the last goodbye: the long ladder, the sweep, and slack
 
@@ -153,6 +152,7 @@ class Cluster:
             "local": host.local,
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
             "env": _environment(host),
+            "interface": host.interface,
             "dataset": self.plan.values["dataset"],
             "model": self.plan.values["model"],
             "origin": origin(),
@@ -160,31 +160,10 @@ class Cluster:
 
     async def _listen(self) -> str:
         """Have the first PS's port bound, proved to be reached by every host; the address that all ranks join at."""
-        first = self.plan.ranks[0].host
-        here = _place(self._sessions[first.name].facts)
-        try:
-            address, port = await self._sessions[first.name].listen(0, self._where(first))
-        except HostError as error:
-            self._report(first, str(error))
-            raise LaunchError(str(error)) from None
-        elsewhere = [session for session in self._sessions.values() if _place(session.facts) != here]
-        reaching = [session.reach(address, port, f"the PS on {first.name}") for session in elsewhere]
-        self._raise_any(await asyncio.gather(*reaching, return_exceptions=True))
+        addresses, failures = await routes.publish([(0, self.plan.ranks[0].host)], list(self._sessions.values()))
+        self._raise_any(failures)
+        address, port = addresses[0]
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-    def _where(self, first: Host) -> Mapping[str, Any]:
-        """Where the PS on `first` has to listen, so that all hosts reach it and as few others as possible."""
-        if first.interface:
-            return {"interface": first.interface, "port": PORT}
-        places = {name: _place(session.facts) for name, session in self._sessions.items()}
-        elsewhere = [host for host in self.plan.hosts if places[host.name] != places[first.name]]
-        if not elsewhere:
-            return {"address": "127.0.0.1", "port": 0}
-        other = self._sessions[elsewhere[0].name].facts
-        towards = other.get("reached_at") or _outward(other)
-        if not towards:
-            raise HostError(first, f"no address is known by which {elsewhere[0].name} could be reached; set interface.")
-        return {"towards": towards, "port": PORT}
 
     async def _spawn(self, master: str) -> None:
         started = [self._spawn_rank(rank.rank, rank.role, rank.host, master) for rank in self.plan.ranks]
@@ -273,12 +252,3 @@ def _environment(host: Host) -> dict[str, str]:
     gpus = {} if host.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, host.gpus))}
     ranks = str(host.servers + host.workers)  # which share the host's cores
     return {"GARFIELD_LOCAL_RANKS": ranks, **gpus, **host.env}
-
-
-def _place(facts: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (facts.get("boot"), facts.get("network"))
-
-
-def _outward(facts: Mapping[str, Any]) -> str:
-    """An address of that host which isn't loopback."""
-    return next((address for address in facts.get("addresses", {}).values() if not address.startswith("127.")), "")

@@ -117,12 +117,13 @@ class HostSession:
             raise HostError(self.host, f"rank {rank} can't listen there: {answer['error']}")
         return answer["address"], answer["port"]
 
-    async def reach(self, address: str, port: int, whose: str) -> None:
-        """Prove that this host reaches an address, by connecting to it. Raises HostError."""
+    async def reach(self, address: str, port: int, whose: str) -> str:
+        """Prove that this host reaches an address, by connecting to it; from which of its own. Raises HostError."""
         answer = await self.ask({"type": "reach", "address": address, "port": port}, "reached")
         if why := answer["error"]:
             text = f"can't reach {whose} at {address} port {port} ({why}); set interface there, or open its firewall."
             raise HostError(self.host, text)
+        return answer.get("by", "")
 
     async def spawn(self, rank: int, role: str, values: Mapping[str, Any]) -> int:
         """Start a rank; its pid. Raises HostError."""

@@ -21,6 +21,10 @@ def check_facts(host: Host, facts: Mapping[str, Any]) -> None:
     """Refuse a host on which ranks can't run. Raises HostError."""
     if refused := facts.get("refused"):
         raise HostError(host, f"{refused}.")
+    known = facts.get("addresses", {})
+    if host.interface and host.interface not in known:
+        text = f"interface = {host.interface}: it has no such interface with an IPv4 address, only {', '.join(known)}."
+        raise HostError(host, text)
 
 
 def differences(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:

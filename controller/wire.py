@@ -247,7 +247,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
         {
             **dict.fromkeys(("agent", "cores", "memory", "memory_available"), _count),
             **dict.fromkeys(("python", "executable", "platform", "architecture", "hostname", "user"), _text),
-            **dict.fromkeys(("machine", "boot", "network", "reached_at", "refused"), _text),
+            **dict.fromkeys(("machine", "boot", "network", "reached_at", "reached_from", "refused"), _text),
             "addresses": _texts,
         },
     ),

@@ -19,6 +19,7 @@ from torch.distributed import PrefixStore, TCPStore
 from garfield import addresses
 from garfield.transport import Inbox, Link, Result, Up, make_device, make_group
 
+OWN_ADDRESS = "GARFIELD_ADDRESS"  # in the environment: the address of this host to talk over
 _HELLO = "hello"
 
 
@@ -128,7 +129,8 @@ class Guest:
         deadline = time.monotonic() + timeout
         while not stopped():
             try:
-                with socket.create_connection((self._host, self._port), timeout=5) as probe:
+                own = os.environ.get(OWN_ADDRESS)  # else that on the route to the server
+                with socket.create_connection((self._host, self._port), 5, (own, 0) if own else None) as probe:
                     self.address = probe.getsockname()[0]
                     return
             except OSError as error:

@@ -157,6 +157,8 @@ class Agent:
         if found:
             hello = self._hello
             env = {**hello["env"], "GARFIELD_RUN": hello["run"], "GARFIELD_HOST": hello["host"]}
+            if address := facts.address_of(hello.get("interface")):
+                env["GARFIELD_ADDRESS"] = address  # garfield.rendezvous talks over it
             order = {"code": str(code.code_dir(digest)), "dataset": hello["dataset"], "model": hello["model"]}
             self.crew.warm_up(order, env)
 

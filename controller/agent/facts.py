@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -33,7 +34,8 @@ def gather() -> dict[str, Any]:
         "memory": memory.get("MemTotal", 0),
         "memory_available": memory.get("MemAvailable", 0),
         "addresses": addresses(),
-        "reached_at": server_address(),
+        "reached_at": _ssh_connection()[2],
+        "reached_from": _ssh_connection()[0],
     }
 
 
@@ -69,10 +71,20 @@ def addresses() -> dict[str, str]:
     return found
 
 
-def server_address() -> str:
-    """The address of this host that the controller's SSH connection came to; empty when it is no SSH connection."""
+def address_of(interface: str | None) -> str:
+    """The address of an interface, empty when none is meant. Raises OSError."""
+    if not interface:
+        return ""
+    known = addresses()
+    if interface not in known:
+        raise OSError(errno.ENODEV, f"there is no interface {interface} with an address, only {', '.join(known)}")
+    return known[interface]
+
+
+def _ssh_connection() -> list[str]:
+    """Address and port of the client of the SSH connection that we came over, and of the server; empty without one."""
     fields = os.environ.get("SSH_CONNECTION", "").split()
-    return fields[2] if len(fields) == 4 else ""
+    return fields if len(fields) == 4 else [""] * 4
 
 
 def route_address(towards: str) -> str:

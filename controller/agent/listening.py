@@ -21,12 +21,7 @@ def listen(where: Mapping[str, Any]) -> socket.socket:
     `where` says on which: the `address`, the `interface`, or the one on the route `towards` an address. `port` is what
     people expect; when another run has it, any free one is taken. Raises OSError.
     """
-    address = where.get("address")
-    if not address and (interface := where.get("interface")):
-        known = facts.addresses()
-        if interface not in known:
-            raise OSError(errno.ENODEV, f"there is no interface {interface} with an address, only {', '.join(known)}")
-        address = known[interface]
+    address = where.get("address") or facts.address_of(where.get("interface"))
     if not address:
         address = facts.route_address(where["towards"])
     try:

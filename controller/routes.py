@@ -1,0 +1,135 @@
+"""The addresses at which parameter servers are published: proved to be reached by every host, and by as few others as
+can be.
+
+The address of SSH is no data address: it may be an alias, that of a NAT, or Debian's 127.0.1.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from controller.connection import HostError
+from controller.hosts import Host
+
+PORT = 29500  # what a PS listens on across machines, unless it is taken
+
+Address = tuple[str, int]
+
+
+class Session(Protocol):
+    """What is needed of `controller.hostsession.HostSession`."""
+
+    host: Host
+    facts: dict[str, Any]
+
+    async def listen(self, rank: int, where: Mapping[str, Any]) -> Address: ...
+
+    async def reach(self, address: str, port: int, whose: str) -> str: ...
+
+
+def place(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is equal for two hosts that share a loopback: names of one machine, outside of network namespaces."""
+    return (facts.get("boot"), facts.get("network"))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is only reached from its own machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address may be reached from everywhere."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
+
+
+def outward(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The addresses of a host by interface, without those of loopback."""
+    return {name: address for name, address in facts.get("addresses", {}).items() if not is_loopback(address)}
+
+
+def interface_of(facts: Mapping[str, Any], address: str) -> str:
+    """The interface of a host that has this address, empty if none does."""
+    return next((name for name, known in facts.get("addresses", {}).items() if known == address), "")
+
+
+async def publish(
+    servers: Sequence[tuple[int, Host]], sessions: Collection[Session]
+) -> tuple[dict[int, Address], list[HostError]]:
+    """Have the port of every PS (rank, host) bound, then have every host connect to it.
+
+    Address and port by rank, and all that failed.
+    """
+    addresses: dict[int, Address] = {}
+    failures: list[HostError] = []
+    by_name = {session.host.name: session for session in sessions}
+    for rank, host in servers:  # one after the other: the first of a host gets the port that people expect
+        try:
+            addresses[rank] = await _listen(rank, by_name[host.name], sessions)
+        except HostError as error:
+            failures.append(error)
+
+    async def prove(session: Session) -> None:
+        for rank, host in servers:
+            if rank in addresses and place(by_name[host.name].facts) != place(session.facts):
+                await _reach(session, by_name[host.name], addresses[rank])
+
+    outcomes = await asyncio.gather(*map(prove, sessions), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, HostError):
+            failures.append(outcome)
+        elif outcome is not None:
+            raise outcome
+    return addresses, failures
+
+
+async def _listen(rank: int, session: Session, sessions: Collection[Session]) -> Address:
+    address, port = await session.listen(rank, _where(session, sessions))
+    elsewhere = [other.host.name for other in sessions if place(other.facts) != place(session.facts)]
+    if elsewhere and is_loopback(address):
+        has = ", ".join(f"{name} ({known})" for name, known in outward(session.facts).items())
+        raise HostError(
+            session.host,
+            f"a PS would listen on {address}, which {elsewhere[0]} can't reach; set interface to one that it can reach"
+            f" ({has or 'it has none'}).",
+        )
+    return address, port
+
+
+def _where(session: Session, sessions: Collection[Session]) -> Mapping[str, Any]:
+    """Where a PS has to listen, so that all hosts reach it and as few others as possible."""
+    host, here = session.host, place(session.facts)
+    if host.interface:
+        return {"interface": host.interface, "port": PORT}
+    elsewhere = [other for other in sessions if place(other.facts) != here]
+    if not elsewhere:
+        return {"address": "127.0.0.1", "port": 0}
+    for other in elsewhere:
+        reached = other.facts.get("reached_at", "")
+        towards = reached if reached and not is_loopback(reached) else next(iter(outward(other.facts).values()), "")
+        if towards:
+            return {"towards": towards, "port": PORT}
+    raise HostError(host, f"no address is known by which {elsewhere[0].host.name} could be reached; set interface.")
+
+
+async def _reach(session: Session, server: Session, address: Address) -> None:
+    try:
+        await session.reach(*address, f"the PS on {server.host.name}")
+    except HostError:
+        seen = session.facts.get("reached_from", "")
+        if server.host.local and not session.host.jump and seen and seen not in server.facts["addresses"].values():
+            own = ", ".join(outward(server.facts).values()) or "none"
+            text = (
+                f"can't reach the PS on {server.host.name}, which is behind a NAT: it comes from {seen} and has only "
+                f"{own}. Put the PS on a host that the others reach: set servers = 0 for {server.host.name}."
+            )
+            raise HostError(session.host, text) from None
+        raise
