@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller import preflight, routes, shipping
+from controller import preflight, resuming, routes, shipping, transfer
+from controller.bringing import Bringing
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
 from controller.origin import origin
 from controller.plan import Plan
 from controller.prompts import Prompter
+from controller.resuming import Resume
+from controller.transfer import TransferError
 from controller.visit import Visit, visit
+from garfield.checkpointfile import CheckpointError
 
 __all__ = ["Cluster", "LaunchError", "Visit", "visit"]
 
@@ -51,6 +55,8 @@ class Cluster:
         self._stopping = False
         self._reported: set[str] = set()  # hosts whose failure is told
         self._followers: list[asyncio.Task[None]] = []
+        self._bringing = Bringing(plan, emit)
+        self._resume: Resume | None = None
 
     async def launch(self) -> None:
         """Start every rank of the plan. When that fails on any host, the end of all begins and LaunchError is raised.
@@ -77,14 +83,13 @@ class Cluster:
         """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
         await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack)
 
-    async def ended(self) -> dict[str, Any]:
-        """Wait until every host has said goodbye or can't be heard.
+    async def ended(self, folder: Path | None = None) -> dict[str, Any]:
+        """Wait until every host has said goodbye or can't be heard; before that bring the run's model into `folder`.
 
         {"left": number of processes that could not be ended, None if some host can't confirm, "unconfirmed": hosts}
         """
         sessions = list(self._sessions.values())
-        if sessions and not self._stopping:
-            await asyncio.wait({session.ended for session in sessions})
+        await self._bringing.bring(self._sessions, folder, self._stopping)
         await settle(sessions, GOODBYE_WITHIN)
         await asyncio.gather(*self._followers)
         if self._ways:
@@ -98,6 +103,7 @@ class Cluster:
     async def _prepare(self) -> None:
         """Bring every host to where it could fork its ranks."""
         archive = shipping.pack(self._code)
+        self._resume = await self._find_resume()
         if any(not host.local for host in self.plan.hosts):
             from controller.ssh import SshWays
 
@@ -135,6 +141,8 @@ class Cluster:
             self._emit({"kind": "facts", "host": host.name, "facts": await session.hello(self._hello(host))})
             self._state(host, "shipping")
             await session.sync(archive)
+            if self._resume and host.servers:
+                await self._put(session, self._resume)
             self._state(host, "importing", "torch")
             warm = await session.warm()
             facts = {**warm.get("versions", {}), "import_seconds": warm.get("seconds")}
@@ -144,6 +152,26 @@ class Cluster:
         except HostError as error:
             self._report(host, str(error))
             raise
+
+    async def _find_resume(self) -> Resume | None:
+        """The checkpoint that the run goes on from, looked at as a whole."""
+        if not self.plan.values["resume"]:
+            return None
+        try:
+            return await asyncio.to_thread(resuming.open_checkpoint, self.plan.values)
+        except CheckpointError as error:
+            raise LaunchError(str(error)) from None
+
+    async def _put(self, session: HostSession, resume: Resume) -> None:
+        host = session.host
+
+        def told(done: int) -> None:
+            self._state(host, "shipping", f"the model, {done / 1e6:.0f} of {resume.size / 1e6:.0f} MB")
+
+        try:
+            await transfer.put(session, resume.path, resume.digest, told)
+        except (TransferError, OSError) as error:
+            raise HostError(host, f"the checkpoint can't be stored there: {error}.") from None
 
     def _hello(self, host: Host) -> Mapping[str, Any]:
         return {
@@ -214,7 +242,7 @@ class Cluster:
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})
         elif kind == "held":
-            self._sessions[host.name].send({"type": "release", "remove": False})
+            self._bringing.held(host.name, message)
         elif kind == "bye":
             self._emit({"kind": kind, "host": host.name, "left": message["left"]})
 

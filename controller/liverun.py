@@ -44,7 +44,7 @@ class ClusterLike(Protocol):
 
     async def act(self, rank: int, act: str, attack: str | None = None) -> None: ...
 
-    async def ended(self) -> Mapping[str, Any]: ...
+    async def ended(self, folder: Path | None = None) -> Mapping[str, Any]: ...
 
 
 MakeCluster = Callable[[Plan, str, Callable[[Record], None]], ClusterLike]
@@ -221,15 +221,21 @@ class LiveRun:
         return over.outcome
 
     async def _end(self) -> tuple[int | None, list[str]]:
-        """Tell every host to end and wait for their goodbyes: how many processes are left, and who didn't confirm."""
+        """Tell every host to end and wait for their goodbyes: how many processes are left, and who didn't confirm.
+
+        That takes longer while the model comes here, until it is here or nothing more of it comes.
+        """
         if self._cluster is None:
             return 0, []
         asking = asyncio.create_task(self._ask_to_end())
-        ending = asyncio.ensure_future(self._cluster.ended())
+        ending = asyncio.ensure_future(self._cluster.ended(self.folder))
         killing = asyncio.create_task(self._killing.wait())
         deadline = time.monotonic() + GOODBYE_SECONDS
         try:
-            await asyncio.wait({ending, killing}, timeout=GOODBYE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            came = -1
+            while not (ending.done() or killing.done()) and self.state.now.fetched > came:
+                came = self.state.now.fetched
+                await asyncio.wait({ending, killing}, timeout=GOODBYE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not ending.done() and not killing.done():
                 self._killing.set()
             await asyncio.wait({ending}, timeout=max(KILL_SECONDS, deadline - time.monotonic()))
@@ -282,6 +288,7 @@ class LiveRun:
             "accuracy": now.accuracy,
             "accuracies": {str(rank): accuracy for rank, accuracy in sorted(now.accuracies.items())},
             "steps": now.step,
+            "model": now.model,
             "seconds": round(seconds, 3),
         }
         self._feed.emit(record)

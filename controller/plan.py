@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controller import resuming
 from controller.hosts import FileProblem, Host
 from controller.hostvalues import UNTIL_FINISHED
 from garfield import catalog, experiment, settings
@@ -169,6 +170,7 @@ def make_plan(
         findings += _placement_findings(hosts, carrying, values)
     if checked:
         findings += experiment.check(values)
+        findings += resuming.findings(values) if values["resume"] else []
         findings += _outnumbered(values)
     return Plan(carrying, ranks, values, lease, tuple(findings), checked)
 

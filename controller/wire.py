@@ -280,9 +280,9 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     "pong": ({}, {"id": _optional(_count)}),
     "stopping": ({"stage": _text, "reason": _text}, {}),
     "bye": ({"left": _list(_LEFT)}, {}),
-    "held": ({"files": _list(_object(name=_text, size=_count))}, {}),
-    "taken": ({"offset": _count}, {"error": _text}),
-    "fetched": ({"name": _text, "offset": _count}, {"size": _count, "data": _bytes, "error": _text}),
+    "held": ({"files": _list(_object(name=_text, size=_count))}, {"folder": _text}),
+    "taken": ({"id": _text, "offset": _count}, {"error": _text}),
+    "fetched": ({"id": _text, "name": _text, "offset": _count}, {"size": _count, "data": _bytes, "error": _text}),
     "status": (_RUN, {}),
     # Of a visit: what the agents of a host say, passed on.
     "runs": ({"runs": _list(_object(**_RUN))}, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -66,7 +67,7 @@ class FakeCluster:
         facts = {"attack": attack} if attack else {}
         self.emit({"kind": "act", "host": "here", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}"})
 
-    async def ended(self) -> dict[str, Any]:
+    async def ended(self, folder: Path | None = None) -> dict[str, Any]:
         if "ended" in self.hangs:
             await asyncio.Event().wait()
         await self.gone.wait()

@@ -25,13 +25,13 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeping:
 
 
 def fetch(kept: Keeping, name: Any, offset: int = 0, length: int = PIECE) -> dict[str, Any]:
-    return kept.answer({"type": "fetch", "name": name, "offset": offset, "length": length})
+    return kept.answer({"type": "fetch", "id": "x", "name": name, "offset": offset, "length": length})
 
 
 def put(kept: Keeping, data: bytes, offset: int = 0, last: bool = True, digest: str | None = None) -> dict[str, Any]:
     text = base64.b64encode(data).decode()
     digest = digest or hashlib.sha256(data).hexdigest()
-    return kept.answer({"type": "put", "offset": offset, "data": text, "last": last, "digest": digest})
+    return kept.answer({"type": "put", "id": "x", "offset": offset, "data": text, "last": last, "digest": digest})
 
 
 def test_a_file_is_fetched_in_pieces(kept: Keeping) -> None:
@@ -88,8 +88,8 @@ def test_a_file_to_go_on_from_is_stored_whole_and_handed_to_servers(kept: Keepin
     content = os.urandom(1000)
     digest = hashlib.sha256(content).hexdigest()
     values = {"resume": "mine/model.pt", "lr": 1}
-    assert put(kept, content[:600], 0, False, digest) == {"type": "taken", "offset": 600}
-    assert put(kept, content[600:], 600, True, digest) == {"type": "taken", "offset": 1000}
+    assert put(kept, content[:600], 0, False, digest) == {"type": "taken", "id": "x", "offset": 600}
+    assert put(kept, content[600:], 600, True, digest) == {"type": "taken", "id": "x", "offset": 1000}
     placed = kept.place({"rank": 0, "role": "ps", "values": values})["values"]
     assert Path(placed["resume"]).read_bytes() == content
     assert Path(placed["checkpoint_dir"]) == kept.folder

@@ -256,7 +256,7 @@ class Agent:
             self._record.remove()
         files = self._keeping.hold(self._is_heard, lambda: self._leave(message)) if self._keeping else []
         if files:
-            self.outbox.put({"type": "held", "files": files})
+            self.outbox.put({"type": "held", "files": files, "folder": str(self._keeping.folder)})
         elif not self._keeping:
             self._leave(message)
 

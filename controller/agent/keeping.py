@@ -79,10 +79,11 @@ class Keeping:
 
     def put(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Take the next piece of the file to go on from; the last one is stored if the file is what `digest` says."""
+        answer = {"type": "taken", "id": message["id"], "offset": message["offset"]}
         try:
-            return {"type": "taken", "offset": self._take(message)}
+            return {**answer, "offset": self._take(message)}
         except (OSError, KeepingError) as error:
-            return {"type": "taken", "offset": message["offset"], "error": _reason(error)}
+            return {**answer, "error": _reason(error)}
 
     def _take(self, message: Mapping[str, Any]) -> int:
         offset, data = message["offset"], base64.b64decode(message["data"])
@@ -106,7 +107,7 @@ class Keeping:
         """A piece of a file that a parameter server of this host saved."""
         self.extend()
         name, offset = message["name"], message["offset"]
-        answer = {"type": "fetched", "name": name, "offset": offset}
+        answer = {"type": "fetched", "id": message["id"], "name": str(name), "offset": offset}
         try:
             fd = self._open(name)
             try:

@@ -58,6 +58,8 @@ class Outbox:
     def put_unnumbered(self, message: Mapping[str, Any]) -> None:
         """Append an answer that nobody needs to hear again, such as pong."""
         self._append(_Entry(self._number + 1, self._number, False, _encode(message)))
+        if self._urge:
+            self._urge()
 
     def _append(self, entry: _Entry) -> None:
         self._entries.append(entry)

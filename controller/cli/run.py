@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from controller.cli import terminal
@@ -71,7 +72,7 @@ async def _follow(run: LiveRun, plan: Plan, options: argparse.Namespace) -> int:
         progress.close()
     if options.json:
         complain(_left(run, outcome))
-        say_json(summary(run.run_id, outcome))
+        say_json(summary(run.run_id, outcome, run.folder))
     else:
         say("\n".join(_told(run, outcome)))
     return CODES[outcome["outcome"]]
@@ -102,14 +103,18 @@ def _listen(run: LiveRun, progress: Progress) -> None:
         loop.add_signal_handler(number, ask, number)
 
 
-def summary(run_id: str | None, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object that ends `run --json`; `left` is None when some host could not confirm its end."""
+def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
+    """The JSON object that ends `run --json`, of the run in `folder`.
+
+    `left` is None when some host could not confirm its end, `model` where none was brought here.
+    """
     return {
         "run": run_id,
         "outcome": outcome["outcome"],
         "accuracy": outcome.get("accuracy"),
         "accuracies": outcome.get("accuracies", {}),
         "steps": outcome.get("steps", 0),
+        "model": str(folder / outcome["model"]) if outcome.get("model") else None,
         "seconds": outcome.get("seconds", 0.0),
         "root_cause": outcome.get("root_cause"),
         "left": outcome.get("left"),
@@ -128,6 +133,7 @@ def _told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
     if word == "failed" and (launched or outcome["root_cause"] not in now.problems):  # those were told when they came
         lines += [f"root cause: {outcome['root_cause']}", *_last_words(now)]
     lines += [f"recorded in {run.folder}"] if run.folder.is_dir() else []
+    lines += [f"model: {run.folder / outcome['model']}"] if outcome["model"] else []
     lines += _left(run, outcome)
     return lines
 

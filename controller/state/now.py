@@ -152,6 +152,9 @@ class Now:
     origin: dict[str, Any] = field(default_factory=dict)
     state: str = "planned"
     outcome: dict[str, Any] | None = None
+    fetched: int = 0  # bytes of the model that have come here, where that takes a while
+    model_bytes: int = 0  # of all of it
+    model: str | None = None  # its file in the run's folder
     started: float | None = None
     first_step: float | None = None
     ended: float | None = None

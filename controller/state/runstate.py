@@ -9,6 +9,7 @@ from controller.state import endings, telemetry
 from controller.state.fields import (
     LONGEST,
     BadRecord,
+    count,
     integer,
     items,
     maybe_integer,
@@ -216,6 +217,24 @@ def _warning(state: RunState, record: Mapping[str, Any]) -> None:
     state.say("!", text(record, "text"))
 
 
+def _fetch(state: RunState, record: Mapping[str, Any]) -> None:
+    """The model is on its way here."""
+    now, rank, done, size = state.now, state.rank_of(record), count(record, "done"), count(record, "bytes")
+    if not now.model_bytes:
+        state.say("i", f"bringing the model of {rank.title} here, {size / 1e6:.0f} MB", rank.host, rank.rank)
+    now.fetched, now.model_bytes = done, size
+
+
+def _model(state: RunState, record: Mapping[str, Any]) -> None:
+    """The model is in the run's folder."""
+    rank, step, name = state.rank_of(record), integer(record, "step"), text(record, "name")
+    if not name:
+        raise BadRecord("name is missing")
+    state.now.model = name
+    sentence = f"the model of {rank.title} after step {step} is here: {name}, {count(record, 'bytes') / 1e6:.1f} MB"
+    state.say("i", sentence, rank.host, rank.rank)
+
+
 def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
     now = state.now
     word = text(record, "outcome")
@@ -242,6 +261,7 @@ _HANDLERS: dict[str, Callable[[RunState, Mapping[str, Any]], None]] = {
     "begin": telemetry.begin,
     "step": telemetry.step,
     "evaluation": telemetry.evaluation,
+    "checkpoint": telemetry.checkpoint,
     "notice": telemetry.notice,
     "failure": endings.failure,
     "end": endings.end,
@@ -252,5 +272,7 @@ _HANDLERS: dict[str, Callable[[RunState, Mapping[str, Any]], None]] = {
     "bye": endings.bye,
     "problem": _problem,
     "warning": _warning,
+    "fetch": _fetch,
+    "model": _model,
     "outcome": _outcome,
 }

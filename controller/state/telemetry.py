@@ -95,6 +95,13 @@ def evaluation(state: RunState, record: Mapping[str, Any]) -> None:
     state.say("i", f"{rank.title}: accuracy {accuracy:.3f} after step {made}", rank.host, rank.rank)
 
 
+def checkpoint(state: RunState, record: Mapping[str, Any]) -> None:
+    """A PS saved the model on its host."""
+    rank, made, name = state.rank_of(record), integer(record, "step"), text(record, "name")
+    size = count(record, "bytes") / 1e6
+    state.say("i", f"{rank.title} on {rank.host} saved step {made} as {name}, {size:.1f} MB", rank.host, rank.rank)
+
+
 def notice(state: RunState, record: Mapping[str, Any]) -> None:
     """A rank tells something that ends nothing."""
     rank, level, sentence = state.rank_of(record), text(record, "level"), text(record, "text")
