@@ -38,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_runs(commands)
     _add_show(commands)
     _add_export(commands)
+    _add_import(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
     _add(commands, "paths", "listing", "the files and folders that the controller uses")
     return parser
@@ -170,6 +171,36 @@ gave a worker. Besides: accuracy, cpu (cores), memory (bytes). With --json, a JS
     export.add_argument("runs", nargs="*", metavar="RUN", help="recorded runs, one after the other [the newest]")
     export.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     export.add_argument("--metric", action="append", default=[], metavar="NAME", help="only this metric; repeatable")
+
+
+def _add_import(commands: argparse._SubParsersAction) -> None:
+    importing = _add(
+        commands,
+        "import",
+        "importing",
+        "make a hosts file of another program's list of hosts",
+        """
+  python -m controller import servers workers -o hosts.toml     the original's two files
+  python -m controller import "$SLURM_JOB_NODELIST"             node[01-04,07],gpu1
+  python -m controller import $OAR_NODEFILE                     a line a core
+  python -m controller import hostfile                          OpenMPI: node1 slots=4
+
+What the list doesn't say is guessed, and told: by default the first host carries the parameter server.
+""",
+    )
+    importing.add_argument("lists", nargs="+", metavar="LIST", help="a file, - for standard input, or the list itself")
+    importing.add_argument(
+        "--ps", type=_count, default=1, metavar="N", help="how many hosts carry a PS, where none is told"
+    )
+    importing.add_argument("-o", "--output", metavar="FILE", help="write this hosts file instead of printing it")
+    importing.add_argument("--yes", action="store_true", help="write over a file that is there")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _add(
