@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 300  # processes told of at once: they have to fit into one message
 LARGEST = 1 << 20  # bytes of a record
+LOOKS = 5  # looks in a row that have to find nothing
 TERM_SECONDS, KILL_SECONDS = 2.0, 5.0  # from SIGTERM to SIGKILL, and from that until we give up
 
 
@@ -55,16 +56,25 @@ def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
     return {"machine": facts.machine_id(), "found": found, "more": more}
 
 
-def end(run: str, chosen: Iterable[Iterable[int]]) -> dict[str, Any]:
+def moment() -> int:
+    """This moment in clock ticks since boot, as start times are."""
+    with open("/proc/uptime") as file:
+        return int(float(file.read().split()[0]) * processes.TICK)
+
+
+def end(run: str, chosen: Iterable[Iterable[int]], since: int | None = None) -> dict[str, Any]:
     """End those processes of `run` that are `chosen`, each a pid with its start time; forget a run that left nothing.
 
-    SIGTERM, then SIGKILL. {"ended": how many, "left": [process]}, as `find` tells processes.
+    SIGTERM, then SIGKILL. What was started after the moment `since` was started by these, and ends with them.
+    {"ended": how many, "left": [process]}, as `find` tells processes.
     """
     wanted = {tuple(one) for one in chosen}
     meant = [
         (process, what) for left in _runs(run) for process, what in left.all() if (process.pid, process.start) in wanted
     ]
     _kill([process for process, _ in meant])
+    if meant and since is not None:
+        _chase(run, since)
     still = {process.pid: (process, what) for process, what in meant if _same(process)}
     ended = len(meant) - len(still)
     for left in _runs(run):
@@ -202,8 +212,7 @@ def _run_of(pid: int) -> str | None:
 
 
 def _told(process: processes.Process, what: str) -> dict[str, Any]:
-    with open("/proc/uptime") as file:
-        age = float(file.read().split()[0]) - process.start / processes.TICK
+    age = (moment() - process.start) / processes.TICK
     return {
         "pid": process.pid,
         "start": process.start,
@@ -221,6 +230,20 @@ def _kill(chosen: list[processes.Process]) -> None:
             processes.send_signal(process, number)
             processes.send_signal(process, signal.SIGCONT)
         _await_end(chosen, seconds)
+
+
+def _chase(run: str, since: int) -> None:
+    """SIGKILL what was started meanwhile, until none is seen any more.
+
+    A process that forks and ends is another each time we look, and at times is missed: hence several looks.
+    """
+    give_up, looks = time.monotonic() + KILL_SECONDS, 0
+    while looks < LOOKS and time.monotonic() < give_up:
+        left = [process for one in _runs(run) for process, _ in one.unsupervised() if process.start >= since]
+        for process in left:
+            processes.send_signal(process, signal.SIGKILL)
+        looks = 0 if left else looks + 1
+        time.sleep(0.005)
 
 
 def _await_end(chosen: list[processes.Process], seconds: float) -> None:

@@ -57,9 +57,10 @@ class Stopping:
         now = time.monotonic()
         if not ranks and self._steps:
             self._steps, self._next = self._steps[-1:], now
-        if not alive or (now >= self._next and not self._steps):
+        empty = not processes.has_children()
+        if empty or (now >= self._next and not self._steps):
             self._finished = True
-            self._done(alive)
+            self._done([] if empty else alive)
             return
         if now >= self._next:
             number, wait = self._steps.pop(0)

@@ -31,7 +31,7 @@ STOP_WITHIN = 25.0  # seconds from a stop to its bye: the long ladder, the sweep
 
 def main(_: bytes) -> None:
     """Answer `runs`, `act`, `stop`, `leftovers` and `clean` from stdin until its end."""
-    lines = Lines(LINE)
+    lines, told_at = Lines(LINE), None
     while select.select([0], [], [], IDLE)[0] and (data := os.read(0, READ)):
         for line, _cut in lines.feed(data):
             message = json.loads(line)
@@ -42,9 +42,11 @@ def main(_: bytes) -> None:
             elif message["type"] == "stop":
                 _stop(message)
             elif message["type"] == "leftovers":
+                told_at = leftovers.moment()
                 _say({"type": "leftovers", **leftovers.find(message["run"], message["running"])})
             elif message["type"] == "clean":
-                _say({"type": "cleaned", "run": message["run"], **leftovers.end(message["run"], message["processes"])})
+                cleaned = leftovers.end(message["run"], message["processes"], told_at)
+                _say({"type": "cleaned", "run": message["run"], **cleaned})
 
 
 def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
