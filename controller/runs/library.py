@@ -19,6 +19,8 @@ from controller.state import RunState
 
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
 DEPTH = 12  # levels of lists and tables in a record
+LARGEST_SEGMENT = 64 << 20  # bytes of one event file, unpacked; the recorder makes them of 8 MB
+PIECE = 1 << 20  # bytes read at once
 LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
 
 
@@ -118,11 +120,11 @@ def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict
     Records pass through `controller.wire` like everything else that was written by someone else.
     """
     damage = [] if damage is None else damage
-    for path in _segments(folder):
+    for path in segments(folder):
         bad = 0
         try:
             for line in _lines(path):
-                record = _record(line)
+                record = record_of(line)
                 if record is None:
                     bad += 1
                 else:
@@ -130,9 +132,7 @@ def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict
         except (OSError, EOFError, zlib.error) as error:
             damage.append(f"{path.name} breaks off ({error}).")
         if bad:
-            damage.append(
-                f"{path.name} has {bad} line{'' if bad == 1 else 's'} that {'is' if bad == 1 else 'are'} no record."
-            )
+            damage.append(bad_lines(path, bad))
 
 
 def follow_records(folder: Path) -> Iterator[dict[str, Any] | None]:
@@ -155,7 +155,7 @@ def follow_records(folder: Path) -> Iterator[dict[str, Any] | None]:
                 while data := file.readline(LONGEST_LINE):
                     line += data
                     if line.endswith(b"\n") or len(line) >= LONGEST_LINE:
-                        if record := _record(line):
+                        if record := record_of(line):
                             yield record
                         line = b""
                 if not closed:
@@ -170,7 +170,7 @@ def load_state(folder: Path) -> RunState:
     return state
 
 
-def _segments(folder: Path) -> list[Path]:
+def segments(folder: Path) -> list[Path]:
     """The event files in order; a segment that is there both packed and plain is read plain."""
     chosen: dict[str, Path] = {}
     for path in sorted(folder.glob("events-*.jsonl*"), reverse=True):
@@ -203,7 +203,40 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def read_segment(path: Path) -> tuple[bytes, str | None]:
+    """The lines of an event file, and a sentence where not all of it can be read."""
+    parts, size = [], 0
+    try:
+        for part in _parts(path):
+            parts.append(part)
+            size += len(part)
+            if size > LARGEST_SEGMENT:
+                raise OSError(f"it is longer than {LARGEST_SEGMENT >> 20} MB")
+    except (OSError, EOFError, zlib.error) as error:
+        return b"".join(parts), f"{path.name} breaks off ({error})."
+    return b"".join(parts), None
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """An event file in pieces, up to where it breaks off: what can be unpacked is, however little follows."""
+    with path.open("rb") as file:
+        unpacker = zlib.decompressobj(wbits=31) if path.suffix == ".gz" else None
+        while data := file.read(PIECE):
+            while unpacker and data:
+                yield unpacker.decompress(data, PIECE)
+                data = unpacker.unconsumed_tail
+            yield data
+        if unpacker and not unpacker.eof:
+            raise EOFError("its end is missing")
+
+
+def bad_lines(path: Path, bad: int) -> str:
+    """The sentence about lines of an event file that were left out."""
+    return f"{path.name} has {bad} line{'' if bad == 1 else 's'} that {'is' if bad == 1 else 'are'} no record."
+
+
+def record_of(line: bytes) -> dict[str, Any] | None:
+    """The record in a line of an event file, cleaned; None when it is none."""
     try:
         record = wire.load(line, DEPTH)
     except wire.WireError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -34,9 +34,9 @@ class LogLine:
 class Output(deque[tuple[float, str, str]]):
     """The last lines that one rank or host printed, as (received, stream, line)."""
 
-    def __init__(self) -> None:
-        super().__init__(maxlen=OUTPUT_LINES)
-        self._size = 0
+    def __init__(self, lines: Iterable[tuple[float, str, str]] = (), maxlen: int = OUTPUT_LINES) -> None:
+        super().__init__(lines, maxlen)
+        self._size = sum(len(line) for _, _, line in self)
 
     def add(self, received: float, stream: str, lines: Sequence[str]) -> None:
         """Append lines; the oldest make room for them."""

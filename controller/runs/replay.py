@@ -1,0 +1,206 @@
+"""A recorded run, looked at as of any moment of it: what the screens hold in place of a LiveRun."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import zlib
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.feed import Record, Subscriber
+from controller.liverun import RunRefused
+from controller.runs.library import LONGEST_LINE, bad_lines, read_run, read_segment, record_of, segments
+from controller.state import RunState
+
+FRAMES = 64  # at most so many saved states
+SPACING = 500  # records between two of them, at first
+BATCH = 1000  # records between two words on how far the reading is
+WHY_NOT = "This is a recording: nothing can be done to its ranks."
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The state after `records` records, of which the newest came at `time`; the next one is at (`segment`, `offset`).
+
+    It lies, packed, at `start` of the file of frames.
+    """
+
+    records: int
+    time: float
+    segment: int
+    offset: int
+    start: int
+    size: int
+
+
+class ReplayRun:
+    """The run recorded in `folder`. It looks like a LiveRun, but acts on it are refused.
+
+    `index` reads it once, from its beginning to its end, and saves the state now and then: in a file of ours that has
+    no name, not in the folder, as a saved state is trusted when it is read again. `seek` loads the state saved before a
+    moment and applies what came between. What is damaged in the folder is left out, and told in `damage`.
+    """
+
+    running = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.run_id = folder, folder.name
+        self.info = read_run(folder)
+        self.state = RunState()
+        self.damage: list[str] = []
+        self.time = self.start = self.end = 0.0  # Unix seconds: of the state, of the first record, of the last
+        self._paths = segments(folder)
+        self._applied = 0
+        self._segment = self._offset = 0  # where the next record is
+        self._loaded: tuple[int, bytes] = (-1, b"")
+        self._bad: dict[int, int] = {}  # lines of each segment that are no record
+        self._saved = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as we do
+        self._frames: list[_Frame] = []
+        self._spacing = SPACING
+        self._steps, self._step_times = array("q"), array("d")  # when the run got to each step first
+        self._subscribers: list[Subscriber] = []
+
+    @classmethod
+    def open(cls, folder: Path) -> ReplayRun:
+        """The run in `folder`, read to its end, at which it then stands."""
+        replay = cls(folder)
+        for _ in replay.index():
+            pass
+        return replay
+
+    def close(self) -> None:
+        """Give the saved states up."""
+        self._saved.close()
+
+    def index(self) -> Iterator[float]:
+        """Read the whole run; yields how much of it is read, 0 to 1, so that others can go on between."""
+        self._save()
+        while (record := self._next()) is not None:
+            self._take(record)
+            if self._applied == 1:
+                self.start = self.time
+            step = self.state.now.step
+            if step > (self._steps[-1] if self._steps else 0):
+                self._steps.append(step)
+                self._step_times.append(self.time)
+            if self._applied % self._spacing == 0:
+                self._save()
+            if self._applied % BATCH == 0:
+                yield self._read_share()
+        self.end = self.time
+        self.damage += [bad_lines(self._paths[segment], bad) for segment, bad in self._bad.items()]
+        yield 1.0
+
+    def seek(self, time: float) -> None:
+        """Stand where the run stood at `time` (Unix seconds), after every record that had come by then."""
+        place = bisect_right(self._frames, time, key=lambda frame: frame.time) - 1
+        frame = self._frames[max(0, place)]
+        if not (self.time <= time and frame.records <= self._applied):
+            self._load(frame)
+        self._go_on(time)
+
+    def seek_step(self, step: int) -> None:
+        """Stand where the run first got to `step`; at its end if it never did."""
+        place = bisect_left(self._steps, step)
+        self.seek(self._step_times[place] if place < len(self._steps) else self.end)
+
+    def play(self, until: float) -> Sequence[Record]:
+        """Go on to the moment `until`, telling subscribers what came meanwhile; returns that."""
+        batch = self._go_on(until)
+        for callback in list(self._subscribers) if batch else ():
+            callback(batch)
+        return batch
+
+    # As a LiveRun
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call `callback` with the records of each `play`; the result ends that. After a seek, read `state` anew."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
+
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+        raise RunRefused(WHY_NOT)
+
+    async def stop(self, kill: bool = False) -> None:
+        raise RunRefused(WHY_NOT)
+
+    # Reading
+
+    def _go_on(self, until: float) -> list[Record]:
+        """Apply every record that had come at `until`; returns them."""
+        taken = []
+        while True:
+            here = self._segment, self._offset
+            record = self._next()
+            if record is None:
+                break
+            if max(self.time, _received(record)) > until:
+                self._segment, self._offset = here
+                break
+            self._take(record)
+            taken.append(record)
+        self.time = max(self.time, min(until, self.end))
+        return taken
+
+    def _take(self, record: Record) -> None:
+        self.state.apply(record)
+        self._applied += 1
+        self.time = max(self.time, _received(record))
+
+    def _next(self) -> Record | None:
+        """The next record that is one; None at the end of the run."""
+        while self._segment < len(self._paths):
+            data = self._data(self._segment)
+            while self._offset < len(data):
+                end = data.find(b"\n", self._offset) + 1 or len(data)
+                line = data[self._offset : end]
+                self._offset = end
+                record = record_of(line) if len(line) <= LONGEST_LINE else None
+                if record is not None:
+                    return record
+                self._bad[self._segment] = self._bad.get(self._segment, 0) + 1
+            self._segment, self._offset = self._segment + 1, 0
+        return None
+
+    def _data(self, number: int) -> bytes:
+        """The lines of a segment; the last one that was asked for is kept."""
+        if self._loaded[0] != number:
+            data, damage = read_segment(self._paths[number])
+            self._loaded = (number, data)
+            if damage and damage not in self.damage:
+                self.damage.append(damage)
+        return self._loaded[1]
+
+    def _read_share(self) -> float:
+        size = max(1, len(self._loaded[1]))
+        return (self._segment + self._offset / size) / max(1, len(self._paths))
+
+    # Saved states
+
+    def _save(self) -> None:
+        packed = zlib.compress(pickle.dumps(self.state, pickle.HIGHEST_PROTOCOL), 1)
+        start = self._saved.seek(0, 2)
+        self._saved.write(packed)
+        frame = _Frame(self._applied, self.time, self._segment, self._offset, start, len(packed))
+        self._frames.append(frame)
+        if len(self._frames) > FRAMES:
+            del self._frames[1::2]  # the first stays: it is the empty state
+            self._spacing *= 2
+
+    def _load(self, frame: _Frame) -> None:
+        self._saved.seek(frame.start)
+        state: Any = pickle.loads(zlib.decompress(self._saved.read(frame.size)))
+        self.state = state
+        self._applied, self.time = frame.records, frame.time
+        self._segment, self._offset = frame.segment, frame.offset
+
+
+def _received(record: Record) -> float:
+    """When it came; 0 where the record doesn't say."""
+    received = record.get("received")
+    return received if isinstance(received, float | int) else 0.0
