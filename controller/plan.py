@@ -92,6 +92,11 @@ class Plan:
         if not refused & {"aggregator", "quorum"}:
             quorum = experiment.gradient_quorum(values)
             yield Finding("ok", "aggregator", _rule_holds(values["aggregator"], quorum, values["fw"]))
+            if "mar" not in refused:
+                if self.setup == "ByzSGD-like":
+                    models = experiment.model_quorum(values)
+                    yield Finding("ok", "mar", _rule_holds(values["mar"], models, values["fps"], "models"))
+                yield Finding("ok", "quorum", _room(values))
         attackers = [rank for rank in self.ranks if rank.byzantine and rank.role == "worker"]
         if attackers and len(attackers) <= values["fw"] and values["aggregator"] not in experiment.UNPROTECTED:
             yield Finding("ok", "byz_workers", f"{_plural(len(attackers), 'attacker')} ≤ fw {values['fw']}")
@@ -213,14 +218,23 @@ def _outnumbered(values: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("warning", "byz_workers", text)
 
 
-def _rule_holds(text: str, n: int, f: int) -> str:
+def _rule_holds(text: str, n: int, f: int, what: str = "quorum") -> str:
     """ "multi-krum: quorum 5 ≥ 2·1+3" for a rule whose need is n >= 2f+3."""
     name = catalog.parse_rule(text)[-1].name
     if name == "vanilla":
         return f"vanilla: all {_plural(n, 'worker')} each step"
     need = catalog.RULES[name].needs.partition(">=")[2].strip()
     need = re.sub(r"(\d)f", rf"\1·{f}", need)
-    return f"{name}: quorum {n} ≥ {re.sub(r'f', str(f), need)}"
+    return f"{name}: {what} {n} ≥ {re.sub(r'f', str(f), need)}"
+
+
+def _room(values: Mapping[str, Any]) -> str:
+    """Which ranks may be dead or stalled."""
+    servers, workers = experiment.spare(values)
+    parts = [_plural(count, noun) for count, noun in ((servers, "PS"), (workers, "worker")) if count]
+    if not parts:
+        return "every rank is needed: one that dies or stalls ends the run"
+    return f"goes on without {' and '.join(parts)}, dead or stalled"
 
 
 def _plural(count: int, noun: str) -> str:

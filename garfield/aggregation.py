@@ -1,52 +1,64 @@
-"""How a parameter server turns the gradients of a step into one."""
+"""How the gradients of a step, or the models of several servers, are turned into one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from garfield import experiment
 from garfield.aggregators import make_aggregator
-from garfield.rank import Rank, TrainingError
-from garfield.workers import Round, ranks_text
+from garfield.rank import TrainingError
+from garfield.report import Report
+from garfield.roster import ranks_text
+from garfield.rounds import Round
 
 
 class Aggregation:
-    """The aggregator of a run, and what it says of gradients that are not finite.
+    """The aggregator or the mar of a run, and what it says of rows that are not finite.
 
     `average` and `vanilla` take everything. Any other rule is not shown a row with a coordinate that is not finite, and
     can do without as many of them as the declared f.
     """
 
-    def __init__(self, rank: Rank, dimension: int) -> None:
-        values = rank.values
-        self._report = rank.report
-        self._unprotected = values["aggregator"] in experiment.UNPROTECTED
-        self._fw = values["fw"]
-        n = experiment.gradient_quorum(values)
-        self._rule = (
-            None if self._unprotected else make_aggregator(values["aggregator"], n=n, f=self._fw, seed=values["seed"])
-        )
-        self._result = torch.empty(dimension)
+    def __init__(self, values: Mapping[str, Any], setting: str, report: Report) -> None:
+        self._report = report
+        gradients = setting == "aggregator"
+        self._what = "gradients" if gradients else "models"
+        self._f_name = "fw" if gradients else "fps"
+        self._f: int = values[self._f_name]
+        self.n = experiment.gradient_quorum(values) if gradients else experiment.model_quorum(values)
+        text, unprotected = values[setting], values[setting] in experiment.UNPROTECTED
+        self._rule = None if unprotected else make_aggregator(text, n=self.n, f=self._f, seed=values["seed"])
+        self._result: Tensor | None = None
         self._diverged = False
 
-    def __call__(self, step: int, gradients: Round) -> tuple[Tensor, list[float]]:
-        """The aggregate (d,), overwritten by the next call, and each row's weight in it. Raises TrainingError."""
-        if self._unprotected:
-            self._notice_divergence(step, gradients)
-            return self._mean(gradients.rows), [1 / len(gradients.rows)] * len(gradients.rows)
-        bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        if len(bad) > self._fw:
-            raise TrainingError(
-                f"{len(bad)} of the {len(gradients.rows)} gradients of step {step + 1} are not finite "
-                f"({ranks_text(bad)}), and fw = {self._fw} tolerates {self._fw}: the model may have diverged; "
-                "try a smaller lr."
-            )
-        finite = torch.tensor(gradients.finite)
-        result, weights = self._rule.explain(gradients.rows, step=step, finite=finite, out=self._result)
-        return result, [float(weight) for weight in weights]
+    def __call__(self, step: int, given: Round, out: Tensor | None = None) -> tuple[Tensor, list[float | None]]:
+        """The aggregate (d,) of n rows and each one's weight in it, None for one that isn't finite.
+
+        Written to `out`; without it to a vector that the next call overwrites. `step` counts from 0. Raises
+        TrainingError.
+        """
+        ranks, rows, finite = given.ranks, given.rows, given.finite
+        if out is None:
+            out = self._result = torch.empty_like(rows[0]) if self._result is None else self._result
+        bad = [rank for rank, ok in zip(ranks, finite, strict=True) if not ok]
+        if self._rule is None:
+            self._notice_divergence(step, bad)
+            weights = [1 / len(rows)] * len(rows)
+            result = _mean(rows, out)
+        else:
+            if len(bad) > self._f:
+                raise TrainingError(
+                    f"{len(bad)} of the {len(rows)} {self._what} of step {step + 1} are not finite "
+                    f"({ranks_text(bad)}), and {self._f_name} = {self._f} tolerates {self._f}: the model may have "
+                    "diverged; try a smaller lr."
+                )
+            result, shares = self._rule.explain(rows, step=step, finite=torch.tensor(finite), out=out)
+            weights = shares.tolist()
+        return result, [weight if ok else None for weight, ok in zip(weights, finite, strict=True)]
 
     def state_dict(self) -> dict[str, Tensor]:
         """What the rule keeps from step to step."""
@@ -57,15 +69,15 @@ class Aggregation:
         if self._rule is not None:
             self._rule.load_state_dict(state)
 
-    def _mean(self, rows: list[Tensor]) -> Tensor:
-        self._result.copy_(rows[0])
-        for row in rows[1:]:
-            self._result.add_(row)
-        return self._result.div_(len(rows))
+    def _notice_divergence(self, step: int, bad: list[int]) -> None:
+        if bad and not self._diverged:
+            self._diverged = True
+            text = f"model diverged at step {step + 1}: {ranks_text(bad)} sent what is not finite."
+            self._report.notice("warning", text)
 
-    def _notice_divergence(self, step: int, gradients: Round) -> None:
-        if self._diverged or all(gradients.finite):
-            return
-        self._diverged = True
-        bad = [rank for rank, finite in zip(gradients.ranks, gradients.finite, strict=True) if not finite]
-        self._report.notice("warning", f"model diverged at step {step + 1}: {ranks_text(bad)} sent what is not finite.")
+
+def _mean(rows: Sequence[Tensor], out: Tensor) -> Tensor:
+    out.copy_(rows[0])
+    for row in rows[1:]:
+        out.add_(row)
+    return out.div_(len(rows))

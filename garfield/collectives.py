@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.distributed import BroadcastOptions, GatherOptions, PrefixStore
 from torch.distributed.distributed_c10d import ProcessGroupGloo
 
-from garfield.rank import Rank, RankLost
+from garfield.rank import PEERS_STOP, Rank, RankLost
+from garfield.rounds import Round, is_finite
 from garfield.transport import Event, Inbox, Kind, Link, Message, Result, make_group
 from garfield.upstream import PATIENCE, SERVER, Model, Upstream
-from garfield.workers import PEERS_STOP, Round, Workers, is_finite
+from garfield.workers import Workers
 
 ASKING = 1.0  # seconds in which a worker answers that is there
 
@@ -74,6 +75,7 @@ class CollectiveWorkers(Workers):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._here: set[int] = set()  # workers that answered
+        self._bytes = 0  # that collectives sent, and as many that they received
 
     def join(self) -> bool:
         """As Workers.join; then form the group of all ranks."""
@@ -82,7 +84,7 @@ class CollectiveWorkers(Workers):
         world = 1 + len(self._expected)
         self._rows = list(torch.zeros(world, self._dimension))
         self._caller = Caller(self._rank.inbox)
-        host = self.host
+        host = self._host
         host.store.set(_START, str(self._step))
         self._caller.call(_WORLD, lambda: make_group(PrefixStore(_WORLD, host.client()), 0, world, host.device))
         while self._group is None:
@@ -90,20 +92,30 @@ class CollectiveWorkers(Workers):
             self._check_group()
             if self._rank.stop.requested:
                 return False
-            if not self._next():
+            if not self._attend():
                 raise RankLost(f"the group of all ranks did not form within {self._timeout:g} s.", [])
         return True
 
-    def finish(self, step: int, model: Tensor) -> None:
+    def finish(self) -> None:
         """Tell every worker that the run is over, until all have left."""
         self._done = True
-        for link in self.links():
+        for link in self._roster.links.values():
             link.send(Kind.BYE, done=True)
-        super().finish(step, model)
+        super().finish()
 
-    def _begin(self) -> None:
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes (sent, received) so far."""
+        sent, received = super().traffic
+        return sent + self._bytes, received + self._bytes
+
+    def slots(self, rank: int) -> list[Tensor] | None:
+        """As Workers.slots; no vector comes over the link."""
+        return [] if rank in self._expected else None
+
+    def _begin(self, model: Tensor) -> None:
         self._arrived = False
-        self._caller.call("model", partial(_broadcast, self._group, self._model))
+        self._caller.call("model", partial(_broadcast, self._group, model))
         self._caller.call("gradients", partial(_gather, self._group, self._rows[0], self._rows))
 
     def _complete(self) -> bool:
@@ -111,25 +123,23 @@ class CollectiveWorkers(Workers):
         return self._arrived and super()._complete()
 
     def _round(self) -> Round:
-        losses = [self._gradients[rank].loss for rank in self._expected]
+        messages, self._filing.here = self._filing.here, {}
+        losses = [messages[rank].loss for rank in self._expected]
         rows = self._rows[1:]
         return Round(list(self._expected), rows, losses, list(map(is_finite, rows)))
 
     def _able(self) -> set[int]:
         # One that said that it has a gradient and died may have left it with nobody.
-        return set(self._expected) if self._arrived else set(self._links)
+        return set(self._expected) if self._arrived else self._roster.able
 
     def _silent(self) -> list[int]:
         # A collective keeps those waiting that come after a silent one: so ask whether they are there.
         waited = super()._silent() or self._expected
         self._here.clear()
         for rank in waited:
-            self._links[rank].send(Kind.ASK)
+            self._roster.links[rank].send(Kind.ASK)
         self.serve_until(lambda: self._here.issuperset(waited), ASKING)
         return [rank for rank in waited if rank not in self._here] or waited
-
-    def _slots(self, rank: int) -> list[Tensor] | None:
-        return [] if rank in self._expected else None
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -137,8 +147,7 @@ class CollectiveWorkers(Workers):
                 self._group = value
             case Result("gradients", _, None):
                 self._arrived = True
-                self._sent += 4 * len(self._expected) * self._dimension
-                self._received += 4 * len(self._expected) * self._dimension
+                self._bytes += 4 * len(self._expected) * self._dimension
             case Result("model" | "gradients" | "world", _, Exception() as error):
                 self._broken = self._broken or error
             case Message(link, Kind.HERE):
@@ -153,9 +162,7 @@ class CollectiveWorkers(Workers):
         deadline = time.monotonic() + PEERS_STOP
         while time.monotonic() < deadline and not self._rank.stop.requested:
             self._check_reachable()
-            event = self._rank.next_event(deadline)
-            if event is not None:
-                self._handle(event)
+            self._rank.attend(deadline)
         if not self._rank.stop.requested:
             raise RankLost(f"a collective failed at step {self._step + 1}: {self._broken}", [])
 
@@ -192,7 +199,7 @@ class CollectiveUpstream(Upstream):
         if self._result("model", f"parameter server rank {SERVER} sent no model of step {step + 1}") is None:
             return None
         self._received += 4 * self._dimension
-        return Model(max(step, self._start), False, self._model, lambda: None)
+        return Model(max(step, self._start), False, self._write)
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """As Upstream.push."""
@@ -204,6 +211,9 @@ class CollectiveUpstream(Upstream):
 
         self._caller.call("gradient", send)
         self._sent += 4 * self._dimension
+
+    def _write(self, out: Tensor) -> None:
+        out.copy_(self._model)
 
     def pushed(self) -> None:
         """Nothing to wait for: a model only comes when the gradient before it was gathered."""

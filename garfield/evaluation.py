@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from garfield import normalisation
 from garfield.datasets import Samples
 from garfield.events import Evaluation
-from garfield.transport import Inbox, Result
+from garfield.transport import Event, Inbox, Result
 from garfield.vector import FlatModel
 
 CHUNK = 500  # samples of the test set, at most, that go through the model at once
@@ -39,11 +39,18 @@ def accuracy(model: FlatModel, samples: Samples, training: Sequence[Tensor] = ()
 class Evaluator:
     """Evaluates snapshots of the model in a thread of its own; while it does, only the newest one waits.
 
-    Each Evaluation, or why there is none, goes into `inbox` as a Result called "evaluation".
+    Each Evaluation, or why there is none, goes into `inbox` as a Result called "evaluation"; `handle` tells it on.
     """
 
-    def __init__(self, model: FlatModel, samples: Samples, inbox: Inbox, training: Sequence[Tensor] = ()) -> None:
-        self._model, self._samples, self._inbox, self._training = model, samples, inbox, training
+    def __init__(
+        self,
+        model: FlatModel,
+        samples: Samples,
+        inbox: Inbox,
+        told: Callable[[Evaluation], None],
+        training: Sequence[Tensor] = (),
+    ) -> None:
+        self._model, self._samples, self._inbox, self._told, self._training = model, samples, inbox, told, training
         self._waiting: queue.Queue[tuple[int, Tensor]] = queue.Queue(1)
         self.submitted = 0  # the step of the newest snapshot, 0: none yet
         threading.Thread(target=self._run, name="evaluation", daemon=True).start()
@@ -61,6 +68,14 @@ class Evaluator:
                 except queue.Empty:
                     continue
         self.submitted = step
+
+    def handle(self, event: Event) -> None:
+        """Tell of an evaluation that is over; raise why there is none."""
+        match event:
+            case Result("evaluation", _, Exception() as error):
+                raise error
+            case Result("evaluation", Evaluation() as evaluation):
+                self._told(evaluation)
 
     def _run(self) -> None:
         while True:

@@ -50,7 +50,8 @@ class Step:
     worker: pull, merge, load, compute, push; PS: wait, aggregate, apply, exchange. `loss` is the worker's own; at a PS
     the median of those it was sent. At a PS, `quorum` lists the ranks whose gradients counted and `weights` (as long)
     their shares in the aggregate, None for a gradient with a coordinate that isn't finite; `dropped` counts those and
-    `late` the gradients that came too late.
+    `late` the gradients that came too late. `models` lists the parameter servers whose models were merged and
+    `model_weights` (as long) their shares; a PS that only adopted the model of another has no quorum.
     """
 
     step: int
@@ -63,6 +64,8 @@ class Step:
     weights: list[float | None] = field(default_factory=list)
     late: int = 0
     dropped: int = 0
+    models: list[int] = field(default_factory=list)
+    model_weights: list[float | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,34 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Stalled:
+    """The rank `peer` is connected, but nothing of it has counted for `seconds`; this rank goes on without it."""
+
+    peer: int
+    step: int
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The link to the rank `peer` is lost at `step`; told of one that nobody asked to leave."""
+
+    peer: int
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Back:
+    """What the rank `peer`, stalled or lost before, sends counts again."""
+
+    peer: int
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why this rank is about to end without having finished, in one sentence; `missing` are the ranks it blames."""
 
@@ -108,10 +139,9 @@ class End:
     reason: str
 
 
-Event = Phase | Begin | Step | Evaluation | Checkpoint | Notice | Failure | End
-KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind for kind in (Phase, Begin, Step, Evaluation, Checkpoint, Notice, Failure, End)
-}
+Event = Phase | Begin | Step | Evaluation | Checkpoint | Notice | Stalled | Lost | Back | Failure | End
+_KINDS = (Phase, Begin, Step, Evaluation, Checkpoint, Notice, Stalled, Lost, Back, Failure, End)
+KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in _KINDS}
 
 
 def to_dict(event: Event) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def setup(values: Mapping[str, Any]) -> str:
     """The training setup: vanilla, AggregaThor-like, crash-tolerant or ByzSGD-like."""
     if values["num_ps"] == 1:
         return "vanilla" if values["aggregator"] == "vanilla" else "AggregaThor-like"
-    return "crash-tolerant" if values["mar"] == "crash" else "ByzSGD-like"
+    return "crash-tolerant" if values["mar"] == catalog.CRASH else "ByzSGD-like"
 
 
 def ranks_of(values: Mapping[str, Any], role: str) -> range:
@@ -46,10 +46,27 @@ def role_of(values: Mapping[str, Any], rank: int) -> str:
 
 def gradient_quorum(values: Mapping[str, Any]) -> int:
     """How many gradients a PS waits for each step."""
-    quorum, n = values["quorum"], values["num_workers"]
-    if quorum == "auto":
-        quorum = "n-f" if setup(values) == "ByzSGD-like" else "all"
+    quorum, n = _quorum(values), values["num_workers"]
     return {"all": n, "n-f": n - values["fw"]}.get(quorum, quorum)
+
+
+def _quorum(values: Mapping[str, Any]) -> int | str:
+    """The quorum as written; auto is n-f in the ByzSGD-like setup."""
+    if values["quorum"] != "auto":
+        return values["quorum"]
+    return "n-f" if setup(values) == "ByzSGD-like" else "all"
+
+
+def waits_for_all(values: Mapping[str, Any]) -> bool:
+    """Whether every step needs every configured rank, so that one that dies or stalls ends the run."""
+    return _quorum(values) in ("all", values["num_workers"])
+
+
+def model_quorum(values: Mapping[str, Any]) -> int:
+    """How many parameter servers' models of a step are merged, of a server its own included."""
+    if setup(values) != "ByzSGD-like":
+        return 1
+    return values["num_ps"] - (0 if waits_for_all(values) else values["fps"])
 
 
 def declared_attackers(values: Mapping[str, Any], role: str) -> tuple[int, ...]:
@@ -93,13 +110,15 @@ def _error(name: str, text: str) -> Finding:
 
 def _placement_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     servers, workers = values["num_ps"], values["num_workers"]
-    if servers > 1:
-        yield _error("num_ps", f"num_ps = {servers}: several parameter servers are not supported yet; use one.")
-    for name in ("fps", "byz_servers"):
-        if values[name]:
-            yield _error(name, f"{name} = {values[name]}: a single parameter server is trusted; use 0.")
-    if values["mar"] != "vanilla":
-        yield Finding("warning", "mar", f"mar = {values['mar']}: a single parameter server has no models to merge.")
+    if servers == 1:
+        for name in ("fps", "byz_servers"):
+            if values[name]:
+                yield _error(name, f"{name} = {values[name]}: a single parameter server is trusted; use 0.")
+        if values["mar"] != "vanilla":
+            text = f"mar = {values['mar']}: a single parameter server has no models to merge."
+            yield Finding("warning", "mar", text)
+    else:
+        yield from _mar_findings(values)
     if values["rank"] >= servers + workers:
         yield _error(
             "rank",
@@ -108,13 +127,61 @@ def _placement_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
+def _mar_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """Of several parameter servers."""
+    servers, fps, mar = values["num_ps"], values["fps"], values["mar"]
+    if mar == "vanilla":
+        rules = ", ".join(name for name in catalog.RULES if name not in UNPROTECTED)
+        yield _error(
+            "mar",
+            f"mar = vanilla: {servers} parameter servers have to agree on a model; use crash (one acts, the others "
+            f"stand by), average (unprotected) or one of {rules}.",
+        )
+    elif mar == catalog.CRASH:
+        if fps:
+            yield _error("fps", f"fps = {fps}: mar = crash tolerates servers that crash and no Byzantine one; use 0.")
+        if byzantine_ranks(values, "ps"):
+            yield Finding(
+                "warning", "mar", "mar = crash withstands no Byzantine server: workers follow the one that acts."
+            )
+    elif mar in UNPROTECTED:
+        if fps:
+            yield Finding("warning", "fps", f"fps = {fps}, but mar = {mar} withstands no Byzantine server.")
+        if model_quorum(values) < 1:
+            yield _error("fps", f"fps = {fps}: of {servers} parameter servers none would be waited for.")
+    else:
+        try:
+            catalog.check_rule(mar, model_quorum(values), fps)
+        except catalog.CatalogError as error:
+            yield _error("mar", f"mar = {mar}, fps = {fps}: {error}{_models_delivered(values)}")
+    if values["aggregator"] == "vanilla":
+        yield Finding(
+            "warning",
+            "aggregator",
+            "aggregator = vanilla: with several parameter servers gradients come over links, not collectives, and are "
+            "averaged as by average.",
+        )
+
+
+def _models_delivered(values: Mapping[str, Any]) -> str:
+    """Why there are fewer models than servers."""
+    servers, models = values["num_ps"], model_quorum(values)
+    return "" if models == servers else f" Below quorum = all only num_ps - fps = {models} of {servers} are waited for."
+
+
+def spare(values: Mapping[str, Any]) -> tuple[int, int]:
+    """How many (servers, workers) may be dead or stalled while training goes on."""
+    workers = values["num_workers"] - gradient_quorum(values)
+    return values["num_ps"] - model_quorum(values), workers
+
+
 def _quorum_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     n, fw, quorum, rule = values["num_workers"], values["fw"], values["quorum"], values["aggregator"]
     waited = gradient_quorum(values)
     if not 1 <= waited <= n:
         yield _error("quorum", f"quorum = {quorum}: {waited} gradients of {n} workers can't be waited for.")
         return
-    if rule == "vanilla" and waited < n:
+    if setup(values) == "vanilla" and waited < n:
         yield _error(
             "quorum",
             f"quorum = {quorum}: vanilla uses collectives, which wait for all {n} workers; use quorum = all, or "

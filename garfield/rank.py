@@ -17,6 +17,10 @@ from garfield.stopping import Stop
 from garfield.transport import Event, Inbox, Kind, Link
 
 BUSY_EVERY = 2.0  # seconds, at most, between two signs of life of a rank that loads data
+STOPPING = 3.0  # seconds a step may still take once a stop is asked for
+PEERS_STOP = 2.0  # seconds in which a stop that another rank was asked for reaches this one too
+SUSPENDED = 0.5  # seconds a wait takes too long where this process was stopped meanwhile
+AWAKE = 1.0  # seconds in which it then hears what it has missed
 
 
 class TrainingError(Exception):
@@ -36,7 +40,8 @@ class Rank:
     """One rank.
 
     `values` are all parameters, typed; `listen_fd` a listening socket a PS was handed; `incarnation` which start of
-    this rank it is, from 1, where a launcher counts them.
+    this rank it is, from 1, where a launcher counts them. `handlers` each see every event that `attend` takes and leave
+    alone what isn't theirs.
     """
 
     values: Mapping[str, Any]
@@ -45,6 +50,7 @@ class Rank:
     inbox: Inbox
     listen_fd: int | None = None
     incarnation: int | None = None
+    handlers: list[Callable[[Event], None]] = field(default_factory=list)
     attacks: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # the one last asked for, until it is taken up
     checkpoint_asked: threading.Event = field(default_factory=threading.Event)  # save when this step is over
     total_steps: int = field(init=False)
@@ -71,7 +77,34 @@ class Rank:
         try:
             return self.inbox.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
+            if time.monotonic() < deadline + SUSPENDED:
+                return None
+        try:
+            return self.inbox.get(timeout=AWAKE)
+        except queue.Empty:
             return None
+
+    def attend(self, deadline: float) -> bool:
+        """Handle the next thing that happens; False if nothing did before `deadline` and no stop was asked for."""
+        if self.stop.requested:
+            deadline = min(deadline, time.monotonic() + 0.1)
+        event = self.next_event(deadline)
+        if event is not None:
+            for handler in self.handlers:
+                handler(event)
+        return event is not None or self.stop.requested
+
+    def must_leave(self, hopeless: bool) -> bool:
+        """Whether a stop that was asked for has to end a step halfway; `hopeless`: it can't be finished."""
+        stop = self.stop
+        return stop.requested and (stop.urgent or hopeless or time.monotonic() > stop.since + STOPPING)
+
+    def stop_follows(self) -> bool:
+        """Whether the stop that another rank was asked for reaches us too: on a launcher's stop nobody is to blame."""
+        deadline = time.monotonic() + PEERS_STOP
+        while not self.stop.requested and time.monotonic() < deadline:
+            self.attend(deadline)
+        return self.stop.requested
 
     @contextmanager
     def busy(self, links: Callable[[], Sequence[Link]]) -> Iterator[None]:

@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from garfield.events import Begin, Checkpoint, End, Evaluation, Event, EventWriter, Failure, Notice, Phase, Step
+from garfield.events import (
+    Back,
+    Begin,
+    Checkpoint,
+    End,
+    Evaluation,
+    Event,
+    EventWriter,
+    Failure,
+    Lost,
+    Notice,
+    Phase,
+    Stalled,
+    Step,
+)
 
 MOST_CLASSES = 1000  # whose counts an event holds
 
@@ -61,6 +75,18 @@ class Report:
     def notice(self, level: str, text: str) -> None:
         """Something that ends nothing."""
         self._tell(Notice(level, text), f"{level}: {text}")
+
+    def stalled(self, peer: int, step: int, seconds: float, text: str) -> None:
+        """Nothing of the rank `peer` has counted for a while."""
+        self._tell(Stalled(peer, step, seconds, text), f"warning: {text}")
+
+    def lost(self, peer: int, step: int, text: str) -> None:
+        """The link to the rank `peer` is lost."""
+        self._tell(Lost(peer, step, text), f"warning: {text}")
+
+    def back(self, peer: int, step: int, text: str) -> None:
+        """What the rank `peer` sends counts again."""
+        self._tell(Back(peer, step, text), f"info: {text}")
 
     def failure(self, text: str, missing: list[int]) -> None:
         """Why the rank is about to end."""

@@ -25,8 +25,8 @@ class Setting:
     """One parameter.
 
     `kind` decides parsing: int, float, flag, text, choice, quorum, ranks, or a kind of the catalogue: dataset, shards,
-    model, schedule, rule, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement` of
-    ranks on hosts implies it. `group` orders help and form.
+    model, schedule, rule, mar, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement`
+    of ranks on hosts implies it. `group` orders help and form.
     """
 
     name: str
@@ -145,6 +145,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "schedule": lambda raw: catalog.format_schedule(catalog.parse_schedule(_parse_text(raw))),
     "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
     "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
+    "mar": lambda raw: catalog.format_mar(_parse_text(raw)),
     "quorum": _parse_quorum,
     "ranks": _parse_ranks,
 }
@@ -160,6 +161,7 @@ _EXPECTED = {
     "schedule": "the name of a schedule is needed, as in cosine or step(milestones=25/50, gamma=0.1)",
     "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
     "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
+    "mar": "crash, or the name of an aggregation rule, is needed, as in median",
     "quorum": "all, n-f, auto or a count of at least 1 is needed",
     "ranks": "a count, or a list of different ranks as in [3, 4], is needed",
 }
@@ -174,7 +176,7 @@ SETTINGS: dict[str, Setting] = _setting_table(
         "master",
         "text",
         "127.0.0.1",
-        "address of the first parameter server, as host[:port] (port 29500 unless given)",
+        "addresses of the parameter servers, of the first at the least: host[:port], … (port 29500 unless given)",
         "cluster",
         scope="placement",
     ),
@@ -226,12 +228,18 @@ SETTINGS: dict[str, Setting] = _setting_table(
     Setting("fw", "int", 0, "declared f: Byzantine workers the aggregator withstands", "resilience", minimum=0),
     Setting("fps", "int", 0, "declared f: Byzantine servers the mar withstands", "resilience", minimum=0),
     Setting("aggregator", "rule", "vanilla", "gradient aggregation rule (GAR)", "resilience"),
-    Setting("mar", "rule", "vanilla", "model aggregation rule (MAR), with several servers", "resilience"),
+    Setting(
+        "mar",
+        "mar",
+        "vanilla",
+        "with several servers: model aggregation rule (MAR), or crash: one acts and the others stand by",
+        "resilience",
+    ),
     Setting(
         "quorum",
         "quorum",
         "auto",
-        "gradients that a server waits for each step: all, n-f, or a count; auto is all with one server",
+        "gradients that a server waits for each step: all, n-f, or a count; auto is n-f where servers merge, else all",
         "resilience",
     ),
     Setting("attack", "attack", "none", "what the Byzantine workers send", "attack"),

@@ -9,6 +9,7 @@ This module is the only one that touches gloo; what a malicious peer can do to g
 
 from __future__ import annotations
 
+import functools
 import math
 import queue
 import struct
@@ -41,9 +42,11 @@ class Kind(IntEnum):
     BYE = 6  # either: I leave; `done` if the run is over for you too
     ASK = 7  # PS: are you there?
     HERE = 8  # worker: I am
+    EXCHANGE = 9  # PS to PS: my own model after `step` updates, and the median loss before the last
+    TURN = 10  # PS to worker: not I but the rank `step` acts
 
 
-_WITH_PAYLOAD = (Kind.MODEL, Kind.GRADIENT)
+_WITH_PAYLOAD = (Kind.MODEL, Kind.GRADIENT, Kind.EXCHANGE)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ Event = Up | Down | Message | Wake | Result
 Inbox = queue.SimpleQueue[Event]
 
 
+@functools.cache
 def make_device(address: str) -> ProcessGroupGloo.Device:
     """One device an address, shared by all links of the process; `address` is one of this host."""
     return ProcessGroupGloo.create_device(hostname=address)
@@ -111,14 +115,17 @@ def make_group(store: Store, rank: int, size: int, device: ProcessGroupGloo.Devi
 
 
 class Link:
-    """One end of a link to the rank `peer`, in its `incarnation`-th life.
+    """One end of a link to the rank `peer`. Of two links to one rank the one of the greater `life` counts: that is the
+    number of times the one that joins was started, and of its attempts to join.
 
     `slots` are the (d,) vectors it receives payloads into, each used by one message at a time: while a rule reads one,
     the next step's can arrive in another. Without slots, a message with a payload is refused.
     """
 
-    def __init__(self, group: ProcessGroupGloo, side: int, peer: int, incarnation: int, slots: list[Tensor]) -> None:
-        self.peer, self.incarnation = peer, incarnation
+    def __init__(
+        self, group: ProcessGroupGloo, side: int, peer: int, life: tuple[int, int], slots: list[Tensor]
+    ) -> None:
+        self.peer, self.life = peer, life
         self.sent = self.received = 0  # bytes
         self.alive = True
         self._group, self._other = group, 1 - side

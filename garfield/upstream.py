@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -21,12 +22,11 @@ GOODBYE = 1.0  # seconds to get a goodbye out, and to hear one
 
 @dataclass(frozen=True)
 class Model:
-    """A model (d,) of `step`; `done`: the run is over. `release` its memory when it has been read."""
+    """A model of `step`; `done`: the run is over. `write(out)` writes it to `out` (d,) and frees its memory; once."""
 
     step: int
     done: bool
-    vector: Tensor
-    release: Callable[[], None]
+    write: Callable[[Tensor], None]
 
 
 class Upstream:
@@ -83,7 +83,7 @@ class Upstream:
                 case None:
                     return None
                 case Message(kind=Kind.MODEL) as message:
-                    return Model(message.step, message.done, message.payload, message.release)
+                    return Model(message.step, message.done, partial(write, message))
                 case Message(kind=Kind.BUSY):
                     deadline = time.monotonic() + self._timeout + PATIENCE
 
@@ -156,3 +156,9 @@ class Upstream:
                     f"the parameter server closed this link: another process joined as rank {self._rank.number}.", []
                 )
         return event
+
+
+def write(message: Message, out: Tensor) -> None:
+    """Write the model that `message` carries to `out` (d,) and give its memory back."""
+    out.copy_(message.payload)
+    message.release()

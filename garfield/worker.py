@@ -10,11 +10,20 @@ from garfield.collectives import CollectiveUpstream
 from garfield.conduct import conduct_by
 from garfield.downloads import DataMissing
 from garfield.events import Step
+from garfield.following import Following
 from garfield.gradients import Gradients
 from garfield.rank import Clock, Rank
 from garfield.supply import Supply
 from garfield.transport import Link
 from garfield.upstream import Upstream
+from garfield.upstreams import Merging
+
+UPSTREAMS = {
+    "vanilla": CollectiveUpstream,
+    "AggregaThor-like": Upstream,
+    "crash-tolerant": Following,
+    "ByzSGD-like": Merging,
+}
 
 
 def work(rank: Rank) -> None:
@@ -24,8 +33,7 @@ def work(rank: Rank) -> None:
     """
     values, report = rank.values, rank.report
     gradients = Gradients(values)
-    kind = CollectiveUpstream if experiment.setup(values) == "vanilla" else Upstream
-    upstream = kind(rank, gradients.model.dimension)
+    upstream = UPSTREAMS[experiment.setup(values)](rank, gradients.model.dimension)
     report.phase("join")
     if not upstream.join():
         report.end(0, "stopped")
@@ -49,8 +57,7 @@ def work(rank: Rank) -> None:
         if done:
             break
         clock.lap("pull")
-        gradients.model.parameters.copy_(model.vector)
-        model.release()
+        model.write(gradients.model.parameters)
         clock.lap("merge")
         if rank.attacks and _change_conduct(rank, gradients, supply, step, upstream.links):
             batches = supply.batches(gradients.conduct)

@@ -107,6 +107,7 @@ def test_the_local_sketch_is_ready_with_what_holds():
     assert [(finding.level, finding.text) for finding in plan.checks()] == [
         ("ok", "1 PS + 5 workers"),
         ("ok", "multi-krum: quorum 5 ≥ 2·1+3"),
+        ("ok", "every rank is needed: one that dies or stalls ends the run"),
         ("ok", "1 attacker ≤ fw 1"),
     ]
     assert plan.summary() == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import signal
+import statistics
 import struct
 import time
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_events_say_what_a_rank_does(aggregator: str) -> None:
     server, worker = run.of("step", 0)[-1], run.of("step", 2)[-1]
     assert set(server["parts"]) == {"wait", "aggregate", "apply"}
     assert set(worker["parts"]) == {"pull", "merge", "load", "compute", "push"}
+    assert server["loss"] == statistics.median(run.of("step", rank)[-1]["loss"] for rank in (1, 2, 3))
     for step in (server, worker):
         assert 0 < sum(step["parts"].values()) <= step["seconds"] * 1.001
     model = 4 * 21_840
@@ -127,8 +129,12 @@ def test_below_all_a_run_survives_a_death_and_a_stall_and_the_dead_may_come_back
         run.until_step(5)
         run.signal(2, signal.SIGKILL)
         run.signal(4, signal.SIGSTOP)
-        notice = run.until(lambda event: event["kind"] == "notice")
-        assert "worker rank 2 is gone" in notice["text"]
+        lost = run.until(lambda event: event["kind"] == "lost")
+        assert (lost["rank"], lost["peer"]) == (0, 2)
+        assert "worker rank 2 is gone" in lost["text"]
+        stalled = run.until(lambda event: event["kind"] == "stalled", patience=10)
+        assert (stalled["rank"], stalled["peer"]) == (0, 4)
+        assert 2 <= stalled["seconds"] < 3
         now = run.until_step(1)["step"]
         assert run.until_step(now + 5)["quorum"] == [1, 3, 5]
         run.start(2)
@@ -138,6 +144,8 @@ def test_below_all_a_run_survives_a_death_and_a_stall_and_the_dead_may_come_back
         run.signal(4, signal.SIGCONT)
         late = run.until(lambda event: event["kind"] == "step" and event["rank"] == 0 and event["late"] > 0)
         assert late["step"] > back["step"] - 5
+        while {event["peer"] for event in run.of("back", 0)} != {2, 4}:
+            run.until(lambda event: event["kind"] == "back")
         run.control(0, type="finish")
         codes = run.exits(patience=20)
     assert codes == dict.fromkeys(run.ranks, 0)

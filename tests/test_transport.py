@@ -39,7 +39,7 @@ class Pair:
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         self.inbox: Inbox = queue.SimpleQueue()
-        self.host = Host(0, "127.0.0.1", listening.detach())
+        self.host = Host(0, ("127.0.0.1", 0), listening.detach())
         self.host.accept(self.inbox, lambda rank: slots() if rank in (1, 2) else None)
 
     def join(self, rank: int = 1) -> tuple[Link, Link, Inbox]:
@@ -154,7 +154,7 @@ def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
 def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
     older, _, _ = pair.join(rank=1)
     newer, worker, _ = pair.join(rank=1)
-    assert (older.incarnation, newer.incarnation) == (1, 2)
+    assert (older.life, newer.life) == ((0, 1), (0, 2))
     worker.send(Kind.PULL)
     assert pair.next().link is newer
 
@@ -173,7 +173,7 @@ def test_a_peer_that_dies_takes_only_its_link_down(pair: Pair) -> None:
     process = multiprocessing.get_context("spawn").Process(target=_join_and_die, args=(pair.host.port,))
     process.start()
     up = pair.next()
-    assert (up.link.peer, up.link.incarnation) == (1, 1)
+    assert (up.link.peer, up.link.life) == (1, (0, 1))
     down = pair.next()
     assert isinstance(down, Down)
     assert down.link is up.link
@@ -198,4 +198,4 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(RendezvousError, match=r"can't listen there \(Address already in use\)"),
     ):
-        Host(0, f"127.0.0.1:{taken.getsockname()[1]}", None)
+        Host(0, ("127.0.0.1", taken.getsockname()[1]), None)

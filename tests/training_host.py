@@ -1,6 +1,7 @@
 """A program of the tests: a process that imports torch once and forks ranks as a launcher would, for run after run.
 
-It reads one JSON command a line: {"listen": true} begins a run, {"start": rank, "values": {…}},
+It reads one JSON command a line: {"listen": number of servers} begins a run, {"start": rank,
+"values": {…}, "incarnation": number},
 {"signal": number, "rank": rank}, {"control": {…}, "rank": rank}, {"sweep": true} ends it; and writes one JSON line for
 each event, line of output and exit of a rank.
 """
@@ -26,7 +27,7 @@ class Ranks:
         self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
         self.pids: dict[int, set[int]] = {}
         self.controls: dict[int, int] = {}
-        self.listening: socket.socket | None = None
+        self.listening: list[socket.socket] = []  # of the parameter servers
         self._buffers: dict[int, bytes] = {}
 
     def serve(self) -> None:
@@ -70,10 +71,10 @@ class Ranks:
 
     def _command(self, message: dict[str, Any]) -> None:
         if "listen" in message:
-            self.listening = socket.create_server(("127.0.0.1", 0), backlog=64)
-            say({"kind": "listening", "port": self.listening.getsockname()[1]})
+            self.listening = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(message["listen"])]
+            say({"kind": "listening", "ports": [listening.getsockname()[1] for listening in self.listening]})
         elif "start" in message:
-            self._start(message["start"], message["values"])
+            self._start(message["start"], message["values"], message.get("incarnation"))
         elif "signal" in message:
             for pid in self.pids[message["rank"]]:
                 os.kill(pid, message["signal"])
@@ -81,9 +82,10 @@ class Ranks:
             os.write(self.controls[message["rank"]], json.dumps(message["control"]).encode() + b"\n")
         elif "sweep" in message:
             self._sweep()
-            self.listening.close()
+            for listening in self.listening:
+                listening.close()
 
-    def _start(self, rank: int, values: dict[str, Any]) -> None:
+    def _start(self, rank: int, values: dict[str, Any], incarnation: int | None) -> None:
         events, event = os.pipe()
         outputs, output = os.pipe()
         controlled, control = os.pipe()
@@ -92,9 +94,11 @@ class Ranks:
             os.setsid()
             os.dup2(output, 1)
             os.dup2(output, 2)
-            listen_fd = os.dup(self.listening.fileno()) if rank == 0 else None
-            self.listening.close()
-            os._exit(trainer.run_rank(values, event_fd=event, control_fd=controlled, listen_fd=listen_fd))
+            listen_fd = os.dup(self.listening[rank].fileno()) if rank < len(self.listening) else None
+            for listening in self.listening:
+                listening.close()
+            pipes = {"event_fd": event, "control_fd": controlled, "listen_fd": listen_fd}
+            os._exit(trainer.run_rank(values, **pipes, incarnation=incarnation))
         for end in (event, output, controlled):
             os.close(end)
         self.selector.register(outputs, selectors.EVENT_READ, (rank, "output", pid))

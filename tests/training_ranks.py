@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,13 @@ class Run:
         own = {"dataset": "digits", "batch": 16, "steps": 6, "timeout": 30.0, "threads": 1, "eval_every": 1000}
         self.values = settings.defaults() | own | {"checkpoint_dir": _checkpoint_dir()} | parameters
         self.events: list[dict[str, Any]] = []
+        self._starts: Counter[int] = Counter()
 
     def __enter__(self) -> Run:
         self._host = _host()
-        self._host.command(listen=True)
-        self.values["master"] = f"127.0.0.1:{self.until(lambda event: event['kind'] == 'listening')['port']}"
+        self._host.command(listen=self.values["num_ps"])
+        ports = self.until(lambda event: event["kind"] == "listening")["ports"]
+        self.values["master"] = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.events.clear()
         return self
 
@@ -94,8 +97,9 @@ class Run:
     def start(self, *ranks: int, **parameters: Any) -> None:
         """Start `ranks`, or all, with `parameters` of their own."""
         for rank in ranks or self.ranks:
-            self._host.command(start=rank, values={**self.values, "rank": rank, **parameters})
-            self._started += 1
+            self._starts[rank] += 1
+            values = {**self.values, "rank": rank, **parameters}
+            self._host.command(start=rank, values=values, incarnation=self._starts[rank])
 
     def signal(self, rank: int, number: int) -> None:
         """Send a signal to a rank."""
@@ -135,13 +139,12 @@ class Run:
 
     def losses(self) -> dict[int, list[float]]:
         """The loss of every step of every worker."""
-        return {rank: [event["loss"] for event in self.of("step", rank)] for rank in self.ranks[1:]}
+        workers = self.ranks[self.values["num_ps"] :]
+        return {rank: [event["loss"] for event in self.of("step", rank)] for rank in workers}
 
     @property
     def _running(self) -> bool:
-        return self._started > sum(event["kind"] == "exit" for event in self.events)
-
-    _started = 0
+        return self._starts.total() > sum(event["kind"] == "exit" for event in self.events)
 
 
 def train(**parameters: Any) -> Run:

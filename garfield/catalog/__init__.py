@@ -26,11 +26,12 @@ from garfield.catalog.kinds import (
     Split,
 )
 from garfield.catalog.models import MODELS, OWN_MODELS, format_model, parse_model
-from garfield.catalog.rules import PRE_AGGREGATIONS, RULES, check_rule, format_rule, parse_rule
+from garfield.catalog.rules import CRASH, PRE_AGGREGATIONS, RULES, check_rule, format_mar, format_rule, parse_rule
 from garfield.catalog.schedules import SCHEDULES, format_schedule, parse_schedule
 
 __all__ = [
     "ATTACKS",
+    "CRASH",
     "DATASETS",
     "MODELS",
     "OWN_MODELS",
@@ -54,6 +55,7 @@ __all__ = [
     "find_dataset",
     "format_attack",
     "format_dataset",
+    "format_mar",
     "format_model",
     "format_rule",
     "format_schedule",

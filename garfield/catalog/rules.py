@@ -38,6 +38,8 @@ def _check_smea(options: Mapping[str, Any], n: int, f: int) -> str | None:
     )
 
 
+CRASH = "crash"  # the mar of servers that don't merge: one acts, the others stand by
+
 RULES: dict[str, Rule] = {
     "vanilla": Rule("averaging over native collectives, unprotected", "n >= 1", lambda f: 1),
     "average": Rule("mean of all inputs, unprotected", "n >= 1", lambda f: 1),
@@ -187,6 +189,11 @@ def parse_rule(text: str) -> tuple[Spec, ...]:
 def format_rule(specs: tuple[Spec, ...]) -> str:
     """The shortest text that parses to `specs`."""
     return "+".join(spec_text(spec, {**RULES, **PRE_AGGREGATIONS}) for spec in specs)
+
+
+def format_mar(text: str) -> str:
+    """The shortest text for a mar: crash, or a rule. Raises CatalogError."""
+    return text if text == CRASH else format_rule(parse_rule(text))
 
 
 def check_rule(text: str, n: int, f: int) -> None:

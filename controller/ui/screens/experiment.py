@@ -197,8 +197,10 @@ class ExperimentScreen(MainScreen):
 
 def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
     """What can be chosen for a parameter: its needs, if any, and what it is."""
-    if kind == "rule":
-        return {key: (rule.needs, rule.summary) for key, rule in catalog.RULES.items()}
+    if kind in ("rule", "mar"):
+        rules = {key: (rule.needs, rule.summary) for key, rule in catalog.RULES.items()}
+        crash = {catalog.CRASH: ("", "no merging: one server acts, the others stand by for its fall")}
+        return crash | rules if kind == "mar" else rules
     if kind == "attack":
         side = "worker" if name == "attack" else "server"
         return {key: ("", attack.summary) for key, attack in catalog.ATTACKS.items() if side in attack.sides}
@@ -210,7 +212,7 @@ def _catalogue(kind: str, name: str) -> dict[str, tuple[str, str]]:
         "quorum": {
             "all": ("", "every worker, each step"),
             "n-f": ("", "the first to answer; the fw slowest are not waited for"),
-            "auto": ("", "all with one server, n-f with several"),
+            "auto": ("", "n-f where several servers merge their models, else all"),
         },
     }.get(name, {})
 

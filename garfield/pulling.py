@@ -1,0 +1,91 @@
+"""Which models of several parameter servers a rank merges: the step they are of, and whom to ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from garfield.rounds import Round, round_of
+from garfield.transport import Message
+
+
+class Pull:
+    """One pull: models of `step` or later, of which `quorum` of the same step are wanted.
+
+    That step is the (f+1)-th highest answered, so that no claim of f servers moves it. A server whose answer is of
+    another step is asked again.
+    """
+
+    def __init__(self, step: int, quorum: int, f: int) -> None:
+        self._least, self._quorum, self._f = step, quorum, f
+        self.answers: dict[int, Message] = {}
+        self._asked: dict[int, int] = {}  # the step each was asked for last
+        self._open: set[int] = set()  # who has not answered that yet
+        self._done: set[int] = set()
+
+    @property
+    def step(self) -> int:
+        """The step that is merged at."""
+        steps = sorted((message.step for message in self.answers.values()), reverse=True)
+        return max(self._least, steps[self._f]) if len(steps) > self._f else self._least
+
+    @property
+    def over(self) -> bool:
+        """More than f servers say that the run is over."""
+        return len(self._done) > self._f
+
+    @property
+    def agreeing(self) -> list[int]:
+        """The servers whose answer is of the step that is merged at, as far as they are wanted, in rank order."""
+        return sorted([rank for rank, message in self.answers.items() if message.step == self.step][: self._quorum])
+
+    @property
+    def complete(self) -> bool:
+        """Enough models of one step are there."""
+        return len(self.agreeing) >= self._quorum
+
+    def answer(self, rank: int, message: Message) -> None:
+        """What `rank` answered; it replaces an earlier answer."""
+        if rank not in self._open:
+            message.release()  # it was not asked
+            return
+        self._open.discard(rank)
+        if message.done:
+            self._done.add(rank)
+        if rank in self.answers:
+            self.answers.pop(rank).release()
+        self.answers[rank] = message
+
+    def forget(self, rank: int) -> None:
+        """The link to `rank` is lost, or new: what was asked over it is not answered."""
+        self._open.discard(rank)
+        self._asked.pop(rank, None)
+
+    def asks(self, ranks: Collection[int]) -> dict[int, int]:
+        """Whom of `ranks`, those that can be asked, to ask now, and for which step."""
+        step, asks = self.step, {}
+        for rank in ranks:
+            if rank in self._open or self.complete:
+                continue
+            answer = self.answers.get(rank)
+            # A server ahead may still have the model of this step, but not for long: it is asked for it once.
+            if answer is None or answer.step < step or (answer.step > step and self._asked.get(rank) != step):
+                asks[rank] = step
+        if not asks and not self._open and not self.complete:
+            # All have answered and too few agree: those who are at this step are to tell when they have left it.
+            asks = {rank: step + 1 for rank in ranks if rank in self.answers and self.answers[rank].step == step}
+        self._asked |= asks
+        self._open |= set(asks)
+        return asks
+
+    def take(self) -> Round:
+        """The models to merge; the others are released."""
+        agreeing = self.agreeing
+        taken = {rank: self.answers.pop(rank) for rank in agreeing}
+        self.release()
+        return round_of(taken)
+
+    def release(self) -> None:
+        """Give the memory of all answers back to their links."""
+        for message in self.answers.values():
+            message.release()
+        self.answers.clear()
