@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from controller.cli.parser import parsers
 from controller.hosts import HOST_KEYS, RUN_KEYS
 from garfield import catalog, settings
 
@@ -42,7 +43,17 @@ def host_keys() -> str:
     return _table(("key", "example", "meaning"), rows)
 
 
-TABLES = {"parameters": parameters, "rules": rules, "attacks": attacks, "host keys": host_keys}
+def commands() -> str:
+    """Every command of `python -m controller`, as it is typed."""
+    rows = []
+    for name, command in parsers().items():
+        usage = " ".join(command.format_usage().split()).partition(f" {name} ")[2]
+        words = usage.removeprefix("[-h] [--json]").strip()
+        rows.append((f"`{f'{name} {words}'.strip()}`", command.description.partition("\n")[0].rstrip(".")))
+    return _table(("command", "what it does"), rows)
+
+
+TABLES = {"commands": commands, "parameters": parameters, "rules": rules, "attacks": attacks, "host keys": host_keys}
 
 
 def with_tables(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.runs import list_runs
+from controller.runs import find_runs
 from garfield import checkpointfile
 from garfield.checkpointfile import CheckpointError
 from garfield.experiment import Finding
@@ -26,7 +26,7 @@ def find(text: str) -> Path:
         path /= MODEL
     if path.is_file():
         return path.absolute()
-    runs = [run for run in list_runs() if run.name == text or run.id.startswith(text)] if "/" not in text else []
+    runs = [] if "/" in text else find_runs(text)
     models = [run.folder / MODEL for run in runs if (run.folder / MODEL).is_file()]
     if models:
         return models[0]

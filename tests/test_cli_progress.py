@@ -44,3 +44,12 @@ def test_what_is_no_terminal_gets_no_passing_line() -> None:
     stream = io.StringIO()
     OneLine(stream).show("asked 1 of 2 hosts")
     assert stream.getvalue() == ""
+
+
+def test_the_model_that_comes_here_is_told() -> None:
+    state = launching(lab1="running")
+    state.apply({"kind": "act", "act": "stop", "received": START})
+    state.apply({"kind": "fetch", "host": "lab1", "rank": 0, "done": 3_000_000, "bytes": 9_000_000, "received": START})
+    stream = io.StringIO()
+    Progress(state, stream).tick(1.0)
+    assert stream.getvalue().endswith("the model: 3 of 9 MB are here\n")

@@ -127,10 +127,10 @@ def test_the_classes_of_each_shard_are_shown(here: Path) -> None:
     for one in (records[0], *begun):
         writer.write(one)
     writer.close({"outcome": "stopped"})
-    (here / "home/state/runs/r2/ps0-final.pt").touch()
+    (here / "home/state/runs/r2/model.pt").touch()
     lines = command(here, "show", "r2").stdout.splitlines()
     assert "  worker 5  5  7" in lines
-    assert any(line.startswith("model: ") and line.endswith("ps0-final.pt") for line in lines)
+    assert f"model: {here}/home/state/runs/r2/model.pt" in lines
 
 
 def test_a_damaged_run_is_shown_as_far_as_it_goes(here: Path) -> None:

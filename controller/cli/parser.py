@@ -44,6 +44,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command by its name, in the order of the help."""
+    (commands,) = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(commands.choices)
+
+
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _add(commands, "run", "run", "launch a run and follow it to its end")
     _add_file(run)

@@ -72,7 +72,7 @@ class Progress:
             self._tell_stage(now)
         elif now.state == "stopping" and now.fetched and clock >= self._next:
             self._next = clock + (TERMINAL_SECONDS if self._line.terminal else PIPE_SECONDS)
-            self._show(f"the model: {now.fetched / 1e6:.0f} of {now.model_bytes / 1e6:.0f} MB are here")
+            self._line.show(f"the model: {now.fetched / 1e6:.0f} of {now.model_bytes / 1e6:.0f} MB are here")
         elif now.state in ("running", "stopping") and clock >= self._next and now.step > self._told_step:
             self._next = clock + (TERMINAL_SECONDS if self._line.terminal else PIPE_SECONDS)
             self._told_step = now.step

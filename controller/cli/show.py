@@ -55,7 +55,8 @@ def _head(found: Report) -> Iterator[str]:
         yield from (f"  | {line}" for line in found.last_words[-LAST_WORDS:])
     if found.attackers:
         yield f"attackers: rank {', '.join(map(str, found.attackers))}"
-    yield from (f"model: {path}" for path in found.models)
+    if found.model:
+        yield f"model: {found.model}"
     yield f"recorded in {run.folder}"
 
 
@@ -127,7 +128,7 @@ def _json(found: Report) -> dict[str, Any]:
             {"rank": worker.rank, "samples": worker.samples, "classes": worker.classes} for worker in now.workers()
         ],
         "acts": [{"time": moment, "text": text} for moment, text in found.acts],
-        "models": [str(path) for path in found.models],
+        "model": str(found.model) if found.model else None,
         "folder": str(run.folder),
         "damage": found.damage,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.resuming import MODEL
 from controller.runs.library import RunInfo, load_records
 from controller.state import Now, RunState
 from garfield import catalog
@@ -18,14 +19,14 @@ PLACED = ("num_ps", "num_workers", "rank", "master")  # what follows from the ho
 @dataclass(frozen=True)
 class Report:
     """What `report` found: `now` as it was at the end, `parameters` that differ from their default, `acts` of people
-    with their time (Unix seconds), and the `models` that the run's folder holds."""
+    with their time (Unix seconds), and the `model` that the run's folder holds, if it does."""
 
     run: RunInfo
     now: Now
     parameters: Mapping[str, Any]
     findings: list[str]
     acts: list[tuple[float, str]]
-    models: list[Path]
+    model: Path | None
     damage: list[str]
 
     @property
@@ -63,7 +64,8 @@ def report(run: RunInfo) -> Report:
         elif record["kind"] == "act":
             acts.append((state.now.last, str(record.get("text") or record.get("act"))))
     parameters = {name: value for name, value in run.values.items() if name in SETTINGS and _differs(name, value)}
-    return Report(run, state.now, parameters, findings, acts, sorted(run.folder.rglob("*.pt")), damage)
+    model = run.folder / MODEL
+    return Report(run, state.now, parameters, findings, acts, model if model.is_file() else None, damage)
 
 
 def _differs(name: str, value: Any) -> bool:
