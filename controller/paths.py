@@ -11,6 +11,7 @@ from pathlib import Path
 
 REMOTE_CODE = "~/.cache/garfield/code"  # on a host: shipped code, by digest
 REMOTE_RECORDS = "~/.local/state/garfield/records"  # on a host: what runs there, for a later clean-up
+REMOTE_CHECKPOINTS = "~/.local/state/garfield/checkpoints"  # on a host: models until they are brought here
 REMOTE_SOCKETS = "/tmp/garfield-UID"  # on a host: sockets of the agents
 
 
@@ -49,6 +50,7 @@ def all_paths() -> dict[str, str]:
         "known hosts": str(known_hosts()),
         "code on a host": REMOTE_CODE,
         "records on a host": REMOTE_RECORDS,
+        "checkpoints on a host": REMOTE_CHECKPOINTS,
         "sockets on a host": REMOTE_SOCKETS,
     }
 

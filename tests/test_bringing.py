@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from controller.hosts import Host
 from controller.liverun import LiveRun
 from controller.plan import Plan, make_plan
 from controller.runs import load_records
-from garfield import checkpoints
+from garfield import checkpoints, datasets
 from tests import sshd
 from tests.launching import processes_of
 
@@ -71,6 +73,23 @@ async def test_the_model_comes_here_and_a_run_goes_on_from_it_by_name(home: Path
     assert checkpoints.load(rest.folder / "model.pt").step == 10
     assert losses(rest) == {key: loss for key, loss in losses(whole).items() if key[1] > 6}
     assert list((home / "checkpoints").iterdir()) == []
+
+
+async def test_the_lines_of_the_readme_load_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (lines,) = (block for block in re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S) if "checkpoints" in block)
+    assert len(lines.split("\n")) == 5  # three, an empty one that the formatter wants, and the end
+    live, outcome = await run(planned(lr=0.05, momentum=0.9, steps=60))
+    monkeypatch.chdir(live.folder)
+    loaded: dict[str, Any] = {}
+    exec(lines, loaded)
+    model, digits = loaded["model"], datasets.load("digits", "", train=False)
+    assert isinstance(model, torch.nn.Module)
+    assert not model.training
+    with torch.inference_mode():
+        right = (model(digits.images).argmax(1) == digits.labels).float().mean().item()
+    assert right == pytest.approx(outcome["accuracy"])
+    assert right > 0.5
 
 
 async def test_a_run_that_is_stopped_leaves_its_model_here(home: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_run_that_finishes(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    assert list(told) == ["run", "outcome", "accuracy", "accuracies", "steps", "seconds", "root_cause", "left"]
+    assert list(told) == ["run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "root_cause", "left"]
     assert (told["outcome"], told["steps"], told["root_cause"], told["left"]) == ("finished", 5, None, 0)
     assert 0 <= told["accuracy"] == told["accuracies"]["0"] <= 1
     assert 0 < told["seconds"] < BOUND
@@ -30,6 +30,7 @@ def test_a_run_that_finishes(here: Path) -> None:
     assert "first step after" in done.stderr
 
     folder = here / "home" / "state" / "runs" / told["run"]
+    assert told["model"] == str(folder / "model.pt")
     state = load_state(folder)
     assert state.now.bad_records == 0
     assert (state.now.name, state.now.step, state.now.state) == ("night", 5, "ended")
@@ -54,10 +55,11 @@ def test_the_summary_for_people(here: Path) -> None:
     done = command(here, "run", "--set", "steps=3")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    last = done.stdout.splitlines()[-2:]
+    last = done.stdout.splitlines()[-3:]
     assert last[0].startswith("finished after 3 steps in ")
     assert ", accuracy 0." in last[0]
     assert last[1].startswith(f"recorded in {here}")
+    assert last[2] == f"model: {last[1].removeprefix('recorded in ')}/model.pt"
 
 
 @needs_proc
