@@ -132,7 +132,7 @@ async def test_guardian_and_agent_killed_at_once(here: Path) -> None:
     rows = [line.split() for line in dry.stdout.splitlines()]
     assert rows[0] == ["host", "run", "by", "what", "pid", "name", "age"]
     assert {int(row[4]) for row in rows[1:]} == set(processes_of(launch.run))
-    assert "clean --yes ends these 2 processes." in dry.stderr
+    assert "clean --yes ends 2 processes." in dry.stderr
 
     done = await asyncio.to_thread(command, here, "clean", launch.run, "--yes", "--json")
     assert done.returncode == 0, done.stderr

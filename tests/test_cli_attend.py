@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from controller import cluster
+from controller.cli import words
+from controller.origin import origin_text
+from controller.survey import Found
 from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc, soon
 from tests.launching import Launch, local_host, write_package
 
@@ -108,14 +111,32 @@ async def test_a_rank_is_paused_and_resumed(here: Path) -> None:
 
 async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None:
     async with going(here) as launch:
-        for words, sentence in (
+        for typed_words, sentence in (
             (["9", "pause"], f"{launch.run} has no rank 9; its hosts tell of these: 0, 1, 2."),
             (["1", "attack", "sign-flop"], "did you mean sign-flip?"),
             (["1", "attack", "on"], f"{launch.run} is not recorded on this machine; say which one:"),
         ):
-            done = await typed(here, "rank", *words, "--run", launch.run)
-            assert (done.returncode, done.stdout) == (1, ""), words
+            done = await typed(here, "rank", *typed_words, "--run", launch.run)
+            assert (done.returncode, done.stdout) == (1, ""), typed_words
             assert sentence in done.stderr
             assert done.stderr.count("\n") == 1
     assert command(here, "rank", "1", "attack").returncode == 2
     assert command(here, "rank", "1", "pause", "off").returncode == 2
+
+
+@pytest.mark.parametrize("answer", [True, False])
+async def test_the_question_names_whose_run_it_is(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    asked: list[str] = []
+
+    async def agrees(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(words, "can_ask", lambda: True)
+    monkeypatch.setattr(words, "agrees", agrees)
+    run = Found("20260101-000000-aaaa", "bob@far", parts={"lab1": [{"host": "lab1", "ranks": []}]})
+    assert await words.may_act(run, "stop it", yes=False) is answer
+    assert asked == ["20260101-000000-aaaa on lab1 was launched by bob@far, not from here: stop it?"]
+    assert await words.may_act(run, "stop it", yes=True)
+    assert await words.may_act(Found("mine", origin_text()), "stop it", yes=False)
+    assert len(asked) == 1

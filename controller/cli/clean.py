@@ -68,7 +68,7 @@ def _rows(plan: CleanPlan) -> list[list[str]]:
 def _question(plan: CleanPlan) -> str:
     others = sorted({left.origin for left in plan.leftovers if left.processes} - {origin_text()})
     of_others = f", also of {' and '.join(others)}" if others else ""
-    return f"End these {_processes(plan.count)}{of_others}?"
+    return f"End {'this' if plan.count == 1 else 'these'} {_processes(plan.count)}{of_others}?"
 
 
 def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argparse.Namespace) -> None:
@@ -86,7 +86,7 @@ def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argpa
     elif not plan.count:
         say("Nothing is left." if not plan.unreachable else "Nothing is left where it could be asked.")
     elif not wanted:
-        complain(f"Nothing was ended. python -m controller clean --yes ends these {_processes(plan.count)}.")
+        complain(f"Nothing was ended. python -m controller clean --yes ends {_processes(plan.count)}.")
     else:
         say(f"{_processes(sum(one.ended for one in done))} ended")
     for one in done:
