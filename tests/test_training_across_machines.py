@@ -63,12 +63,14 @@ def test_four_machines_from_launch_to_stop(lab: netlab.Lab, tmp_path: Path) -> N
         assert {record["code"] for record in controller.records(kind="exit")} == {0}
 
 
-def test_a_run_finishes_and_has_learnt(lab: netlab.Lab, tmp_path: Path) -> None:
-    hosts = [machine.host(servers=int(machine is lab.machines[0]), workers=1) for machine in lab.machines[:3]]
-    values = {**DIGITS, "steps": 150, "eval_every": 50}
+@pytest.mark.parametrize("servers", [1, 3])
+def test_a_run_finishes_and_has_learnt(lab: netlab.Lab, tmp_path: Path, servers: int) -> None:
+    hosts = [machine.host(int(number < servers), workers=1) for number, machine in enumerate(lab.machines)]
+    values = {**DIGITS, "steps": 150, "eval_every": 50, "mar": "median" if servers > 1 else "vanilla"}
     with Controller(tmp_path / "controller", lab.home, hosts, "15s", values=values) as controller:
         assert controller.ended(90) == 0, controller.said()
         (outcome,) = controller.records(kind="outcome")
         assert (outcome["steps"], outcome["left"]) == (150, 0)
-        assert outcome["accuracy"] > 0.8
+        assert len(outcome["accuracies"]) == servers
+        assert min(outcome["accuracies"].values()) > 0.8
         assert not any(machine.processes() for machine in lab.machines)
