@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +188,9 @@ class Cluster:
 
     async def _listen(self) -> str:
         """Have the first PS's port bound, proved to be reached by every host; the address that all ranks join at."""
-        addresses, failures = await routes.publish([(0, self.plan.ranks[0].host)], list(self._sessions.values()))
-        self._raise_any(failures)
-        address, port = addresses[0]
+        published = await routes.publish([(0, self.plan.ranks[0].host)], list(self._sessions.values()))
+        self._raise_any(published.failures)
+        address, port = published.addresses[0]
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     async def _spawn(self, master: str) -> None:
@@ -204,7 +204,7 @@ class Cluster:
         values = {name: list(v) if isinstance(v, tuple) else v for name, v in self.plan.values_of(rank).items()}
         await self._sessions[host.name].spawn(rank, role, {**values, "master": master})
 
-    def _raise_any(self, outcomes: list[Any]) -> None:
+    def _raise_any(self, outcomes: Sequence[Any]) -> None:
         """Report what failed on which host, then raise it as one."""
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:

@@ -29,6 +29,10 @@ class HostError(Exception):
         self.host = host
 
 
+class Unreachable(HostError):
+    """A host that can't be logged in to."""
+
+
 class Connection(Protocol):
     """One program running on a host."""
 

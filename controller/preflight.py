@@ -81,10 +81,19 @@ def why_not_warm(host: Host, facts: Mapping[str, Any], answer: Mapping[str, Any]
 
 def install_command(host: Host, facts: Mapping[str, Any]) -> str:
     """The command, for a shell here, that installs what ranks need on `host`."""
-    python = shell_path(host.python) if host.python else shlex.quote(facts.get("executable") or host.interpreter)
-    command = f"{python} -m pip install {' '.join(map(shlex.quote, requirements()))}"
+    return on_host(host, f"{python_of(host, facts)} -m pip install {' '.join(map(shlex.quote, requirements()))}")
+
+
+def python_of(host: Host, facts: Mapping[str, Any]) -> str:
+    """The Python of a host for a shell there."""
+    return shell_path(host.python) if host.python else shlex.quote(facts.get("executable") or host.interpreter)
+
+
+def on_host(host: Host, command: str) -> str:
+    """The command, for a shell here, that has a shell on `host` run `command`."""
     if host.local:
         return command
-    target = f"{host.user}@{host.address}" if host.user else host.address
+    jump = f" -J {shlex.quote(host.jump)}" if host.jump else ""
     port = f" -p {host.port}" if host.port else ""
-    return f"ssh{port} {shlex.quote(target)} {shlex.quote(command)}"
+    target = f"{host.user}@{host.address}" if host.user else host.address
+    return f"ssh{jump}{port} {shlex.quote(target)} {shlex.quote(command)}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from controller.connection import HostError
@@ -61,15 +62,23 @@ def interface_of(facts: Mapping[str, Any], address: str) -> str:
     return next((name for name, known in facts.get("addresses", {}).items() if known == address), "")
 
 
-async def publish(
-    servers: Sequence[tuple[int, Host]], sessions: Collection[Session]
-) -> tuple[dict[int, Address], list[HostError]]:
-    """Have the port of every PS (rank, host) bound, then have every host connect to it.
+@dataclass(frozen=True)
+class Published:
+    """Where the parameter servers listen, by rank, and all that failed.
 
-    Address and port by rank, and all that failed.
+    `ways` are the addresses from which hosts reached them, by host and rank: only of hosts elsewhere, if they tell it.
     """
+
+    addresses: Mapping[int, Address]
+    failures: Sequence[HostError]
+    ways: Mapping[tuple[str, int], str]
+
+
+async def publish(servers: Sequence[tuple[int, Host]], sessions: Collection[Session]) -> Published:
+    """Have the port of every PS (rank, host) bound, then have every host connect to it."""
     addresses: dict[int, Address] = {}
     failures: list[HostError] = []
+    ways: dict[tuple[str, int], str] = {}
     by_name = {session.host.name: session for session in sessions}
     for rank, host in servers:  # one after the other: the first of a host gets the port that people expect
         try:
@@ -80,15 +89,35 @@ async def publish(
     async def prove(session: Session) -> None:
         for rank, host in servers:
             if rank in addresses and place(by_name[host.name].facts) != place(session.facts):
-                await _reach(session, by_name[host.name], addresses[rank])
+                ways[session.host.name, rank] = await _reach(session, by_name[host.name], addresses[rank])
 
-    outcomes = await asyncio.gather(*map(prove, sessions), return_exceptions=True)
+    failures += await _all(map(prove, sessions))
+    return Published(addresses, failures, ways)
+
+
+async def prove_back(
+    published: Published, servers: Sequence[tuple[int, Host]], sessions: Collection[Session]
+) -> list[HostError]:
+    """Have the hosts of parameter servers connect to the others, as gloo does; what failed."""
+    by_name = {session.host.name: session for session in sessions}
+
+    async def prove(server: str, rank: int) -> None:
+        for (name, reached), own in published.ways.items():
+            if reached == rank and own:
+                address, port = await by_name[name].listen(rank, {"address": own, "port": 0})
+                await by_name[server].reach(address, port, f"the ranks on {name}")
+
+    one_each = {host.name: rank for rank, host in servers}
+    return await _all(prove(server, rank) for server, rank in one_each.items())
+
+
+async def _all(proofs: Iterable[Coroutine[Any, Any, None]]) -> list[HostError]:
+    """What failed of `proofs`, made at the same time."""
+    outcomes = await asyncio.gather(*proofs, return_exceptions=True)
     for outcome in outcomes:
-        if isinstance(outcome, HostError):
-            failures.append(outcome)
-        elif outcome is not None:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, HostError):
             raise outcome
-    return addresses, failures
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 async def _listen(rank: int, session: Session, sessions: Collection[Session]) -> Address:
@@ -120,9 +149,9 @@ def _where(session: Session, sessions: Collection[Session]) -> Mapping[str, Any]
     raise HostError(host, f"no address is known by which {elsewhere[0].host.name} could be reached; set interface.")
 
 
-async def _reach(session: Session, server: Session, address: Address) -> None:
+async def _reach(session: Session, server: Session, address: Address) -> str:
     try:
-        await session.reach(*address, f"the PS on {server.host.name}")
+        return await session.reach(*address, f"the PS on {server.host.name}")
     except HostError:
         seen = session.facts.get("reached_from", "")
         if server.host.local and not session.host.jump and seen and seen not in server.facts["addresses"].values():

@@ -12,7 +12,7 @@ import shlex
 
 import asyncssh
 
-from controller.connection import READ, STARTS_WITH, HostError, Tail
+from controller.connection import READ, STARTS_WITH, HostError, Tail, Unreachable
 from controller.hostkeys import ShownKey
 from controller.hosts import Host
 from controller.logins import LoginError, Logins
@@ -24,7 +24,7 @@ START_WITHIN = 10.0  # seconds for the remote command to be taken
 CLOSE_WITHIN = 3.0
 
 
-class KeyUntrusted(HostError):
+class KeyUntrusted(Unreachable):
     """A host, or a jump host on the way to it, whose key isn't trusted."""
 
     def __init__(self, host: Host, text: str, key: ShownKey) -> None:
@@ -64,7 +64,7 @@ class SshWays:
             return await self._logins.open(Target(host.address, host.port, host.user), jumps)
         except LoginError as error:
             if error.key is None:
-                raise HostError(host, str(error)) from None
+                raise Unreachable(host, str(error)) from None
             text = str(error)
             if not error.key.changed:
                 text += f" If that is what the machine itself shows, trust it with: {trust_command(host)}"

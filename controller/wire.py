@@ -241,23 +241,23 @@ _PROCESS = _whole(pid=_count, start=_count, what=_text, name=_text, age=_number)
 _LEFTOVER = _whole(run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS))
 
 # type: (needed fields, further fields)
+_FACTS = {
+    **dict.fromkeys(("cores", "memory", "memory_available"), _count),
+    **dict.fromkeys(("python", "executable", "platform", "architecture", "hostname", "user"), _text),
+    **dict.fromkeys(("machine", "boot", "network", "reached_at", "reached_from", "refused"), _text),
+    "addresses": _texts,
+}
+_GPU = _whole(index=_count, name=_text, memory=_count, used=_count, held=_list(_text))
+
 _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[Any], Any]]]] = {
-    "hello": (
-        {},
-        {
-            **dict.fromkeys(("agent", "cores", "memory", "memory_available"), _count),
-            **dict.fromkeys(("python", "executable", "platform", "architecture", "hostname", "user"), _text),
-            **dict.fromkeys(("machine", "boot", "network", "reached_at", "reached_from", "refused"), _text),
-            "addresses": _texts,
-        },
-    ),
+    "hello": ({}, {"agent": _count, **_FACTS}),
     "synced": ({}, {"missing": _flag, "error": _text}),
     "warm": (
         {"state": _text},
         {"text": _text, "missing": _text, "seconds": _number, "threads": _count, "versions": _texts},
     ),
     "listening": ({"rank": _count}, {"address": _text, "port": _count, "error": _text}),
-    "reached": ({"error": _text}, {}),
+    "reached": ({"error": _text}, {"by": _text}),
     "started": ({"rank": _count}, {"pid": _count, "incarnation": _count, "error": _text}),
     "acted": (
         {"rank": _count, "act": _text},
@@ -284,6 +284,19 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     "taken": ({"id": _text, "offset": _count}, {"error": _text}),
     "fetched": ({"id": _text, "name": _text, "offset": _count}, {"size": _count, "data": _bytes, "error": _text}),
     "status": (_RUN, {}),
+    # Of a check.
+    "clock": ({"time": _number}, {}),
+    "examined": (
+        {},
+        {
+            **_FACTS,
+            **dict.fromkeys(("disk", "data_disk"), _count),
+            **dict.fromkeys(("cgroup", "ends_at_logout"), _flag),
+            "data_missing": _list(_text),
+            "packages": _optional(_texts),
+            "gpus": _list(_GPU),
+        },
+    ),
     # Of a visit: what the agents of a host say, passed on.
     "runs": ({"runs": _list(_object(**_RUN))}, {}),
     "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),

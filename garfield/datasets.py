@@ -132,30 +132,23 @@ def _digits_table():
 
 
 def _read_mnist(wanted: _Request) -> _Source:
-    import_torchvision()
-    from torchvision.datasets import MNIST, FashionMNIST
-
-    kind = FashionMNIST if wanted.dataset == "fashion-mnist" else MNIST
-    names = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
-    _ensure(wanted, [f"{kind.__name__}/raw/{name}" for name in names], kind)
-    samples = kind(wanted.root, train=wanted.train)
+    samples = _from_torchvision(wanted)
     return _Source(samples.targets, lambda at: samples.data[at].unsqueeze(1))
 
 
 def _read_cifar(wanted: _Request) -> _Source:
-    import_torchvision()
-    from torchvision.datasets import CIFAR10, CIFAR100
-
-    kind = CIFAR100 if wanted.dataset == "cifar100" else CIFAR10
-    names = [name for name, _ in (*kind.train_list, *kind.test_list)]
-    _ensure(wanted, [f"{kind.base_folder}/{name}" for name in (*names, kind.meta["filename"])], kind)
-    samples = kind(wanted.root, train=wanted.train)
+    samples = _from_torchvision(wanted)
     images = torch.from_numpy(samples.data).permute(0, 3, 1, 2)
     return _Source(torch.tensor(samples.targets), lambda at: images[at])
 
 
-def _ensure(wanted: _Request, files: list[str], kind: type) -> None:
-    downloads.ensure(wanted.dataset, wanted.root, files, lambda to: kind(to, download=True), wanted.say)
+def _from_torchvision(wanted: _Request):
+    """The data set as torchvision reads it, downloaded if need be."""
+    import_torchvision()
+    found = catalog.find_dataset(wanted.dataset)
+    kind = getattr(importlib.import_module("torchvision.datasets"), found.origin)
+    downloads.ensure(wanted.dataset, wanted.root, found.files, lambda to: kind(to, download=True), wanted.say)
+    return kind(wanted.root, train=wanted.train)
 
 
 def _read_synthetic(wanted: _Request) -> _Source:

@@ -45,32 +45,33 @@ def ssh(name: str, **keys: Any) -> Host:
 async def test_one_machine_under_several_names_stays_on_loopback() -> None:
     shared = {"boot": "b", "network": "n"}
     a, b = (Session(ssh(name), {"eth0": "10.0.0.1"}, **shared) for name in ("a", "b"))
-    addresses, failures = await routes.publish([(0, a.host), (1, b.host)], [a, b])
-    assert (addresses, failures) == ({0: ("127.0.0.1", 40000), 1: ("127.0.0.1", 40001)}, [])
+    found = await routes.publish([(0, a.host), (1, b.host)], [a, b])
+    assert (found.addresses, found.failures, found.ways) == ({0: ("127.0.0.1", 40000), 1: ("127.0.0.1", 40001)}, [], {})
 
 
 async def test_every_server_is_published_by_the_route_to_another_host() -> None:
     a = Session(ssh("a"), {"eth0": "10.0.0.1", "wan0": "192.0.2.1"}, reached_at="192.0.2.1")
     b = Session(ssh("b"), {"eth0": "10.0.0.2"}, reached_at="10.0.0.2")
-    addresses, failures = await routes.publish([(0, a.host), (1, b.host)], [a, b])
-    assert addresses[0] == ("10.0.0.1", routes.PORT), "not the address that SSH came to"
+    found = await routes.publish([(0, a.host), (1, b.host)], [a, b])
+    assert found.addresses[0] == ("10.0.0.1", routes.PORT), "not the address that SSH came to"
     assert b.listened == [{"towards": "192.0.2.1", "port": routes.PORT}]
-    assert failures == []
+    assert found.failures == []
+    assert found.ways == {("a", 1): "127.0.0.1", ("b", 0): "127.0.0.1"}
 
 
 async def test_an_interface_that_is_set_wins() -> None:
     a = Session(ssh("a", interface="ib0"), {"eth0": "10.0.0.1", "ib0": "10.9.0.1"})
     b = Session(ssh("b"), {"eth0": "10.0.0.2"}, reached_at="10.0.0.2")
-    assert (await routes.publish([(0, a.host)], [a, b]))[0] == {0: ("10.9.0.1", routes.PORT)}
+    assert (await routes.publish([(0, a.host)], [a, b])).addresses == {0: ("10.9.0.1", routes.PORT)}
 
 
 async def test_every_host_has_to_reach_every_server() -> None:
     a = Session(ssh("a"), {"eth0": "10.0.0.1"}, walled=("10.0.0.2",))
     b = Session(ssh("b"), {"eth0": "10.0.0.2"}, reached_at="10.0.0.2")
     c = Session(ssh("c"), {"eth0": "10.0.0.3"}, walled=("10.0.0.1",))
-    addresses, failures = await routes.publish([(0, a.host), (1, b.host)], [a, b, c])
-    assert addresses == {0: ("10.0.0.1", routes.PORT), 1: ("10.0.0.2", routes.PORT)}
-    assert [str(failure) for failure in failures] == [
+    found = await routes.publish([(0, a.host), (1, b.host)], [a, b, c])
+    assert found.addresses == {0: ("10.0.0.1", routes.PORT), 1: ("10.0.0.2", routes.PORT)}
+    assert [str(failure) for failure in found.failures] == [
         f"a: can't reach the PS on b at 10.0.0.2 port {routes.PORT}",
         f"c: can't reach the PS on a at 10.0.0.1 port {routes.PORT}",
     ]
@@ -80,16 +81,16 @@ async def test_a_host_that_was_reached_over_loopback_is_no_way_to_it() -> None:
     """As a container whose SSH port is forwarded, or a name that Debian gives 127.0.1.1."""
     a = Session(ssh("a"), {"eth0": "10.0.0.1"})
     b = Session(ssh("b"), {"eth0": "10.0.0.2"}, reached_at="127.0.1.1")
-    assert (await routes.publish([(0, a.host)], [a, b]))[0] == {0: ("10.0.0.1", routes.PORT)}
+    assert (await routes.publish([(0, a.host)], [a, b])).addresses == {0: ("10.0.0.1", routes.PORT)}
     assert a.listened == [{"towards": "10.0.0.2", "port": routes.PORT}]
 
 
 async def test_loopback_is_refused_where_others_are_elsewhere() -> None:
     a = Session(ssh("a", interface="lo"), {"eth0": "10.0.0.1"})
     b = Session(ssh("b"), {"eth0": "10.0.0.2"})
-    addresses, (failure,) = await routes.publish([(0, a.host)], [a, b])
-    assert addresses == {}
-    assert str(failure) == (
+    found = await routes.publish([(0, a.host)], [a, b])
+    assert found.addresses == {}
+    assert str(found.failures[0]) == (
         "a: a PS would listen on 127.0.0.1, which b can't reach; "
         "set interface to one that it can reach (eth0 (10.0.0.1))."
     )
@@ -100,7 +101,7 @@ async def test_a_server_behind_a_nat_is_told_as_such() -> None:
     a = Session(laptop, {"wlan0": "192.168.1.7"})
     b = Session(ssh("b"), {"eth0": "203.0.113.9"}, ("192.168.1.7", "10.0.0.1"), reached_from="198.51.100.4")
     c = Session(ssh("c", jump="gate"), {"eth0": "203.0.113.8"}, ("192.168.1.7", "10.0.0.1"), reached_from="10.0.0.9")
-    failures = [str(failure) for failure in (await routes.publish([(0, laptop)], [a, b, c]))[1]]
+    failures = [str(failure) for failure in (await routes.publish([(0, laptop)], [a, b, c])).failures]
     assert failures[0].startswith("b: can't reach the PS on laptop, which is behind a NAT: it comes from 198.51.100.4")
     assert failures[0].endswith("set servers = 0 for laptop.")
     assert "NAT" not in failures[1], "behind a jump host nobody knows"
@@ -108,7 +109,17 @@ async def test_a_server_behind_a_nat_is_told_as_such() -> None:
 
 async def test_no_address_at_all() -> None:
     a, b = Session(ssh("a"), {"eth0": "10.0.0.1"}), Session(ssh("b"), {})
-    assert str((await routes.publish([(0, a.host)], [a, b]))[1][0]).endswith("b could be reached; set interface.")
+    assert str((await routes.publish([(0, a.host)], [a, b])).failures[0]).endswith("b could be reached; set interface.")
+
+
+async def test_gloo_connects_both_ways() -> None:
+    a = Session(ssh("a"), {"eth0": "10.0.0.1"}, walled=("127.0.0.1",))
+    b = Session(ssh("b"), {"eth0": "10.0.0.2"}, reached_at="10.0.0.2")
+    servers = [(0, a.host)]
+    found = await routes.publish(servers, [a, b])
+    assert found.failures == []
+    (failure,) = await routes.prove_back(found, servers, [a, b])
+    assert str(failure).startswith("a: can't reach the ranks on b at 127.0.0.1")
 
 
 @pytest.mark.parametrize(

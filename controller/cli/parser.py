@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_check(commands)
     _add_trust(commands)
     _add_status(commands)
     _add_stop(commands)
@@ -53,12 +54,15 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _add(commands, "run", "run", "launch a run and follow it to its end")
     _add_file(run)
-    run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, or lease; repeatable"
-    )
-    run.add_argument("--preset", metavar="NAME", help="lay [preset.NAME] over [experiment]")
+    _add_experiment(run)
     run.add_argument("--name", default="", help="what to call the run; else its preset or rule, and the hour")
     run.add_argument("--note", default="", help="a sentence to keep with the run")
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    check = _add(commands, "check", "check", "look at every host before a run: a table, and what mends what is wrong")
+    _add_file(check)
+    _add_experiment(check)
 
 
 def _add_trust(commands: argparse._SubParsersAction) -> None:
@@ -223,6 +227,13 @@ def _add(
     command.set_defaults(module=module, command=name)
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
+
+
+def _add_experiment(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, or lease; repeatable"
+    )
+    command.add_argument("--preset", metavar="NAME", help="lay [preset.NAME] over [experiment]")
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:

@@ -10,12 +10,58 @@ from garfield.catalog.spelling import parse_spec, spec_text
 
 _TESTS = 10  # synthetic has one test sample for so many training samples
 
+_CIFAR10 = [f"data_batch_{number}" for number in range(1, 6)]
+
+
+def _mnist_files(folder: str) -> tuple[str, ...]:
+    names = (f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
+    return tuple(f"{folder}/raw/{name}" for name in names)
+
+
+def _cifar_files(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset("scikit-learn's 8x8 handwritten digits at 28x28; no download", (1, 28, 28), 10, 1437, 360),
-    "mnist": Dataset("handwritten digits", (1, 28, 28), 10, 60_000, 10_000),
-    "fashion-mnist": Dataset("articles of clothing, in the format of mnist", (1, 28, 28), 10, 60_000, 10_000),
-    "cifar10": Dataset("colour photographs in ten classes", (3, 32, 32), 10, 50_000, 10_000, augmented=True),
-    "cifar100": Dataset("colour photographs in a hundred classes", (3, 32, 32), 100, 50_000, 10_000, augmented=True),
+    "mnist": Dataset(
+        "handwritten digits",
+        (1, 28, 28),
+        10,
+        60_000,
+        10_000,
+        files=_mnist_files("MNIST"),
+        origin="MNIST",
+    ),
+    "fashion-mnist": Dataset(
+        "articles of clothing, in the format of mnist",
+        (1, 28, 28),
+        10,
+        60_000,
+        10_000,
+        files=_mnist_files("FashionMNIST"),
+        origin="FashionMNIST",
+    ),
+    "cifar10": Dataset(
+        "colour photographs in ten classes",
+        (3, 32, 32),
+        10,
+        50_000,
+        10_000,
+        augmented=True,
+        files=_cifar_files("cifar-10-batches-py", *_CIFAR10, "test_batch", "batches.meta"),
+        origin="CIFAR10",
+    ),
+    "cifar100": Dataset(
+        "colour photographs in a hundred classes",
+        (3, 32, 32),
+        100,
+        50_000,
+        10_000,
+        augmented=True,
+        files=_cifar_files("cifar-100-python", "train", "test", "meta"),
+        origin="CIFAR100",
+    ),
     "synthetic": Dataset(
         "noise about an image a class, made from the seed, for measurements of throughput; no download",
         (3, 32, 32),

@@ -98,7 +98,8 @@ class Model:
 class Dataset:
     """A data set of images of `shape` (channels, height, width), with the sizes of its two splits.
 
-    `augmented`: training images are cropped and flipped at random.
+    `augmented`: training images are cropped and flipped at random. `files` are those below `data_dir`, none where
+    nothing is downloaded; `origin` is the class of torchvision.datasets that fetches them.
     """
 
     summary: str
@@ -108,6 +109,8 @@ class Dataset:
     test: int
     options: Mapping[str, Option] = field(default_factory=dict)
     augmented: bool = False
+    files: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True)
