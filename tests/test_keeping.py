@@ -107,7 +107,7 @@ def test_pieces_that_are_not_what_was_meant_are_refused(kept: Keeping) -> None:
 
 
 def test_held_files_are_removed_only_when_told_and_only_our_own(kept: Keeping) -> None:
-    for name in ("ps0-final.pt", "ps1-final.pt", "ps2-step-000005.pt"):
+    for name in ("ps0-final.pt", "ps1-final.pt", "ps2-step-000005.pt", ".ps0-77.new"):
         (kept.folder / name).write_text(name)
     over: list[int] = []
     files = kept.hold(lambda: True, lambda: over.append(1))

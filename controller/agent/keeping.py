@@ -134,7 +134,7 @@ class Keeping:
 
         Returns the files that are held.
         """
-        for path in (self._resume, self._arriving):
+        for path in (self._resume, self._arriving, *self._unfinished()):
             with contextlib.suppress(OSError):
                 path.unlink()
         with contextlib.suppress(OSError):
@@ -154,6 +154,10 @@ class Keeping:
 
         look()
         return files if self._over else []
+
+    def _unfinished(self) -> list[Path]:
+        """What servers of this host were writing when they were killed."""
+        return [path for rank in self._servers() for path in self.folder.glob(f".ps{rank}-*.new")]
 
     def extend(self) -> None:
         """The controller is still at it."""
