@@ -1,0 +1,70 @@
+"""How a run ended, as the JSON of `run --json` and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controller.cli.out import duration
+from controller.liverun import LiveRun
+from controller.state import Now
+
+
+def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
+    """The JSON object that ends `run --json`, of the run in `folder`.
+
+    `left` is None when some host could not confirm its end, `model` where none was brought here.
+    """
+    return {
+        "run": run_id,
+        "outcome": outcome["outcome"],
+        "accuracy": outcome.get("accuracy"),
+        "accuracies": outcome.get("accuracies", {}),
+        "steps": outcome.get("steps", 0),
+        "model": str(folder / outcome["model"]) if outcome.get("model") else None,
+        "seconds": outcome.get("seconds", 0.0),
+        "root_cause": outcome.get("root_cause"),
+        "left": outcome.get("left"),
+    }
+
+
+def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
+    """The summary that a person reads."""
+    now, word = run.state.now, outcome["outcome"]
+    accuracy = "" if outcome["accuracy"] is None else f", accuracy {outcome['accuracy']:.3f}"
+    launched = now.first_step is not None
+    if not launched:
+        lines = [f"{word} before the first step, after {duration(outcome['seconds'])}"]
+    else:
+        lines = [f"{word} after {outcome['steps']} steps in {duration(outcome['seconds'])}{accuracy}"]
+    if word == "failed" and (launched or outcome["root_cause"] not in now.problems):  # those were told when they came
+        lines += [f"root cause: {outcome['root_cause']}", *_last_words(now)]
+    lines += [f"recorded in {run.folder}"] if run.folder.is_dir() else []
+    lines += [f"model: {run.folder / outcome['model']}"] if outcome["model"] else []
+    lines += what_is_left(run, outcome)
+    return lines
+
+
+def _last_words(now: Now) -> list[str]:
+    """The last lines of stderr of the rank that is to blame, and how many ends followed from its."""
+    rank = now.ranks.get(now.root_rank) if now.root_rank is not None else None
+    if rank is None or rank.exit is None:
+        return []
+    others = sum(1 for other in now.ranks.values() if other is not rank and other.exit and other.exit.bad)
+    lines = [f"  | {line}" for line in rank.exit.stderr[-10:]]
+    return lines + ([f"{others} more rank{'' if others == 1 else 's'} ended because of it"] if others else [])
+
+
+def what_is_left(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
+    """What may still be alive, and what to do about it."""
+    lines = []
+    if outcome["left"]:
+        lines.append(f"! {outcome['left']} processes of the run are still alive, as the hosts say.")
+    for name in outcome["unconfirmed"]:
+        lease = run.plan.lease
+        when = f"within {lease + 2:.0f} s" if lease < float("inf") else "only when finished"
+        lines.append(f"! {name} could not confirm its end: what runs there ends {when} by itself.")
+    if outcome["unconfirmed"]:
+        lines.append(f"  to make sure, later: python -m controller stop {run.run_id}, then clean {run.run_id}")
+    return lines
