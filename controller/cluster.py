@@ -19,6 +19,7 @@ from controller.prompts import Prompter
 from controller.resuming import Resume
 from controller.transfer import TransferError
 from controller.visit import Visit, visit
+from garfield import addresses
 from garfield.checkpointfile import CheckpointError
 
 __all__ = ["Cluster", "LaunchError", "Visit", "visit"]
@@ -187,11 +188,11 @@ class Cluster:
         }
 
     async def _listen(self) -> str:
-        """Have the first PS's port bound, proved to be reached by every host; the address that all ranks join at."""
-        published = await routes.publish([(0, self.plan.ranks[0].host)], list(self._sessions.values()))
+        """Have every PS's port bound, proved to be reached by every host; the addresses that all ranks join at."""
+        servers = [(rank.rank, rank.host) for rank in self.plan.ranks if rank.role == "ps"]
+        published = await routes.publish(servers, list(self._sessions.values()))
         self._raise_any(published.failures)
-        address, port = published.addresses[0]
-        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        return ",".join(addresses.join(published.addresses[rank]) for rank, _ in servers)
 
     async def _spawn(self, master: str) -> None:
         started = [self._spawn_rank(rank.rank, rank.role, rank.host, master) for rank in self.plan.ranks]

@@ -19,7 +19,7 @@ def verdict(now: Now) -> Verdict | None:
     """Whether the run is over; None while it goes on.
 
     It is finished when the PSs that survive have ended so and the workers left; stopped when ranks were told to stop,
-    by whomever; failed when a rank fell that it can't do without.
+    by whomever; failed when more workers or more PSs fell than it can do without.
     """
     servers, workers = now.servers(), now.workers()
     if not servers:
@@ -31,11 +31,10 @@ def verdict(now: Now) -> Verdict | None:
             return Verdict("failed", _explained(now, servers))
         left = all(_over(rank) for rank in (*surviving, *workers))
         return Verdict("finished" if all(s.state == "finished" for s in surviving) else "stopped", left)
-    fallen = [rank for rank in workers if rank.state in FALLEN]
-    if fallen and now.quorum is not None and len(workers) - len(fallen) < now.quorum:
-        return Verdict("failed", False)
-    if any(server.state in FALLEN for server in servers) and now.values.get("mar") != "crash":
-        return Verdict("failed", False)
+    for ranks, needed in ((workers, now.quorum), (servers, now.server_quorum)):
+        fallen = sum(rank.state in FALLEN for rank in ranks)
+        if fallen and len(ranks) - fallen < (len(ranks) if needed is None else needed):
+            return Verdict("failed", False)
     return None
 
 

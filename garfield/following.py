@@ -79,11 +79,11 @@ class Following(Upstreams):
                 servers,
             )
         if following is not None:
-            why = f"silent for {self._timeout:g} s" if silent else "gone"
+            if silent:  # of one that is gone it was told
+                self._roster.tell_stalled(left, self._step + 1, self._timeout)
             self._follow(following)
             self._rank.report.notice(
-                "warning",
-                f"parameter server rank {left} is {why} at step {self._step + 1}; turning to rank {following}.",
+                "info", f"turning from parameter server rank {left} to rank {following} at step {self._step + 1}."
             )
 
     def _follow(self, server: int) -> None:

@@ -50,6 +50,8 @@ class Succession(Peers):
     def exchange(self, step: int, model: Tensor, loss: float) -> Merged | None:
         """The others adopt `model`; nobody waits for them."""
         self._step, self._leader = step, self._rank.number
+        owed = self._newest.owed if self._newest else ()
+        self.roster.counted(step, [other for other in self.roster.links if other not in owed])
         self._tell(step, model, loss)
         return Merged(step, model, loss=loss)
 

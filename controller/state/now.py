@@ -118,6 +118,9 @@ class RankNow:
     weight: float | None = None
     weighed: int = 0  # how many steps `weight` is the mean of
     in_quorum: bool | None = None
+    stalled: bool = False  # another rank goes on without it, though it is connected
+    missed: bool = False  # another rank has lost its link to it
+    backup: bool = False  # a PS that only adopted the last model
     end: str | None = None  # the reason it gave itself: finished or stopped
     exit: Exit | None = None
     failure: str | None = None
@@ -145,7 +148,8 @@ class Now:
     name: str = ""
     note: str = ""
     values: dict[str, Any] = field(default_factory=dict)
-    quorum: int | None = None
+    quorum: int | None = None  # how many workers the run needs
+    server_quorum: int | None = None  # how many PSs the run needs
     total_steps: int | None = None
     steps_per_epoch: int | None = None
     lease: float | None = None
@@ -185,9 +189,10 @@ class Now:
         return [self.ranks[rank] for rank in sorted(self.ranks) if self.ranks[rank].role == "worker"]
 
     def lead(self) -> RankNow | None:
-        """The PS whose steps are the run's: the lowest one that has not fallen; the lowest one if all have."""
+        """The PS whose steps are the run's: the lowest one that makes them, or that has not fallen, if there is one."""
         servers = self.servers()
-        return next((server for server in servers if server.state not in FALLEN), servers[0] if servers else None)
+        able = [server for server in servers if server.state not in FALLEN] or servers
+        return next((s for s in able if not (s.backup or s.stalled)), able[0] if able else None)
 
     def judge(self) -> RankNow | None:
         """The PS whose accuracy is the run's: the lowest surviving one that is no attacker, which may be none."""

@@ -107,6 +107,7 @@ def _run(state: RunState, record: Mapping[str, Any]) -> None:
             now.hosts[rank.host].ranks.append(rank.rank)
     state.series.band.expected = {rank.rank for rank in ranks if rank.role == "worker"}
     now.quorum = _derived(experiment.gradient_quorum, values)
+    now.server_quorum = _derived(experiment.model_quorum, values)
     now.total_steps = _derived(experiment.total_steps, values)
     now.steps_per_epoch = _derived(experiment.steps_per_epoch, values)
 
@@ -180,7 +181,7 @@ def _started(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.state == "waiting" or not rank.alive:  # else its own first words were quicker than the agent's
         rank.state, rank.phase, rank.detail = "starting", "", ""
         rank.exit = rank.end = rank.failure = None
-        rank.missing = []
+        rank.missing, rank.stalled = [], False
     rank.pid, rank.incarnation = pid, maybe_integer(record, "incarnation") or 1
 
 
@@ -263,6 +264,9 @@ _HANDLERS: dict[str, Callable[[RunState, Mapping[str, Any]], None]] = {
     "evaluation": telemetry.evaluation,
     "checkpoint": telemetry.checkpoint,
     "notice": telemetry.notice,
+    "stalled": telemetry.stalled,
+    "lost": telemetry.lost,
+    "back": telemetry.back,
     "failure": endings.failure,
     "end": endings.end,
     "output": _output,

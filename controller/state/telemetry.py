@@ -10,6 +10,7 @@ from controller.state.fields import (
     count,
     integer,
     integers,
+    items,
     maybe_integer,
     maybe_number,
     maybe_numbers,
@@ -55,7 +56,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
         raise BadRecord("steps count from 1")
     loss, seconds, parts = maybe_number(record, "loss"), number(record, "seconds"), numbers(record, "parts")
     sent, received = count(record, "bytes_sent"), count(record, "bytes_received")
-    members, weights, late, lost = (
+    members, weights, late, dropped = (
         integers(record, "quorum"),
         maybe_numbers(record, "weights"),
         count(record, "late"),
@@ -76,9 +77,11 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.role == "worker":
         state.series.band.add(rank.rank, made, loss)
         return
-    rank.quorum, rank.late, rank.dropped = members, late, lost
+    rank.quorum, rank.late, rank.dropped = members, late, dropped
+    rank.backup = not (members or items(record, "models"))
     rank.weights = dict(zip(members, weights, strict=True)) if weights else {}
-    _weigh(state, rank, members)
+    if members:
+        _weigh(state, rank, members)
     if rank is state.now.lead():
         _lead_step(state, rank, time)
 
@@ -106,6 +109,38 @@ def notice(state: RunState, record: Mapping[str, Any]) -> None:
     """A rank tells something that ends nothing."""
     rank, level, sentence = state.rank_of(record), text(record, "level"), text(record, "text")
     state.say("!" if level == "warning" else "i", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
+
+
+def stalled(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank goes on without another one, which is still connected. The first to say so is told."""
+    rank, peer, sentence = state.rank_of(record), _peer(state, record), text(record, "text")
+    if not peer.stalled:
+        peer.stalled = True
+        state.say("!", f"{rank.title} on {rank.host}: {sentence}", rank.host, peer.rank)
+
+
+def lost(state: RunState, record: Mapping[str, Any]) -> None:
+    """A rank has lost its link to another one, whose end, if it is one, is told by its own host."""
+    rank, peer, sentence = state.rank_of(record), _peer(state, record), text(record, "text")
+    if not peer.missed:
+        peer.missed = True
+        state.say("!", f"{rank.title} on {rank.host}: {sentence}", rank.host, peer.rank)
+
+
+def back(state: RunState, record: Mapping[str, Any]) -> None:
+    """What another rank sends counts again. The first to say so is told."""
+    rank, peer, sentence = state.rank_of(record), _peer(state, record), text(record, "text")
+    if peer.stalled or peer.missed:
+        peer.stalled = peer.missed = False
+        state.say("i", f"{rank.title} on {rank.host}: {sentence}", rank.host, peer.rank)
+
+
+def _peer(state: RunState, record: Mapping[str, Any]) -> RankNow:
+    """The other rank that a rank speaks of."""
+    peer = state.now.ranks.get(integer(record, "peer"))
+    if peer is None:
+        raise BadRecord("there is no such rank")
+    return peer
 
 
 def judge_accuracy(state: RunState) -> None:

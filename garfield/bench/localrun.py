@@ -10,7 +10,7 @@ import socket
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,12 +39,17 @@ def train(values: Mapping[str, Any], heard: Callable[[int, Mapping[str, Any]], N
 
     `heard(rank, event)` is called with every event as it comes.
     """
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening, TemporaryDirectory() as folder:
-        values = {**values, "master": f"127.0.0.1:{listening.getsockname()[1]}", "checkpoint_dir": folder}
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        servers = experiment.ranks_of(values, "ps")
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64)) for _ in servers]
+        master = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in listening)
+        values = {**values, "master": master, "checkpoint_dir": folder}
 
         def be(rank: int, event_fd: int) -> int:
-            listen_fd = os.dup(listening.fileno()) if rank == 0 else None
-            listening.close()
+            listen_fd = os.dup(listening[rank].fileno()) if rank in servers else None
+            for one in listening:
+                one.close()
             return trainer.run_rank({**values, "rank": rank}, event_fd=event_fd, listen_fd=listen_fd)
 
         return _fork(range(values["num_ps"] + values["num_workers"]), be, heard)
