@@ -14,7 +14,7 @@ from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
 from controller.origin import origin
-from controller.plan import Plan
+from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
 from controller.resuming import Resume
 from controller.transfer import TransferError
@@ -180,7 +180,7 @@ class Cluster:
             "host": host.name,
             "local": host.local,
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
-            "env": _environment(host),
+            "env": _environment(host, self.plan.ranks_on(host)),
             "interface": host.interface,
             "dataset": self.plan.values["dataset"],
             "model": self.plan.values["model"],
@@ -276,8 +276,8 @@ def _acted(message: Mapping[str, Any]) -> str:
     return f"{message['act']}{what} rank {message['rank']}, by {message.get('by') or 'someone'}"
 
 
-def _environment(host: Host) -> dict[str, str]:
+def _environment(host: Host, ranks: Sequence[RankPlan]) -> dict[str, str]:
     """What is added to the environment of the host's ranks."""
     gpus = {} if host.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, host.gpus))}
-    ranks = str(host.servers + host.workers)  # which share the host's cores
-    return {"GARFIELD_LOCAL_RANKS": ranks, **gpus, **host.env}
+    local = ",".join(str(rank.rank) for rank in ranks)  # they share the host's cores and GPUs
+    return {"GARFIELD_LOCAL_RANKS": local, **gpus, **host.env}

@@ -204,6 +204,11 @@ def _placement_findings(
         yield Finding("error", "servers", "No host carries a parameter server: give one servers = 1.")
     elif not values["num_workers"]:
         yield Finding("error", "workers", "No host carries a worker: give one workers = 1 or more.")
+    for host in carrying if values["backend"] == "nccl" else ():
+        ranks = host.servers + host.workers
+        if host.gpus is not None and ranks > len(host.gpus):
+            text = f"{host.name} has {ranks} ranks on {len(host.gpus)} GPUs, and backend = nccl needs one for each."
+            yield Finding("error", "backend", text)
 
 
 def _outnumbered(values: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The vanilla setup: models and gradients over the native collectives of one group of all ranks.
+"""Models and gradients over the native collectives of one group of all ranks: the vanilla setup, and any over NCCL.
 
 When a rank dies every survivor's collective fails, with an address and no rank: so each worker has a link beside, which
 names the dead and carries losses and goodbyes.
@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed import BroadcastOptions, GatherOptions, PrefixStore
-from torch.distributed.distributed_c10d import ProcessGroupGloo
+from torch.distributed import PrefixStore
 
 from garfield.rank import PEERS_STOP, Rank, RankLost
 from garfield.rounds import Round, is_finite
-from garfield.transport import Event, Inbox, Kind, Link, Message, Result, make_group
+from garfield.transport import Event, Inbox, Kind, Link, Message, Result
 from garfield.upstream import PATIENCE, SERVER, Model, Upstream
 from garfield.workers import Workers
+from garfield.world import ROOT, World, device_for
 
 ASKING = 1.0  # seconds in which a worker answers that is there
 
@@ -51,24 +51,12 @@ class Caller:
                 self._inbox.put(Result(name, error=error))
 
 
-def _broadcast(group: ProcessGroupGloo, vector: Tensor) -> None:
-    options = BroadcastOptions()
-    options.rootRank = 0
-    group.broadcast([vector], options).wait()
-
-
-def _gather(group: ProcessGroupGloo, vector: Tensor, rows: list[Tensor]) -> None:
-    options = GatherOptions()
-    options.rootRank = 0
-    group.gather([rows] if rows else [], [vector], options).wait()
-
-
 class CollectiveWorkers(Workers):
-    """The workers of the vanilla setup's PS; that the run is over is said over the links."""
+    """The workers of a PS that uses collectives; that the run is over is said over the links."""
 
     GRADIENT = Kind.LOSS
 
-    _group: ProcessGroupGloo | None = None
+    _world: World | None = None
     _arrived = False
     _broken: Exception | None = None
 
@@ -81,13 +69,16 @@ class CollectiveWorkers(Workers):
         """As Workers.join; then form the group of all ranks."""
         if not super().join():
             return False
-        world = 1 + len(self._expected)
-        self._rows = list(torch.zeros(world, self._dimension))
+        size = 1 + len(self._expected)
+        self._device = device_for(self._rank.values)
+        self._rows = list(torch.zeros(size, self._dimension, device=self._device))
         self._caller = Caller(self._rank.inbox)
         host = self._host
         host.store.set(_START, str(self._step))
-        self._caller.call(_WORLD, lambda: make_group(PrefixStore(_WORLD, host.client()), 0, world, host.device))
-        while self._group is None:
+        self._caller.call(
+            _WORLD, lambda: World(PrefixStore(_WORLD, host.client()), ROOT, size, self._device, host.device)
+        )
+        while self._world is None:
             self._check_reachable()
             self._check_group()
             if self._rank.stop.requested:
@@ -115,8 +106,8 @@ class CollectiveWorkers(Workers):
 
     def _begin(self, model: Tensor) -> None:
         self._arrived = False
-        self._caller.call("model", partial(_broadcast, self._group, model))
-        self._caller.call("gradients", partial(_gather, self._group, self._rows[0], self._rows))
+        self._caller.call("model", partial(self._world.broadcast, model.to(self._device)))
+        self._caller.call("gradients", partial(self._world.gather, self._rows[0], self._rows))
 
     def _complete(self) -> bool:
         self._check_group()
@@ -144,7 +135,7 @@ class CollectiveWorkers(Workers):
     def _handle(self, event: Event) -> None:
         match event:
             case Result(of, value, None) if of == _WORLD:
-                self._group = value
+                self._world = value
             case Result("gradients", _, None):
                 self._arrived = True
                 self._bytes += 4 * len(self._expected) * self._dimension
@@ -168,34 +159,35 @@ class CollectiveWorkers(Workers):
 
 
 class CollectiveUpstream(Upstream):
-    """The PS of a worker in the vanilla setup."""
+    """The PS of a worker, over collectives."""
 
     _link: Link
 
     def __init__(self, rank: Rank, dimension: int) -> None:
         super().__init__(rank, dimension)
-        self._model = torch.zeros(dimension)
+        self._device = device_for(rank.values)
+        self._model = torch.zeros(dimension, device=self._device)
         self._caller = Caller(rank.inbox)
 
     def ready(self) -> bool:
         """Form the group of all ranks; False if a stop was asked for."""
         guest, values = self.guest, self._rank.values
-        world = 1 + values["num_workers"]
+        size = 1 + values["num_workers"]
 
-        def form() -> ProcessGroupGloo:
+        def form() -> World:
             store = guest.client()
             self._start = int(store.get(_START))
-            return make_group(PrefixStore(_WORLD, store), self._rank.number, world, guest.device)
+            return World(PrefixStore(_WORLD, store), self._rank.number, size, self._device, guest.device)
 
         self._caller.call(_WORLD, form)
         result = self._result(_WORLD, "the group of all ranks did not form")
         if result is not None:
-            self._group: ProcessGroupGloo = result.value
+            self._world: World = result.value
         return result is not None
 
     def pull(self, step: int) -> Model | None:
         """The model of `step`, or None as in Upstream."""
-        self._caller.call("model", partial(_broadcast, self._group, self._model))
+        self._caller.call("model", partial(self._world.broadcast, self._model))
         if self._result("model", f"parameter server rank {SERVER} sent no model of step {step + 1}") is None:
             return None
         self._received += 4 * self._dimension
@@ -203,10 +195,10 @@ class CollectiveUpstream(Upstream):
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """As Upstream.push."""
-        group, link = self._group, self._link
+        world, link = self._world, self._link
 
         def send() -> None:
-            _gather(group, gradient, [])
+            world.gather(gradient, [])
             link.send(Kind.LOSS, step, loss=loss)  # afterwards: who has not said so is who is waited for
 
         self._caller.call("gradient", send)

@@ -33,6 +33,11 @@ def setup(values: Mapping[str, Any]) -> str:
     return "crash-tolerant" if values["mar"] == catalog.CRASH else "ByzSGD-like"
 
 
+def collective(values: Mapping[str, Any]) -> bool:
+    """Whether models and gradients travel by collectives of all ranks, and not over links."""
+    return setup(values) == "vanilla" or values["backend"] == "nccl"
+
+
 def ranks_of(values: Mapping[str, Any], role: str) -> range:
     """The ranks of a role: PS ranks come first."""
     servers = values["num_ps"]
@@ -100,6 +105,7 @@ def check(values: Mapping[str, Any]) -> list[Finding]:
         *_attacker_findings(values, "worker", "attack", "byz_workers"),
         *_attacker_findings(values, "ps", "attack_ps", "byz_servers"),
         *_data_findings(values),
+        *_backend_findings(values),
         *_resume_findings(values),
     ]
 
@@ -280,6 +286,22 @@ def _resume_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
         yield _error(
             "mar",
             f"mar = {values['mar']}: a checkpoint does not hold what the workers' rules remember; use another mar.",
+        )
+
+
+def _backend_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
+    if values["backend"] != "nccl":
+        return
+    if values["num_ps"] > 1:
+        yield _error(
+            "backend",
+            "backend = nccl: several parameter servers need links, which NCCL has none of; use backend = gloo.",
+        )
+    elif gradient_quorum(values) < values["num_workers"]:
+        yield _error(
+            "quorum",
+            f"quorum = {values['quorum']}: collectives, as those of backend = nccl, wait for all "
+            f"{values['num_workers']} workers; use quorum = all, or backend = gloo.",
         )
 
 

@@ -21,8 +21,9 @@ class Gradients:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
-        self.model = FlatModel(models.model_of(values), device_of(values["rank"]))
-        self._outgoing = None if self.model.device.type == "cpu" else travelling(self.model.dimension)
+        self.model = FlatModel(models.model_of(values), device_of(values))
+        stays = self.model.device.type == "cpu" or values["backend"] == "nccl"
+        self._outgoing = None if stays else travelling(self.model.dimension)
         self.model.module.train()
         self._clip: float = values["clip"]
         self._loss = models.loss_of(values["loss"])

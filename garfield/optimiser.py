@@ -52,7 +52,8 @@ class Sgd:
         self._momentum, self._wd = Momentum(momentum), wd
 
     def step(self, model: Tensor, gradient: Tensor, lr: float, out: Tensor) -> Tensor:
-        """The model after `gradient`, all (d,), written to `out`. `gradient` may be overwritten."""
+        """The model after `gradient`, all (d,), written to `out`. `gradient`, on any device, may be overwritten."""
+        gradient = gradient.to(model.device)
         if self._wd:
             gradient.add_(model, alpha=self._wd)
         return torch.add(model, self._momentum(gradient), alpha=-lr, out=out)

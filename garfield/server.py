@@ -34,8 +34,7 @@ PEERS = {"crash-tolerant": Succession, "ByzSGD-like": Exchange}  # of the setups
 def serve(rank: Rank) -> None:
     """Train as a parameter server until all steps are done or a stop is asked for. Raises TrainingError."""
     values, report = rank.values, rank.report
-    setup = experiment.setup(values)
-    scratch = FlatModel(models.model_of(values), device_of(rank.number))
+    scratch = FlatModel(models.model_of(values), device_of(values))
     aggregate = Aggregation(values, "aggregator", report)
     optimiser = Sgd(values["momentum"] if values["momentum_at"] == "server" else 0.0, values["wd"])
     parts = {"aggregator": aggregate, "optimiser": optimiser}
@@ -45,8 +44,8 @@ def serve(rank: Rank) -> None:
     serving = Serving(outgoing := Outgoing(values, pool), pool)
     address = address_of(rank.number, values["master"], values["timeout"], lambda: rank.stop.requested)
     host = Host(rank.number, address, rank.listen_fd)
-    peers = PEERS.get(setup, Peers)(rank, scratch.dimension, pool, outgoing, serving, host)
-    kind = CollectiveWorkers if setup == "vanilla" else Workers
+    peers = PEERS.get(experiment.setup(values), Peers)(rank, scratch.dimension, pool, outgoing, serving, host)
+    kind = CollectiveWorkers if experiment.collective(values) else Workers
     workers = kind(rank, scratch.dimension, serving, peers, host, first)
     host.accept(rank.inbox, lambda guest: (workers if guest >= values["num_ps"] else peers).slots(guest))
     peers.dial()

@@ -246,7 +246,14 @@ SETTINGS: dict[str, Setting] = _setting_table(
     Setting("byz_workers", "ranks", 0, "workers that really attack: how many, or which ranks as [3]", "attack"),
     Setting("attack_ps", "attack", "none", "what the Byzantine servers send", "attack"),
     Setting("byz_servers", "ranks", 0, "servers that really attack: how many, or which ranks as [1]", "attack"),
-    Setting("backend", "choice", "gloo", "backend of torch.distributed", "run", choices=lambda: ("gloo",)),
+    Setting(
+        "backend",
+        "choice",
+        "gloo",
+        "how ranks talk: gloo, or nccl from GPU to GPU, which needs one server, quorum all and a GPU for each rank",
+        "run",
+        choices=lambda: ("gloo", "nccl"),
+    ),
     Setting("seed", "int", 1, "seed of all randomness: data order, initial model, attacks", "run", minimum=0),
     Setting("eval_every", "int", 0, "steps between evaluations on the test set; 0: every epoch", "run", minimum=0),
     Setting(

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from garfield import addresses, checkpointfile, experiment, settings
 from garfield.events import EventWriter
+from garfield.neighbours import neighbours
 
 FINISHED, CRASHED, BAD_PARAMETERS, LOST_A_RANK = 0, 1, 2, 3
 
@@ -72,7 +73,9 @@ def run_rank(
             print(f"{finding.level}: {finding.text}", file=sys.stderr, flush=True)
     if any(finding.level == "error" for finding in findings):
         return BAD_PARAMETERS
-    _prepare_torch(values)
+    if problem := _prepare_torch(values):
+        print(f"error: {problem}", file=sys.stderr, flush=True)
+        return BAD_PARAMETERS
     return _run(values, writer, event_fd is None, control_fd, listen_fd, incarnation)
 
 
@@ -95,27 +98,29 @@ def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
 def _before_torch() -> None:
     # c10d warns from C++ of every closed connection; that would fill the last lines of stderr. Read at torch's import.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # NCCL would end the process where it sees that a peer died, before anybody is told which.
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
+    os.environ.setdefault("TORCH_NCCL_ENABLE_MONITORING", "0")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for repeatable products of matrices on a GPU
     # numpy's BLAS would start threads on import, which no fork survives.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _prepare_torch(values: Mapping[str, Any]) -> None:
+def _prepare_torch(values: Mapping[str, Any]) -> str | None:
+    """Set torch up for the rank; returns why it can't train here, in a sentence."""
     _before_torch()
     import torch
 
+    from garfield import devices
+
     torch.set_num_threads(values["threads"] or _share_of_cores(values))
     torch.backends.cudnn.deterministic = True  # the same seed is to give the same run
+    return devices.nccl_problem(values) if values["backend"] == "nccl" else None
 
 
 def _share_of_cores(values: Mapping[str, Any]) -> int:
-    """Cores of this host over the ranks on it: as the launcher says; by hand all ranks are here if the master is."""
-    told = os.environ.get("GARFIELD_LOCAL_RANKS", "")
-    if told.isdigit() and int(told):
-        ranks = int(told)
-    else:
-        ranks = values["num_ps"] + values["num_workers"] if addresses.is_loopback(values["master"]) else 1
-    return max(1, len(os.sched_getaffinity(0)) // ranks)
+    """Cores of this host over the ranks on it."""
+    return max(1, len(os.sched_getaffinity(0)) // len(neighbours(values)))
 
 
 def _run(

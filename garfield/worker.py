@@ -19,7 +19,6 @@ from garfield.upstream import Upstream
 from garfield.upstreams import Merging
 
 UPSTREAMS = {
-    "vanilla": CollectiveUpstream,
     "AggregaThor-like": Upstream,
     "crash-tolerant": Following,
     "ByzSGD-like": Merging,
@@ -33,7 +32,8 @@ def work(rank: Rank) -> None:
     """
     values, report = rank.values, rank.report
     gradients = Gradients(values)
-    upstream = UPSTREAMS[experiment.setup(values)](rank, gradients.model.dimension)
+    kind = CollectiveUpstream if experiment.collective(values) else UPSTREAMS[experiment.setup(values)]
+    upstream = kind(rank, gradients.model.dimension)
     report.phase("join")
     if not upstream.join():
         report.end(0, "stopped")

@@ -40,6 +40,7 @@ def test_a_setup_is_measured_beside_its_floor_and_vanilla() -> None:
         ratios = [a / b for a, b in zip(one["rounds"], results["floor"]["rounds"], strict=True)]
         assert one["to_floor"] == pytest.approx(sum(ratios) / 2)
         assert len(one["memory"]) == 3
+        assert 0 < one["processor_seconds_a_step"] < 5
         assert all(1e7 < memory < 4e9 for memory in one["memory"])
         for role in ("PS", "worker"):
             assert 0.9 < sum(one["shares"][role].values()) < 1.01

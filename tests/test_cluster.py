@@ -229,9 +229,10 @@ async def test_listed_gpus_and_how_many_share_the_cores_are_what_ranks_see(packa
     await launch.cluster.launch()
     await launch.steps(3)
     for pid, name in processes_of(launch.run).items():
+        ranks = ",".join(map(str, range(host.servers + host.workers)))
         seen, ours = environment_of(pid), name.startswith(("garfield-rank", "garfield-warm"))
         assert seen.get("CUDA_VISIBLE_DEVICES") == ("1,3" if ours else None)
-        assert seen.get("GARFIELD_LOCAL_RANKS") == (str(host.servers + host.workers) if ours else None)
+        assert seen.get("GARFIELD_LOCAL_RANKS") == (ranks if ours else None)
     await launch.end(kill=True)
 
 

@@ -202,5 +202,5 @@ def test_ranks_of_a_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("GARFIELD_LOCAL_RANKS", raising=False)
     assert trainer._share_of_cores(values) == cores  # all others are elsewhere
     assert trainer._share_of_cores(values | {"master": "127.0.0.1:5"}) == max(1, cores // 2)
-    monkeypatch.setenv("GARFIELD_LOCAL_RANKS", "1000")
+    monkeypatch.setenv("GARFIELD_LOCAL_RANKS", ",".join(map(str, range(1000))))
     assert trainer._share_of_cores(values) == 1

@@ -24,7 +24,10 @@ class RunFailed(Exception):
 
 @dataclass
 class Told:
-    """What a process wrote, line by line as JSON, and the most memory it had (bytes)."""
+    """What a process wrote, line by line as JSON, and the most memory it had (bytes).
+
+    Under "processor" each line tells the processor seconds that the process had used when it was read.
+    """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     memory: int = 0
@@ -55,11 +58,12 @@ def train(values: Mapping[str, Any], heard: Callable[[int, Mapping[str, Any]], N
         return _fork(range(values["num_ps"] + values["num_workers"]), be, heard)
 
 
-def compute(values: Mapping[str, Any], skip: int, steps: int) -> float:
-    """Steps per second of the workers of the run `values`, each in a process of its own and all at once, when they load
-    `steps` batches and compute the gradients without any communication; `skip` steps come before. Raises RunFailed.
+def compute(values: Mapping[str, Any], skip: int, steps: int) -> tuple[float, float]:
+    """(steps per second, processor seconds a step) of the workers of the run `values`, each in a process of its own and
+    all at once, when they load `steps` batches and compute the gradients without any communication; `skip` steps come
+    before. Raises RunFailed.
 
-    It is what all of them do together until the first is through: afterwards cores would be idle.
+    The rate is what all of them do together until the first is through: afterwards cores would be idle.
     """
     begin, beginning = os.pipe()
     ranks = experiment.ranks_of(values, "worker")
@@ -80,7 +84,8 @@ def compute(values: Mapping[str, Any], skip: int, steps: int) -> float:
     finally:
         os.close(begin)
         os.close(beginning)
-    return rate_together([line["ends"] for one in told for line in one.of("computed")])
+    lines = [line for one in told for line in one.of("computed")]
+    return rate_together([line["ends"] for line in lines]), sum(line["used"] for line in lines) / steps
 
 
 def rate_together(ends: Sequence[Sequence[float]]) -> float:
@@ -113,11 +118,11 @@ def _compute(values: Mapping[str, Any], skip: int, steps: int, event_fd: int, be
     os.write(event_fd, b'{"kind": "ready"}\n')
     if not os.read(begin, 1):
         return 1
-    ends = [time.monotonic()]
+    ends, used = [time.monotonic()], time.process_time()
     for step in range(skip, skip + steps):
         gradients.at(step, batches.at(step))
         ends.append(time.monotonic())
-    line = json.dumps({"kind": "computed", "ends": ends}).encode() + b"\n"
+    line = json.dumps({"kind": "computed", "ends": ends, "used": time.process_time() - used}).encode() + b"\n"
     while line:
         line = line[os.write(event_fd, line) :]
     return 0
@@ -145,11 +150,18 @@ def _fork(
                 *lines, rest = bytes(buffer + data).split(b"\n")
                 buffer[:] = rest
                 for line in map(json.loads, lines):
+                    line["processor"] = _processor_seconds(pids[rank])
                     told[rank].lines.append(line)
                     heard(rank, line)
         if failed:
             raise RunFailed(failed)
         return list(told.values())
+
+
+def _processor_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()  # from the third on, the state
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _failure(rank: int, code: int, told: Told) -> str:

@@ -1,7 +1,8 @@
 """How fast steps are: beside the same computation without communication, and beside vanilla, in turn in the same run.
 
 All ranks run here, on the cores of this machine. The floor is what the forward and backward passes of all workers alone
-allow, in as many processes with as many threads; a ratio of 0.8 says that a fifth of the time goes elsewhere.
+allow, in as many processes with as many threads; a ratio of 0.8 says that a fifth of the time goes elsewhere. On a
+machine that does other work at the same time only processor times can be compared.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Measured:
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     traffic: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: list[int] = field(default_factory=list)  # bytes, by rank
+    processor: list[float] = field(default_factory=list)  # seconds a step of all ranks together, in each round
 
     def add(self, told: Sequence[localrun.Told], servers: int, floor: float) -> None:
         """Take in a round of which `floor` is the floor, in steps per second."""
@@ -39,6 +41,7 @@ class Measured:
         self.rates.append(len(steps[0]) / sum(step["seconds"] for step in steps[0]))
         self.ratios.append(self.rates[-1] / floor)
         self.memory = [one.memory for one in told]
+        self.processor.append(sum((rank[-1]["processor"] - rank[0]["processor"]) / (len(rank) - 1) for rank in steps))
         for role, ranks in (("PS", steps[:servers]), ("worker", steps[servers:])):
             all_steps = [step for rank in ranks for step in rank]
             seconds = sum(step["seconds"] for step in all_steps)
@@ -57,6 +60,7 @@ class Measured:
             "shares": self.shares,
             "bytes_a_step": self.traffic,
             "memory": self.memory,
+            "processor_seconds_a_step": statistics.median(self.processor),
             "rounds": self.rates,
         }
 
@@ -68,10 +72,12 @@ def measure(values: Mapping[str, Any], rounds: int, say: Callable[[str], None]) 
     setups = {values["aggregator"]: (values, Measured())}
     setups.setdefault("vanilla", (vanilla, Measured()))
     counted = values["steps"] - SKIPPED
-    floors = []
+    floors, processor = [], []
     for round_ in range(1, rounds + 1):
         say(f"round {round_} of {rounds}: floor")
-        floors.append(localrun.compute(values, SKIPPED, counted))
+        rate, seconds = localrun.compute(values, SKIPPED, counted)
+        floors.append(rate)
+        processor.append(seconds)
         for name, (parameters, measured) in setups.items():
 
             def heard(rank: int, event: Mapping[str, Any], name: str = name, round_: int = round_) -> None:
@@ -82,7 +88,11 @@ def measure(values: Mapping[str, Any], rounds: int, say: Callable[[str], None]) 
             measured.add(localrun.train(parameters, heard), parameters["num_ps"], floors[-1])
     own, plain = (setups[name][1] for name in (values["aggregator"], "vanilla"))
     return {
-        "floor": {"steps_per_second": statistics.median(floors), "rounds": floors},
+        "floor": {
+            "steps_per_second": statistics.median(floors),
+            "processor_seconds_a_step": statistics.median(processor),
+            "rounds": floors,
+        },
         "setups": {name: measured.report() for name, (_, measured) in setups.items()},
         "to_vanilla": statistics.median(a / b for a, b in zip(own.rates, plain.rates, strict=True)),
     }
@@ -90,12 +100,15 @@ def measure(values: Mapping[str, Any], rounds: int, say: Callable[[str], None]) 
 
 def table(results: Mapping[str, Any]) -> str:
     """The results as Markdown."""
-    lines = ["| | steps/s | of the floor | most memory of a rank |", "| --- | ---: | ---: | ---: |"]
-    lines += [
-        f"| `{name}` | {one['steps_per_second']:.2f} | {one['to_floor']:.2f} | {max(one['memory']) / 1e9:.2f} GB |"
-        for name, one in results["setups"].items()
+    lines = [
+        "| | steps/s | of the floor | processor time a step | most memory of a rank |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
-    lines += [f"| floor | {results['floor']['steps_per_second']:.2f} | 1 | |", ""]
+    for name, one in (*results["setups"].items(), ("floor", results["floor"])):
+        share, memory = one.get("to_floor", 1), f"{max(one['memory']) / 1e9:.2f} GB" if "memory" in one else ""
+        used = 1000 * one["processor_seconds_a_step"]
+        lines.append(f"| `{name}` | {one['steps_per_second']:.2f} | {share:.2f} | {used:.1f} ms | {memory} |")
+    lines.append("")
     for name, one in results["setups"].items():
         for role, shares in one["shares"].items():
             parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
