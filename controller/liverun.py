@@ -20,6 +20,7 @@ from controller.origin import origin, origin_text
 from controller.plan import Plan
 from controller.prompts import Prompter
 from controller.runs.recorder import Recorder, new_run_id
+from controller.state import cause
 from controller.verdict import Verdict, verdict
 from garfield import settings
 
@@ -283,6 +284,7 @@ class LiveRun:
             "kind": "outcome",
             "outcome": outcome,
             "root_cause": (now.root_cause or told or "unknown") if outcome == "failed" else None,
+            "cause": cause(now) if outcome == "failed" else None,
             "left": left,
             "unconfirmed": unconfirmed,
             "accuracy": now.accuracy,

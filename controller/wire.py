@@ -273,7 +273,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
             "asked": _flag,
             "stderr": _list(_text),
         },
-        {"restarting": _flag},
+        {"restarting": _flag, "starved": _flag},
     ),
     "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),

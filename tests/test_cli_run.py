@@ -21,7 +21,8 @@ def test_a_run_that_finishes(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    assert list(told) == ["run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "root_cause", "left"]
+    facts = ["run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "root_cause", "cause", "left"]
+    assert list(told) == facts
     assert (told["outcome"], told["steps"], told["root_cause"], told["left"]) == ("finished", 5, None, 0)
     assert 0 <= told["accuracy"] == told["accuracies"]["0"] <= 1
     assert 0 < told["seconds"] < BOUND

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from . import listening, processes
+from . import facts, listening, processes
 from .loop import Loop
 from .outbox import LINE, Outbox
 from .rank import Rank
@@ -43,6 +43,7 @@ class Crew:
         self._orders: dict[int, Mapping[str, Any]] = {}  # how each rank was last started
         self._restarting: dict[int, Callable[[str | None], None]] = {}
         self._listening: dict[int, socket.socket] = {}
+        self._oom_kills = facts.oom_kills()
         self._unknown: dict[int, int] = {}  # pid: wait status
         self._cpu: dict[int, tuple[float, float]] = {}  # pid: (when, processor seconds by then)
 
@@ -230,6 +231,9 @@ class Crew:
         code = os.waitstatus_to_exitcode(status)
         asked, stderr = rank.asked or self.closing, _within(rank.stderr(), LINE // 2)
         rank.exit = _exit(rank, *((code, None) if code >= 0 else (None, -code)), asked, stderr)
+        if code == -signal.SIGKILL and not asked:
+            before, self._oom_kills = self._oom_kills, facts.oom_kills()
+            rank.exit["starved"] = self._oom_kills > before
         self._tell_exit(rank)
         if rank.rank in self._restarting:
             self._start_again(rank.rank)

@@ -48,6 +48,12 @@ def place() -> dict[str, str]:
     }
 
 
+def oom_kills() -> int:
+    """How many processes of this machine the kernel has killed for want of memory since it booted."""
+    lines = _read("/proc/vmstat").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
 def user() -> str:
     """Name of the user this process runs as."""
     with contextlib.suppress(KeyError):

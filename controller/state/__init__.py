@@ -1,5 +1,6 @@
 """Events in, facts out: what is known of a run. Pure: no clock, no asyncio, no formatting of screens."""
 
+from controller.state.causes import cause, collateral
 from controller.state.now import ALIVE, FALLEN, GONE, Exit, HostNow, LogLine, Now, RankNow, ending, signal_name
 from controller.state.runstate import RunState
 from controller.state.series import Band, Column, Line, Series, Trust
@@ -19,6 +20,8 @@ __all__ = [
     "RunState",
     "Series",
     "Trust",
+    "cause",
+    "collateral",
     "ending",
     "signal_name",
 ]

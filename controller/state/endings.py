@@ -1,11 +1,11 @@
-"""How ranks, hosts and so the run end, taken into a RunState, and which of these endings was the first cause."""
+"""How ranks, hosts and so the run end, taken into a RunState, as its records tell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from controller.state import telemetry
+from controller.state import causes, telemetry
 from controller.state.fields import BadRecord, integer, integers, maybe_integer, tables, text, texts
 from controller.state.now import ALIVE, Exit, HostNow, RankNow, ending
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from controller.state.runstate import RunState
 
 _NAMED = 20  # processes that are left, by name
-LOST_A_RANK = 3  # exit code of a rank that ended because of another one
 
 
 def end(state: RunState, record: Mapping[str, Any]) -> None:
@@ -34,7 +33,7 @@ def failure(state: RunState, record: Mapping[str, Any]) -> None:
     state.say("✖", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
     root = state.now.ranks.get(state.now.root_rank) if state.now.root_rank is not None else None
     if root is not None and root.exit is not None and root.rank in missing:
-        state.blame(_cause(state, root, root.exit), root.rank)  # the witness spoke after the exit
+        state.blame(causes.sentence(state.now, root, root.exit), root.rank)  # the witness spoke after the exit
 
 
 def exited(state: RunState, record: Mapping[str, Any]) -> None:
@@ -52,9 +51,9 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     rank.phase, rank.detail = "", "" if rank.state == "finished" else rank.failure or ending(facts)
     state.series.band.expected.discard(rank.rank)
     _workers_changed(state)
-    _tell_exit(state, rank, facts)
     if rank.state in ("failed", "lost"):
-        _judge_cause(state, rank, facts)
+        causes.judge(state, rank, facts)
+    _tell_exit(state, rank, facts)
     if rank.role == "ps":
         telemetry.lead_changed(state)
 
@@ -76,9 +75,8 @@ def host_gone(state: RunState, host: HostNow, detail: str) -> None:
             rank.state, rank.detail = "lost", "its host ended" if host.state == "ended" else "its host is lost"
             state.series.band.expected.discard(number)
     _workers_changed(state)
-    if state.now.root_cause is None and state.now.state != "stopping":
-        unknown = f"{host.name} was lost; what happened there is unknown."
-        state.blame(of_host(host, "lost", detail) if detail else unknown)
+    unknown = f"{host.name} was lost; what happened there is unknown."
+    causes.judge_host(state, host, of_host(host, "lost", detail) if detail else unknown)
 
 
 def bye(state: RunState, record: Mapping[str, Any]) -> None:
@@ -104,7 +102,8 @@ def bye(state: RunState, record: Mapping[str, Any]) -> None:
 
 def _exit_facts(record: Mapping[str, Any]) -> Exit:
     code, signal = maybe_integer(record, "code"), maybe_integer(record, "signal")
-    return Exit(code, signal, record.get("asked") is True, tuple(texts(record, "stderr")[-50:]))
+    stderr, starved = tuple(texts(record, "stderr")[-50:]), record.get("starved") is True
+    return Exit(code, signal, record.get("asked") is True, stderr, starved)
 
 
 def _helper_exited(state: RunState, record: Mapping[str, Any]) -> None:
@@ -124,46 +123,20 @@ def _state_after(rank: RankNow, facts: Exit) -> str:
 
 
 def _tell_exit(state: RunState, rank: RankNow, facts: Exit) -> None:
-    where = f"{rank.title} on {rank.host}"
+    where, now = f"{rank.title} on {rank.host}", state.now
+    after = ""
+    if rank.rank in causes.collateral(now):
+        after = f" (collateral: {now.ranks[now.root_rank].title} ended first)"
     if rank.state == "lost":
-        state.say("✖", f"{where} lost: {ending(facts)}", rank.host, rank.rank)
+        state.say("!" if after else "✖", f"{where} lost: {ending(facts)}{after}", rank.host, rank.rank)
     elif rank.state == "failed":
         how = ending(facts) if facts.code else "it ended before the run did"
-        words = "" if rank.failure else _last_words(rank, facts)  # a failure was told when it came
-        state.say("✖", f"{where} failed: {how}{words}", rank.host, rank.rank)
+        words = "" if rank.failure else causes.last_words(rank, facts)  # a failure was told when it came
+        state.say("!" if after else "✖", f"{where} failed: {how}{words}{after}", rank.host, rank.rank)
     elif rank.state == "killed":
         state.say("!", f"{where} {ending(facts)}, as asked", rank.host, rank.rank)
     elif rank.role == "ps" or rank.state == "stopped":
         state.say("i", f"{where} {rank.state} after step {rank.step}", rank.host, rank.rank)
-
-
-def _last_words(rank: RankNow, facts: Exit) -> str:
-    words = rank.failure or next((line.strip() for line in reversed(facts.stderr) if line.strip()), "")
-    return f": {words}" if words else ""
-
-
-def _judge_cause(state: RunState, rank: RankNow, facts: Exit) -> None:
-    """The root cause is the first end that no one asked for.
-
-    A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
-    may come second, and that other one may itself have ended because of a third.
-    """
-    now = state.now
-    before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
-    provisional = before is not None and before.exit is not None and before.exit.code == LOST_A_RANK
-    if now.root_cause is not None:
-        deeper = provisional and (facts.code != LOST_A_RANK or rank.rank in before.missing)
-        if not deeper:
-            return
-    state.blame(_cause(state, rank, facts), rank.rank)
-
-
-def _cause(state: RunState, rank: RankNow, facts: Exit) -> str:
-    """How `rank` ended, and what a PS that noticed says of it."""
-    how = ending(facts) if facts.code != 0 else "it ended before the run did"
-    sentence = f"{rank.title} on {rank.host}: {how}{_last_words(rank, facts)}"
-    witness = next((s for s in state.now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
-    return sentence if witness is None or rank.failure else f"{sentence}; {witness.title} says: {witness.failure}"
 
 
 def _workers_changed(state: RunState) -> None:

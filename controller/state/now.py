@@ -51,12 +51,16 @@ class Output(deque[tuple[float, str, str]]):
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: an exit code, or the signal that killed it; `asked` when it was told to end before."""
+    """How a process ended: an exit code, or the signal that killed it; `asked` when it was told to end before.
+
+    `starved`: its host's kernel killed something for want of memory just then.
+    """
 
     code: int | None
     signal: int | None
     asked: bool
     stderr: tuple[str, ...] = ()
+    starved: bool = False
 
     @property
     def bad(self) -> bool:
@@ -237,7 +241,7 @@ def signal_name(number: int) -> str:
 def ending(facts: Exit) -> str:
     """How a process ended, as part of a sentence: killed by signal 9 (SIGKILL); exit code 1."""
     if facts.signal is not None:
-        return f"killed by {signal_name(facts.signal)}"
+        return f"killed by {signal_name(facts.signal)}{', memory ran out on its host' if facts.starved else ''}"
     return "ended in an unknown way" if facts.code is None else f"exit code {facts.code}"
 
 

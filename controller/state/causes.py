@@ -1,0 +1,84 @@
+"""Which of a run's endings was the first cause, and what it brought about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from controller.state.now import FALLEN, Exit, HostNow, Now, RankNow, ending
+
+if TYPE_CHECKING:
+    from controller.state.runstate import RunState
+
+LOST_A_RANK = 3  # exit code of a rank that ended because of another one
+_STDERR = 20  # last lines of stderr that are told with a cause
+
+
+def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
+    """The root cause is the first end that no one asked for.
+
+    A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
+    may come second, and that other one may itself have ended because of a third.
+    """
+    before = _provisional(state.now)
+    if state.now.root_cause is not None:
+        deeper = before is not None and (facts.code != LOST_A_RANK or rank.rank in before.missing)
+        if not deeper:
+            return
+    state.blame(sentence(state.now, rank, facts), rank.rank)
+
+
+def judge_host(state: RunState, host: HostNow, text: str) -> None:
+    """A host can't be heard any more: that is the cause, unless there was one before which is none of its ranks'."""
+    now, before = state.now, _provisional(state.now)
+    explains = before is not None and any(rank in host.ranks for rank in before.missing)
+    if now.state != "stopping" and (now.root_cause is None or explains):
+        state.blame(text)
+
+
+def sentence(now: Now, rank: RankNow, facts: Exit) -> str:
+    """How `rank` ended, and what a PS that noticed says of it."""
+    how = ending(facts) if facts.code != 0 else "it ended before the run did"
+    told = f"{rank.title} on {rank.host}: {how}{last_words(rank, facts)}"
+    witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
+    return told if witness is None or rank.failure else f"{told}; {witness.title} says: {witness.failure}"
+
+
+def last_words(rank: RankNow, facts: Exit) -> str:
+    """Why `rank` says that it ended, else the last line it printed, to go on a sentence with; may be empty."""
+    words = rank.failure or next((line.strip() for line in reversed(facts.stderr) if line.strip()), "")
+    return f": {words}" if words else ""
+
+
+def collateral(now: Now) -> list[int]:
+    """The ranks that ended because another one had: all that didn't finish, but the one that is to blame."""
+    if now.root_rank is None:
+        return []
+    ended = [rank for rank in now.ranks.values() if rank.exit is not None or rank.state in FALLEN]
+    return sorted(rank.rank for rank in ended if rank.end != "finished" and rank.rank != now.root_rank)
+
+
+def cause(now: Now) -> dict[str, Any] | None:
+    """The rank whose end is the root cause, as data; None where the cause is no rank's end.
+
+    {"rank", "role", "host", "step", "code", "signal", "stderr": its last lines, "collateral": ranks}
+    """
+    rank = now.ranks.get(now.root_rank) if now.root_rank is not None else None
+    if rank is None or rank.exit is None:
+        return None
+    facts = rank.exit
+    return {
+        "rank": rank.rank,
+        "role": rank.role,
+        "host": rank.host,
+        "step": rank.step,
+        "code": facts.code,
+        "signal": facts.signal,
+        "stderr": list(facts.stderr[-_STDERR:]),
+        "collateral": collateral(now),
+    }
+
+
+def _provisional(now: Now) -> RankNow | None:
+    """The rank that is the cause so far, if it ended because it lost another one."""
+    before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
+    return before if before is not None and before.exit is not None and before.exit.code == LOST_A_RANK else None
