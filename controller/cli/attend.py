@@ -63,6 +63,7 @@ async def _status(hosts: Collection[Host], options: argparse.Namespace) -> int:
 def _row(run: Found) -> list[str]:
     ranks = run.ranks()
     alive = [rank for rank in ranks if not rank.get("ended")]
+    paused = [str(rank["rank"]) for rank in alive if rank.get("paused")]
     steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
     state = "stopping" if run.stopping else "running" if ranks else "launching"
     if run.silent > SILENT:
@@ -73,7 +74,7 @@ def _row(run: Found) -> list[str]:
         run.origin,
         since,
         ", ".join(run.hosts()),
-        f"{len(alive)} of {len(ranks)} alive",
+        f"{len(alive)} of {len(ranks)} alive" + (f", {' '.join(paused)} paused" if paused else ""),
         f"{min(steps)}–{max(steps)}" if steps and min(steps) != max(steps) else str(steps[0]) if steps else "–",
         state,
     ]

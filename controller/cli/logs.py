@@ -35,7 +35,9 @@ def main(options: argparse.Namespace) -> int:
         count += 1
         say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None))
     if not count:
-        complain(f"{options.printer} of {run.id} printed nothing{' in that time' if options.since else ''}.")
+        complain(
+            f"{f'Rank {rank}' if host is None else host} of {run.id} printed nothing{' in that time' if options.since else ''}."
+        )
     return 0
 
 

@@ -144,7 +144,7 @@ def follow_records(folder: Path) -> Iterator[dict[str, Any] | None]:
     while True:
         number += 1
         while (file := _open_segment(folder, number)) is None:
-            if not _locked(folder) and _open_segment(folder, number) is None:
+            if not _locked(folder) and _segment(folder, number) is None:
                 return
             yield None
         with file, contextlib.suppress(OSError, EOFError, zlib.error):
