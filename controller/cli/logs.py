@@ -35,9 +35,8 @@ def main(options: argparse.Namespace) -> int:
         count += 1
         say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None))
     if not count:
-        complain(
-            f"{f'Rank {rank}' if host is None else host} of {run.id} printed nothing{' in that time' if options.since else ''}."
-        )
+        who, when = f"Rank {rank}" if host is None else host, " in that time" if options.since else ""
+        complain(f"{who} of {run.id} printed nothing{when}.")
     return 0
 
 
