@@ -13,7 +13,7 @@ import pytest
 
 from controller import shipping
 from controller.agent import facts
-from controller.cli import run as cli_run
+from controller.cli import outcome as words
 from controller.cluster import Cluster
 from controller.hosts import Host
 from controller.liverun import LiveRun
@@ -68,11 +68,11 @@ async def test_a_real_worker_that_raises_in_step_20_is_named_everywhere(tmp_path
     assert found["stderr"][-1] == "rank 2: RuntimeError: a bad batch in step 20"
     assert outcome["root_cause"].startswith("worker 2 on here: exit code 1: ")
     assert "a bad batch in step 20" in outcome["root_cause"]
-    told = "\n".join(cli_run._told(run, outcome))
+    told = "\n".join(words.told(run, outcome))
     assert "root cause: worker 2 on here: exit code 1" in told
     assert "  | rank 2: RuntimeError: a bad batch in step 20" in told
     assert "collateral, ended because of it: PS 0, worker 1, worker 3" in told
-    assert json.loads(json.dumps(cli_run.summary("run-1", outcome)))["cause"] == found
+    assert json.loads(json.dumps(words.summary("run-1", outcome)))["cause"] == found
     read = load_state(run.folder)
     assert cause(read.now) == found
     assert any(line.endswith("(collateral: worker 2 ended first)") for line in sentences(read))

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.cli.out import duration
 from controller.liverun import LiveRun
-from controller.state import Now
+from controller.state import Now, collateral
 
 
 def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path(
         "model": str(folder / outcome["model"]) if outcome.get("model") else None,
         "seconds": outcome.get("seconds", 0.0),
         "root_cause": outcome.get("root_cause"),
+        "cause": outcome.get("cause"),
         "left": outcome.get("left"),
     }
 
@@ -47,13 +48,13 @@ def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
 
 
 def _last_words(now: Now) -> list[str]:
-    """The last lines of stderr of the rank that is to blame, and how many ends followed from its."""
+    """The last lines of stderr of the rank that is to blame, and which ends followed from its."""
     rank = now.ranks.get(now.root_rank) if now.root_rank is not None else None
     if rank is None or rank.exit is None:
         return []
-    others = sum(1 for other in now.ranks.values() if other is not rank and other.exit and other.exit.bad)
+    others = ", ".join(now.ranks[other].title for other in collateral(now))
     lines = [f"  | {line}" for line in rank.exit.stderr[-10:]]
-    return lines + ([f"{others} more rank{'' if others == 1 else 's'} ended because of it"] if others else [])
+    return lines + ([f"collateral, ended because of it: {others}"] if others else [])
 
 
 def what_is_left(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
