@@ -159,8 +159,8 @@ class _Login(asyncssh.SSHClient):
         return await asyncssh.connect(
             **self._target.options(),
             **KEEPALIVE,
-            **({"tunnel": self._tunnel} if self._tunnel else {}),
             **({} if chosen else {"server_host_key_algs": self._known.algorithms(options.host, options.port)}),
+            tunnel=self._tunnel,  # also None: asyncssh would follow ProxyJump by itself
             known_hosts=self._known.match,
             client_factory=lambda: self,
             passphrase=self._passphrase,
