@@ -24,7 +24,7 @@ class Feed:
         self.state = RunState()
         self.changed = asyncio.Event()
         self._recorder: Recorder | None = None
-        self._trouble_told = False
+        self._trouble_told: str | None = None
         self._n = 0
         self._subscribers: list[Subscriber] = []
         self._batch: list[Record] = []
@@ -82,7 +82,7 @@ class Feed:
             self._subscribers.remove(callback)
 
     def _tell_trouble(self, recorder: Recorder) -> None:
-        """Say once that the run isn't recorded any more."""
-        if recorder.trouble and not self._trouble_told:
-            self._trouble_told = True
+        """Say once what isn't recorded any more."""
+        if recorder.trouble != self._trouble_told:
+            self._trouble_told = recorder.trouble
             self.emit({"kind": "warning", "text": recorder.trouble})

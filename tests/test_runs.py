@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.feed import Feed
 from controller.runs import (
     Recorder,
     list_runs,
@@ -110,6 +111,39 @@ def test_a_full_disk_is_one_sentence_and_no_error(tmp_path: Path) -> None:
     assert numbers == list(range(len(numbers)))
     assert len(numbers) > 10
     assert read_run(tmp_path / "r").outcome == "finished"
+
+
+def test_a_kind_that_takes_too_much_leaves_room_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "OUTPUT_BYTES", 5_000)
+    monkeypatch.setattr(recorder, "EVENT_BYTES", 3_000)
+    writer = Recorder(tmp_path / "r", RUN)
+    troubles = []
+    for n in range(100):
+        writer.write({"n": n, "kind": ("output", "step", "exit")[n % 3], "text": "x" * 200})
+        if writer.trouble not in troubles:
+            troubles.append(writer.trouble)
+    writer.close({"outcome": "finished"})
+    assert [sentence and sentence.split(" as much of ")[1] for sentence in troubles] == [
+        None,
+        "steps as it may: no more of it is recorded.",
+        "output as it may: no more of it is recorded.",
+    ]
+    numbers = [record["n"] for record in load_records(tmp_path / "r")]
+    assert [n for n in numbers if n % 3 == 2] == list(range(2, 100, 3))
+    assert 10 < len([n for n in numbers if n % 3 == 0]) < 25
+    assert numbers == sorted(numbers)
+
+
+async def test_what_is_not_recorded_any_more_is_told_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "OUTPUT_BYTES", 1_000)
+    feed = Feed()
+    feed.record_with(Recorder(tmp_path / "r", RUN))
+    for _ in range(50):
+        feed.emit({"kind": "output", "lines": ["x" * 100]})
+    feed.close({"outcome": "finished"})
+    assert [line.text for line in feed.state.now.log if "as much of output" in line.text] == [
+        f"{tmp_path}/r has taken as much of output as it may: no more of it is recorded."
+    ]
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

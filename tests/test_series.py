@@ -1,5 +1,6 @@
 """Series: exact while short, bounded when long, and never losing an extreme."""
 
+import pickle
 import random
 from statistics import mean, median
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.state import RunState
 from controller.state.series import BUCKETS, COLUMNS, PENDING, WHOLE, Band, Line, Trust
+from tests.simulated import simulate
 
 
 def test_newest_points_are_kept_whole() -> None:
@@ -114,3 +117,22 @@ def test_trust_is_bounded_and_joins_old_columns() -> None:
     assert sum(column.steps for column in trust.columns) == 10_000
     assert all(a.last + 1 == b.first for a, b in zip(trust.columns, trust.columns[1:], strict=False))
     assert trust.columns[0].mean(1) == pytest.approx(1.0)
+
+
+def test_a_day_of_64_ranks_fits_into_300_mb() -> None:
+    """What a state takes stops to grow after some thousand steps; a rank's share of it then is known."""
+    ranks, state = 8, RunState()
+    last = {}
+    for record in simulate(1, ranks - 1, steps=5, until=3):
+        state.apply(record)
+        if record["kind"] == "step":
+            last[record["rank"]] = record
+    sizes = {}
+    for step in range(4, 10_001):
+        for record in last.values():
+            state.apply(record | {"step": step, "received": record["received"] + step, "loss": step % 7 / 7})
+        if step in (5_000, 10_000):
+            sizes[step] = len(pickle.dumps(state))
+    assert sizes[10_000] <= 1.25 * sizes[5_000]
+    output = 64 * 256 * 1024 * 4  # of each rank, at 4 bytes a character
+    assert 64 * 1.25 * sizes[10_000] / ranks + output < 300e6

@@ -19,6 +19,9 @@ from controller import paths
 
 SEGMENT_BYTES = 8 << 20
 FREQUENT = frozenset({"step", "output", "resources"})  # kinds that may wait for the next flush
+OUTPUT_BYTES = 512 << 20  # of what ranks print, as written
+EVENT_BYTES = 64 << 30  # of steps and resources, as written: 64 ranks at 20 steps a second for a day are 45 GB
+LASTING_BYTES = 1 << 30  # of all else; hosts that make more of it than this don't mean well
 FORMAT = 1
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
 
@@ -33,7 +36,8 @@ class Recorder:
     """The folder of one run, locked while it is being written.
 
     A disk that is full or a folder that can't be written never ends a run: `trouble` then holds the one sentence to
-    tell, and nothing more is written but the outcome, if that can be.
+    tell, and nothing more is written but the outcome, if that can be. What ranks print, their steps and all else have
+    each so many bytes; where one is used up, `trouble` says so and the others are still written.
     """
 
     def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
@@ -41,6 +45,7 @@ class Recorder:
         self.trouble: str | None = None
         self._segment = 0
         self._size = 0
+        self._room = {"output": OUTPUT_BYTES, "steps": EVENT_BYTES, "all else": LASTING_BYTES}
         self._file: Any = None
         self._lock: int | None = None
         self._packer = ThreadPoolExecutor(1, "pack")
@@ -60,6 +65,8 @@ class Recorder:
         if self._file is None:
             return
         line = _ENCODER.encode(record).encode("utf-8", "replace") + b"\n"
+        if not self._fits(record.get("kind"), len(line)):
+            return
         try:
             self._file.write(line)
             self._size += len(line)
@@ -70,6 +77,17 @@ class Recorder:
                 self._next_segment()
         except OSError as error:
             self._give_up(error)
+
+    def _fits(self, kind: Any, size: int) -> bool:
+        """Take `size` bytes of what records of `kind` may use; False when that is used up."""
+        share = "output" if kind == "output" else "steps" if kind in FREQUENT else "all else"
+        if self._room[share] >= size:
+            self._room[share] -= size
+            return True
+        if self._room[share] >= 0:
+            self._room[share] = -1
+            self.trouble = f"{self.folder} has taken as much of {share} as it may: no more of it is recorded."
+        return False
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system; to be called at least once a second."""
@@ -115,9 +133,8 @@ class Recorder:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
-        if self.trouble is None:
-            reason = error.strerror or str(error)
-            self.trouble = f"{self.folder} can't be written ({reason}): the run goes on but isn't recorded any more."
+        reason = error.strerror or str(error)
+        self.trouble = f"{self.folder} can't be written ({reason}): the run goes on but isn't recorded any more."
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
