@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from controller.cli.parser import make_parser
+from controller.cli.refused import Refused
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,4 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has what it wanted; nothing is left to be flushed at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Refused as refused:
+        from controller.cli.out import complain
+
+        complain(str(refused).splitlines())
+        return refused.code
     return code

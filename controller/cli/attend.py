@@ -12,9 +12,8 @@ from typing import Any
 from controller.cli import terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
-from controller.cli.words import Refused, file_and_run, hosts_of, may_act, nothing_runs, the_run
+from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, the_run
 from controller.hosts import Host
-from controller.hostsfile import HostsFileError
 from controller.survey import Found, Survey, Told, survey
 
 SILENT = 5.0  # seconds without a word of its controller after which a run is said to be silent
@@ -22,17 +21,10 @@ SILENT = 5.0  # seconds without a word of its controller after which a run is sa
 
 def main(options: argparse.Namespace) -> int:
     """Look at every host of the file, and end a run when told to; the exit code."""
-    try:
-        if options.command == "status":
-            return asyncio.run(_status(hosts_of(options.file), options))
-        file, word = file_and_run(options.file, options.run)
-        return asyncio.run(_stop(hosts_of(file, word), word, options))
-    except HostsFileError as error:
-        complain(str(error))
-        return 1
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+    if options.command == "status":
+        return asyncio.run(_status(hosts_of(options.file), options))
+    file, word = file_and_run(options.file, options.run)
+    return asyncio.run(_stop(hosts_of(file, word), word, options))
 
 
 def asking(line: OneLine) -> Told:

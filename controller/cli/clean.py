@@ -13,9 +13,9 @@ from controller.cli.asking import agrees, can_ask
 from controller.cli.attend import asking
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
-from controller.cli.words import Refused, file_and_run, hosts_of
+from controller.cli.refused import Refused
+from controller.cli.words import file_and_run, hosts_of
 from controller.hosts import Host
-from controller.hostsfile import HostsFileError
 from controller.origin import origin_text
 
 HEADERS = ("host", "run", "by", "what", "pid", "name", "age")
@@ -23,17 +23,10 @@ HEADERS = ("host", "run", "by", "what", "pid", "name", "age")
 
 def main(options: argparse.Namespace) -> int:
     """Tell what is left and end it when that is wanted; 0 when nothing is left."""
-    try:
-        file, word = file_and_run(options.file, options.run)
-        if options.running and word is None:
-            raise Refused("--running needs the RUN whose supervised processes are to be ended.", 2)
-        return asyncio.run(_clean(hosts_of(file, word), word, options))
-    except HostsFileError as error:
-        complain(str(error))
-        return 1
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+    file, word = file_and_run(options.file, options.run)
+    if options.running and word is None:
+        raise Refused("--running needs the RUN whose supervised processes are to be ended.", 2)
+    return asyncio.run(_clean(hosts_of(file, word), word, options))
 
 
 async def _clean(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:

@@ -13,26 +13,24 @@ from pathlib import Path
 from typing import TextIO
 
 from controller.cli.out import complain
-from controller.cli.words import Refused, recorded_run
+from controller.cli.refused import Refused
+from controller.cli.words import recorded_run
 from controller.runs.export import Row, rows
 
 
 def main(options: argparse.Namespace) -> int:
     """Write the rows of every run that is named; the exit code."""
+    runs = [recorded_run(word) for word in options.runs or [None]]
     damage: list[str] = []
     try:
-        runs = [recorded_run(word) for word in options.runs or [None]]
         with _target(options.output) as target:
             found = (row for run in runs for row in rows(run, options.metric, damage))
             count = _write_json(found, target) if options.json else _write_csv(found, target)
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
     except BrokenPipeError:
         raise
     except OSError as error:
-        complain(f"{options.output or 'standard output'} can't be written ({error.strerror or error}).")
-        return 1
+        target = options.output or "standard output"
+        raise Refused(f"{target} can't be written ({error.strerror or error}).") from None
     complain(damage)
     if not count:
         complain(f"{' and '.join(run.id for run in runs)} recorded nothing{' of that' if options.metric else ''} yet.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.cli.asking import agrees, can_ask
 from controller.cli.out import complain, say, say_json
-from controller.cli.words import Refused
+from controller.cli.refused import Refused
 from controller.draft import Draft
 from controller.hostlists import HostListError, read_lists, to_hosts_file
 from controller.hostsfile import HostsFile, HostsFileError
@@ -30,11 +30,7 @@ def main(options: argparse.Namespace) -> int:
         if options.output:
             _write(file, options.yes)
     except (HostListError, HostsFileError) as error:
-        complain(str(error))
-        return 1
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+        raise Refused(str(error)) from None
     if options.json:
         say_json({"text": text, "guesses": found.guesses, "findings": findings, "file": options.output})
     elif not options.output:

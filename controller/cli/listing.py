@@ -9,6 +9,7 @@ from typing import Any
 
 from controller import paths
 from controller.cli.out import complain, duration, say, say_json, table
+from controller.cli.refused import Refused
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.runs import RunInfo, list_runs
 
@@ -22,8 +23,7 @@ def _runs(options: argparse.Namespace) -> int:
     try:
         runs = _only(list_runs(), options.words)
     except HostsFileError as error:
-        complain(str(error))
-        return 1
+        raise Refused(str(error)) from None
     if options.json:
         say_json([asdict(run) for run in runs])
         return 0

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from controller.cli.out import complain, say
-from controller.cli.words import Refused, recorded_run
+from controller.cli.refused import Refused
+from controller.cli.words import recorded_run
 from controller.hostvalues import HostValueError, parse_lease
 from controller.runs import RunInfo, follow_records, load_records
 from controller.runs.output import Line, newest, printed
@@ -20,15 +21,10 @@ MARKS = {"stdout": " ", "stderr": "!"}
 
 def main(options: argparse.Namespace) -> int:
     """Print the lines; the exit code."""
-    try:
-        run = recorded_run(options.run)
-        rank, host = _printer(run, options.printer)
-        lines = _lines(run, rank, host, options)
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+    run = recorded_run(options.run)
+    rank, host = _printer(run, options.printer)
     count = 0
-    for line in lines:
+    for line in _lines(run, rank, host, options):
         if line is None:
             time.sleep(POLL_SECONDS)
             continue

@@ -11,10 +11,10 @@ from controller.cli import terminal
 from controller.cli.attend import asking
 from controller.cli.out import complain, say, say_json
 from controller.cli.progress import OneLine
-from controller.cli.words import Refused, hosts_of, may_act, nothing_runs, the_run
+from controller.cli.refused import Refused
+from controller.cli.words import hosts_of, may_act, nothing_runs, the_run
 from controller.connection import HostError
 from controller.hosts import Host
-from controller.hostsfile import HostsFileError
 from controller.runs import find_runs
 from controller.survey import ActRefused, Found, survey
 from garfield.settings import SETTINGS, SettingError
@@ -22,21 +22,14 @@ from garfield.settings import SETTINGS, SettingError
 
 def main(options: argparse.Namespace) -> int:
     """Act on the rank; the exit code."""
+    if options.act == "attack" and options.attack is None:
+        raise Refused("Say which attack: on, off, or one such as sign-flip(scale=10).", 2)
+    if options.act != "attack" and options.attack is not None:
+        raise Refused(f"{options.act} takes no attack.", 2)
     try:
-        if (options.act == "attack") != (options.attack is not None):
-            raise Refused(
-                "Say which attack: on, off, or one such as sign-flip(scale=10)."
-                if options.act == "attack"
-                else f"{options.act} takes no attack.",
-                2,
-            )
         return asyncio.run(_act(hosts_of(options.file, options.run), options))
-    except (HostsFileError, HostError, ActRefused, SettingError) as error:
-        complain(str(error))
-        return 1
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+    except (HostError, ActRefused, SettingError) as error:
+        raise Refused(str(error)) from None
 
 
 async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:

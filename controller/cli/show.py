@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.cli.out import complain, duration, say, say_json, table
-from controller.cli.words import Refused, recorded_run
+from controller.cli.words import recorded_run
 from controller.runs.report import Report, report
 from garfield.settings import SETTINGS
 
@@ -18,11 +18,7 @@ MOST_CLASSES = 20  # classes that a table of the data has columns for
 
 def main(options: argparse.Namespace) -> int:
     """Print what is known of the run; the exit code."""
-    try:
-        found = report(recorded_run(options.run))
-    except Refused as error:
-        complain(str(error).splitlines())
-        return error.code
+    found = report(recorded_run(options.run))
     if options.json:
         say_json(_json(found))
     else:

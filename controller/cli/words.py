@@ -6,20 +6,13 @@ from pathlib import Path
 
 from controller import paths
 from controller.cli.asking import agrees, can_ask
+from controller.cli.refused import Refused
 from controller.hosts import Host
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.runs import RunInfo, find_runs, hosts_text, list_runs
 from controller.survey import Found, Survey
 
 DEFAULT_FILE = "hosts.toml"
-
-
-class Refused(Exception):
-    """What was typed can't be done; one sentence a line, and the exit code it ends with."""
-
-    def __init__(self, text: str, code: int = 1) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 def file_and_run(*words: str | None) -> tuple[str | None, str | None]:
@@ -35,21 +28,23 @@ def file_and_run(*words: str | None) -> tuple[str | None, str | None]:
 def hosts_of(file: str | None, run: str | None = None) -> list[Host]:
     """The hosts to ask: of `file`; else those that the recorded `run` was launched on; else of hosts.toml.
 
-    Raises HostsFileError.
+    Raises Refused.
     """
-    if file is None and run is not None:
-        recorded = find_runs(run)
-        text = hosts_text(recorded[0].folder) if len(recorded) == 1 else ""
-        if text:
-            return _enabled(HostsFile(Path(f"the hosts file of {recorded[0].id}"), text, "recorded"))
-    return _enabled(HostsFile.open(file or DEFAULT_FILE))
-
-
-def _enabled(file: HostsFile) -> list[Host]:
-    hosts = [host for host in file.hosts if host.enabled]
+    try:
+        hosts_file = (file is None and run is not None and _recorded_file(run)) or HostsFile.open(file or DEFAULT_FILE)
+    except HostsFileError as error:
+        raise Refused(str(error)) from None
+    hosts = [host for host in hosts_file.hosts if host.enabled]
     if not hosts:
-        raise HostsFileError(f"{file.path} has no host that is switched on, so there is nobody to ask.")
+        raise Refused(f"{hosts_file.path} has no host that is switched on, so there is nobody to ask.")
     return hosts
+
+
+def _recorded_file(run: str) -> HostsFile | None:
+    """The hosts file that the one recorded run of this id or name was launched from, if there is one."""
+    recorded = find_runs(run)
+    text = hosts_text(recorded[0].folder) if len(recorded) == 1 else ""
+    return HostsFile(Path(f"the hosts file of {recorded[0].id}"), text, "recorded") if text else None
 
 
 def recorded_run(word: str | None) -> RunInfo:
