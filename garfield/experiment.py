@@ -282,7 +282,8 @@ def _resume_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
             yield _error(
                 name, f"{name} = {values[name]}: a checkpoint does not hold the past it repeats; use another attack."
             )
-    if values["num_ps"] > 1 and catalog.parse_rule(values["mar"])[-1].name in ("centered-clipping", "monna"):
+    remembers = setup(values) == "ByzSGD-like" and catalog.parse_rule(values["mar"])[-1].name
+    if remembers in ("centered-clipping", "monna"):
         yield _error(
             "mar",
             f"mar = {values['mar']}: a checkpoint does not hold what the workers' rules remember; use another mar.",

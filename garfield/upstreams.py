@@ -227,9 +227,9 @@ class Merging(Upstreams):
         if not pull.complete:
             pull.release()
             return None
-        models = pull.take()
-        self._roster.counted(pull.step + 1, models.ranks)
-        return Model(pull.step, False, partial(self._merge, pull.step, models))
+        step, models = pull.step, pull.take()
+        self._roster.counted(step + 1, models.ranks)
+        return Model(step, False, partial(self._merge, step, models))
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """Send the gradient (d,) at the model of `step` to all; it must not change before `pushed` returns."""

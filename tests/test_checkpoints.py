@@ -17,7 +17,8 @@ SMALL: dict[str, Any] = {"num_workers": 2, "quorum": "all", "lr": 0.05}
 
 
 def losses_from(run: Run, step: int) -> dict[int, list[float]]:
-    return {rank: [event["loss"] for event in run.of("step", rank) if event["step"] > step] for rank in run.ranks[1:]}
+    workers = run.ranks[run.values["num_ps"] :]
+    return {rank: [event["loss"] for event in run.of("step", rank) if event["step"] > step] for rank in workers}
 
 
 def files(folder: Path) -> list[str]:
@@ -52,6 +53,29 @@ def test_losses_after_a_resume_are_those_of_the_uninterrupted_run(tmp_path: Path
     assert all(torch.equal(a, b) for a, b in zip(*(end.weights.values() for end in ends), strict=True))
     assert ends[0].state.keys() == ends[1].state.keys() == {"optimiser", "aggregator"}
     assert [list(end.state["aggregator"]) for end in ends] == 2 * [["last"] if "clip" in how["aggregator"] else []]
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ({"num_ps": 2, "mar": "crash", "aggregator": "average", "momentum": 0.9}, "ps0"),
+        ({"num_ps": 3, "mar": "median", "fps": 1, "aggregator": "median"}, "ps2"),
+        (
+            {"num_ps": 3, "mar": "median", "fps": 1, "aggregator": "median", "attack_ps": "random", "byz_servers": 1},
+            "ps1",
+        ),
+    ],
+    ids=["crash-tolerant", "ByzSGD-like", "attacked"],
+)
+def test_several_servers_go_on_from_one_file(tmp_path: Path, how: dict[str, Any], name: str) -> None:
+    parameters = {**SMALL, "steps": 6, "checkpoint_every": 3, **how}
+    whole = train(**parameters, checkpoint_dir=str(tmp_path / "whole"))
+    resume = str(tmp_path / "whole" / f"{name}-step-000003.pt")
+    rest = train(**parameters, checkpoint_dir=str(tmp_path / "rest"), resume=resume)
+    assert losses_from(rest, 0) == losses_from(whole, 3)
+    finals = [file for file in files(tmp_path / "rest") if file.endswith("-final.pt")]
+    attackers = how.get("byz_servers", 0)
+    assert finals == [f"ps{rank}{'-attacker' * (rank < attackers)}-final.pt" for rank in range(how["num_ps"])]
 
 
 def test_what_a_rule_remembers_matters(tmp_path: Path) -> None:
