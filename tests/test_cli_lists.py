@@ -75,6 +75,12 @@ def test_printed_text_holds_no_control_characters(capsys: pytest.CaptureFixture[
     assert "\u202e" not in printed
 
 
+def test_a_long_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\n".join(f"run {number} of a long list" for number in range(2_000))
+    out.say(text)
+    assert capsys.readouterr().out == f"{text}\n"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(None, "–"), (0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (61, "1 m 01 s"), (7_500, "2 h 05 m")],

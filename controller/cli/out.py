@@ -13,12 +13,12 @@ from controller.wire import sanitise
 
 def say(text: str = "", stream: TextIO | None = None) -> None:
     """Print `text` with control characters replaced. A closed terminal is no error; a closed pipe ends the program."""
+    safe = sanitise(text, max(1, len(text)))  # whole: a table may be long
     with contextlib.suppress(OSError):
         try:
-            print(sanitise(text), file=stream or sys.stdout, flush=True)
+            print(safe, file=stream or sys.stdout, flush=True)
         except UnicodeEncodeError:
-            plain = sanitise(text).encode("ascii", "replace").decode()
-            print(plain, file=stream or sys.stdout, flush=True)
+            print(safe.encode("ascii", "replace").decode(), file=stream or sys.stdout, flush=True)
 
 
 def complain(sentences: Sequence[str] | str) -> None:
