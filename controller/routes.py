@@ -121,32 +121,39 @@ async def _all(proofs: Iterable[Coroutine[Any, Any, None]]) -> list[HostError]:
 
 
 async def _listen(rank: int, session: Session, sessions: Collection[Session]) -> Address:
-    address, port = await session.listen(rank, _where(session, sessions))
-    elsewhere = [other.host.name for other in sessions if place(other.facts) != place(session.facts)]
-    if elsewhere and is_loopback(address):
-        has = ", ".join(f"{name} ({known})" for name, known in outward(session.facts).items())
-        raise HostError(
-            session.host,
-            f"a PS would listen on {address}, which {elsewhere[0]} can't reach; set interface to one that it can reach"
-            f" ({has or 'it has none'}).",
-        )
-    return address, port
+    """Have a PS listen where all hosts reach it and as few others as possible."""
+    elsewhere = [other for other in sessions if place(other.facts) != place(session.facts)]
+    if session.host.interface:
+        tries = [{"interface": session.host.interface, "port": PORT}]
+    elif not elsewhere:
+        tries = [{"address": "127.0.0.1", "port": 0}]
+    else:
+        tries = [{"towards": address, "port": PORT} for address in _known_addresses(session, elsewhere)]
+    failure = HostError(session.host, "no address is known by which the other hosts could be reached; set interface.")
+    for where in tries:
+        try:
+            address, port = await session.listen(rank, where)
+        except HostError as error:
+            failure = error  # no route to that one: it may have others
+            continue
+        if elsewhere and is_loopback(address):
+            has = ", ".join(f"{name} ({known})" for name, known in outward(session.facts).items())
+            text = (
+                f"a PS would listen on {address}, which {elsewhere[0].host.name} can't reach; "
+                f"set interface to one that it can reach ({has or 'it has none'})."
+            )
+            raise HostError(session.host, text)
+        return address, port
+    raise failure
 
 
-def _where(session: Session, sessions: Collection[Session]) -> Mapping[str, Any]:
-    """Where a PS has to listen, so that all hosts reach it and as few others as possible."""
-    host, here = session.host, place(session.facts)
-    if host.interface:
-        return {"interface": host.interface, "port": PORT}
-    elsewhere = [other for other in sessions if place(other.facts) != here]
-    if not elsewhere:
-        return {"address": "127.0.0.1", "port": 0}
-    for other in elsewhere:
-        reached = other.facts.get("reached_at", "")
-        towards = reached if reached and not is_loopback(reached) else next(iter(outward(other.facts).values()), "")
-        if towards:
-            return {"towards": towards, "port": PORT}
-    raise HostError(host, f"no address is known by which {elsewhere[0].host.name} could be reached; set interface.")
+def _known_addresses(session: Session, others: Sequence[Session]) -> list[str]:
+    """Addresses of other hosts, those first by which somebody has reached them: a route to one leads to all, mostly."""
+    reached = [other.facts.get("reached_at", "") for other in others]
+    if any(other.host.local for other in others):
+        reached.append(session.facts.get("reached_from", ""))  # this machine as that host knows it
+    known = [*reached, *(address for other in others for address in outward(other.facts).values())]
+    return [address for address in dict.fromkeys(known) if address and not is_loopback(address)]
 
 
 async def _reach(session: Session, server: Session, address: Address) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from controller import preflight, routes
 from controller.agent import facts as agent_facts
 from controller.connection import HostError
 from controller.hosts import Host
+from tests.launching import Launch, environment_of, local_host, pid_of, write_package
 
 
 class Session:
@@ -109,7 +112,8 @@ async def test_a_server_behind_a_nat_is_told_as_such() -> None:
 
 async def test_no_address_at_all() -> None:
     a, b = Session(ssh("a"), {"eth0": "10.0.0.1"}), Session(ssh("b"), {})
-    assert str((await routes.publish([(0, a.host)], [a, b])).failures[0]).endswith("b could be reached; set interface.")
+    failures = (await routes.publish([(0, a.host)], [a, b])).failures
+    assert str(failures[0]).endswith("by which the other hosts could be reached; set interface.")
 
 
 async def test_gloo_connects_both_ways() -> None:
@@ -155,3 +159,10 @@ def test_a_worker_talks_over_the_address_of_its_interface(monkeypatch: pytest.Mo
         guest = Guest(1, 0, f"127.0.0.1:{server.getsockname()[1]}")
         guest.connect(5, lambda: False)
         assert server.accept()[1][0] == guest.address == "127.0.0.5"
+
+
+async def test_the_interface_of_a_host_is_handed_to_its_ranks(tmp_path: Path) -> None:
+    launch = Launch(write_package(tmp_path), replace(local_host(), interface="lo"))
+    await launch.cluster.launch()
+    assert environment_of(pid_of(launch.run, "garfield-warm"))["GARFIELD_ADDRESS"] == "127.0.0.1"
+    assert (await launch.end(kill=True))["left"] == 0
