@@ -138,3 +138,25 @@ def test_following_a_run_until_it_ends(here: Path) -> None:
     assert told["outcome"] == "finished"
     assert following.returncode == 0, stderr
     assert "step" in stdout.lower(), stdout
+
+
+def test_following_ends_when_nobody_reads_any_more(here: Path) -> None:
+    """As in `logs 1 -f | head -1`, although the run goes on."""
+    writer = recorded(here)
+    writer.flush()
+    following = subprocess.Popen(
+        [sys.executable, "-m", "controller", "logs", "1", "-f"], cwd=here, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert "epoch 1" in following.stdout.readline()
+        following.stdout.close()
+        for n in range(100):
+            writer.write(output(10 + n, 1, "more"))
+            writer.flush()
+            if following.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert following.wait(BOUND) == 1
+    finally:
+        following.kill()
+        writer.close({"outcome": "stopped"})

@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
             time.sleep(POLL_SECONDS)
             continue
         count += 1
-        say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None))
+        say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None), must=True)
     if not count:
         who, when = f"Rank {rank}" if host is None else host, " in that time" if options.since else ""
         complain(f"{who} of {run.id} printed nothing{when}.")

@@ -11,14 +11,18 @@ from typing import Any, TextIO
 from controller.wire import sanitise
 
 
-def say(text: str = "", stream: TextIO | None = None) -> None:
-    """Print `text` with control characters replaced. A closed terminal is no error; a closed pipe ends the program."""
+def say(text: str = "", stream: TextIO | None = None, must: bool = False) -> None:
+    """Print `text` with control characters replaced. That nobody reads any more is no error, unless it `must` be read:
+    then a closed pipe raises BrokenPipeError, which ends the program."""
     safe = sanitise(text, max(1, len(text)))  # whole: a table may be long
-    with contextlib.suppress(OSError):
+    try:
         try:
             print(safe, file=stream or sys.stdout, flush=True)
         except UnicodeEncodeError:
             print(safe.encode("ascii", "replace").decode(), file=stream or sys.stdout, flush=True)
+    except OSError as error:
+        if must and isinstance(error, BrokenPipeError):
+            raise
 
 
 def complain(sentences: Sequence[str] | str) -> None:
