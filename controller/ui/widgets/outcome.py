@@ -70,6 +70,7 @@ class Outcome(Static):
             doing = "4 shows the ranks' output" if started else "1 changes the hosts, 2 the experiment"
         elif now.diverged is not None:
             doing = "2 changes the experiment: a smaller lr, or a rule that withstands attacks"
+        kept = "records and model" if now.model else "records"
         self.update(
             Content("\n").join(
                 [
@@ -79,7 +80,7 @@ class Outcome(Static):
                         " ",
                         Content.styled(left, style if bad else ""),
                     ),
-                    Content.styled(f"  L launches again · {doing} · records: {folder}", "$muted"),
+                    Content.styled(f"  L launches again · {doing} · {kept}: {folder}", "$muted"),
                 ]
             )
         )
