@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ class Cluster:
     ) -> None:
         self.plan, self.run_id = plan, run_id
         self._emit, self._code, self._prompter = emit, code, prompter
+        self._controller = secrets.token_hex(16)  # by which agents know us when we come back
         self._sessions: dict[str, HostSession] = {}
+        self._states: dict[str, str] = {}  # of each host, when it was last heard
         self._ways: Ways | None = None
         self._stopping = False
         self._reported: set[str] = set()  # hosts whose failure is told
@@ -112,7 +115,13 @@ class Cluster:
         for host in self.plan.hosts:
             ranks = {rank.rank for rank in self.plan.ranks_on(host)}
             session = HostSession(
-                host, self.run_id, ranks, self._ways, lambda message, host=host: self._hear(host, message)
+                host,
+                self.run_id,
+                ranks,
+                self._ways,
+                lambda message, host=host: self._hear(host, message),
+                lambda state, text, host=host: self._move(host, state, text),
+                self._controller,
             )
             self._sessions[host.name] = session
             self._followers.append(asyncio.create_task(self._follow(session)))
@@ -180,6 +189,7 @@ class Cluster:
             "host": host.name,
             "local": host.local,
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
+            "controller": self._controller,
             "env": _environment(host, self.plan.ranks_on(host)),
             "interface": host.interface,
             "dataset": self.plan.values["dataset"],
@@ -266,7 +276,17 @@ class Cluster:
             self._state(host, "failed", text)
             self._emit({"kind": "problem", "host": host.name, "text": text})
 
+    def _move(self, host: Host, state: str, text: str) -> None:
+        """The connection with a host is silent, lost, or well again."""
+        if host.name in self._reported:
+            return
+        if state == "back":
+            self._state(host, self._states.get(host.name, "running"), text)
+        else:
+            self._emit({"kind": "host", "host": host.name, "state": state, "detail": text})
+
     def _state(self, host: Host, state: str, detail: str = "") -> None:
+        self._states[host.name] = state
         self._emit({"kind": "host", "host": host.name, "state": state, "detail": detail})
 
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from controller.hostvalues import PARSERS, HostValueError
 READ = 64 << 10  # bytes read at once
 STDERR = 16 << 10  # bytes kept of what the program writes to stderr
 STARTS_WITH = ["-I", "-S", "-u", "-c", CONSTANT]  # arguments of the host's Python
+CLOSE_WITHIN = 5.0  # seconds for a program on this machine to end
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -47,6 +49,9 @@ class Connection(Protocol):
 
     async def close(self) -> int | None:
         """Close the connection; the program's exit code, None when it isn't known. Waits a moment, never long."""
+
+    def abandon(self) -> None:
+        """Close the connection without a word and at once, whatever becomes of the program."""
 
     def stderr(self) -> str:
         """The first and last of what it wrote to stderr."""
@@ -108,54 +113,76 @@ class Tail:
 
 
 class LocalConnection:
-    """A program on this machine, over pipes, in a session of its own so that no Ctrl-C reaches it."""
+    """A program on this machine, over pipes, in a session of its own so that no Ctrl-C reaches it.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    Not asyncio's own subprocess, which kills its program when it is closed: an abandoned one is to live on.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], into: asyncio.StreamWriter, out: asyncio.StreamReader,
+        err: asyncio.StreamReader, transports: Sequence[asyncio.BaseTransport],
+    ) -> None:  # fmt: skip
+        self._process, self._into, self._out, self._transports = process, into, out, transports
         self._tail = Tail()
-        self._reading = asyncio.create_task(self._read_stderr())
+        self._reading = asyncio.create_task(self._read_stderr(err))
 
     @classmethod
     async def open(cls, host: Host, run_id: str) -> LocalConnection:
-        python = host.interpreter
-        if python.startswith("~/"):
-            python = f"{Path.home()}/{python[2:]}"
-        environment: Mapping[str, str] = {**os.environ, "GARFIELD_RUN": run_id}
-        pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(
-                python, *STARTS_WITH, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True,
-                limit=READ,
-            )  # fmt: skip
+            process = _start_here(host.interpreter, run_id)
         except OSError as error:
-            text = f"python = {python} can't be started ({error.strerror}); set python to one that has torch."
+            text = f"python = {host.interpreter} can't be started ({error.strerror}); set python to one that has torch."
             raise HostError(host, text) from None
-        return cls(process)
+        loop = asyncio.get_running_loop()
+        flow = asyncio.streams.FlowControlMixin(loop)
+        into, _ = await loop.connect_write_pipe(lambda: flow, process.stdin)
+        readers, transports = [], [into]
+        for end in (process.stdout, process.stderr):
+            reader = asyncio.StreamReader(READ)
+            transport, _ = await loop.connect_read_pipe(lambda reader=reader: asyncio.StreamReaderProtocol(reader), end)
+            readers.append(reader)
+            transports.append(transport)
+        return cls(process, asyncio.StreamWriter(into, flow, None, loop), *readers, transports)
 
     async def read(self) -> bytes:
-        return await self._process.stdout.read(READ)
+        return await self._out.read(READ)
 
     def write(self, data: bytes) -> None:
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(data)
+        if not self._into.is_closing():
+            self._into.write(data)
 
     async def drain(self) -> None:
         with contextlib.suppress(OSError):
-            await self._process.stdin.drain()
+            await self._into.drain()
 
     async def close(self) -> int | None:
-        self._process.stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), 5)
-        except TimeoutError:
-            return None
-        finally:
-            self._reading.cancel()
+        if not self._into.is_closing():
+            self._into.write_eof()
+        give_up = asyncio.get_running_loop().time() + CLOSE_WITHIN
+        # Nothing tells of the end of a child that isn't asyncio's.
+        while self._process.poll() is None and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        self.abandon()
         return self._process.returncode
+
+    def abandon(self) -> None:
+        self._reading.cancel()
+        for transport in self._transports:
+            transport.close()
 
     def stderr(self) -> str:
         return self._tail.text()
 
-    async def _read_stderr(self) -> None:
-        while data := await self._process.stderr.read(READ):
+    async def _read_stderr(self, err: asyncio.StreamReader) -> None:
+        while data := await err.read(READ):
             self._tail.feed(data)
+
+
+def _start_here(python: str, run_id: str) -> subprocess.Popen[bytes]:
+    if python.startswith("~/"):
+        python = f"{Path.home()}/{python[2:]}"
+    environment: Mapping[str, str] = {**os.environ, "GARFIELD_RUN": run_id}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [python, *STARTS_WITH], stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True, bufsize=0
+    )

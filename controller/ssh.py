@@ -120,6 +120,10 @@ class SshConnection:
         self._connection.abort()
         return code
 
+    def abandon(self) -> None:
+        self._reading.cancel()
+        self._connection.abort()
+
     def stderr(self) -> str:
         return self._tail.text()
 

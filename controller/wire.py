@@ -181,6 +181,12 @@ def _texts(value: Any) -> dict[str, str]:
     return {key: _text(item) for key, item in value.items()}
 
 
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WireError("an object is needed")
+    return value
+
+
 def _object(**fields: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def checked(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -231,6 +237,8 @@ _RUN = {
     "host": _optional(_text),
     "origin": _optional(_texts),
     "lease": _optional(_number),
+    "by": _text,
+    "connected": _flag,
     "started": _number,
     "stopping": _flag,
     "silent": _number,
@@ -276,6 +284,20 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
         {"restarting": _flag, "starved": _flag},
     ),
     "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
+    "attached": (
+        {},
+        {
+            "last": _count,
+            "holds": _flag,
+            "by": _text,
+            "time": _number,
+            "description": _optional(_table),
+            "error": _text,
+            "left": _count,
+        },
+    ),
+    "detached": ({}, {}),
+    "claimed": ({"by": _text}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
     "pong": ({}, {"id": _optional(_count)}),
     "stopping": ({"stage": _text, "reason": _text}, {}),

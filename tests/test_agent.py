@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from controller import shipping
 from controller.agent import code, listening, reaching
 from controller.agent.crew import _within
+from controller.agent.journal import LINE
 from controller.agent.loop import Loop
-from controller.agent.outbox import LINE, Outbox
 from controller.agent.rank import Lines
 from controller.agent.start import CONSTANT, first_line
 
@@ -32,66 +32,6 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield reading, writing
     os.close(reading)
     os.close(writing)
-
-
-def _drain(outbox: Outbox, reading: int) -> list[dict[str, object]]:
-    """Everything that the outbox holds, read at the other end of its pipe."""
-    taken = b""
-    while True:
-        done = outbox.flush()
-        try:
-            taken += os.read(reading, 1 << 20)
-        except BlockingIOError:
-            if done:
-                return [json.loads(line) for line in taken.splitlines()]
-
-
-def test_messages_arrive_in_order_and_numbered(pipe: tuple[int, int]) -> None:
-    outbox = Outbox(pipe[1])
-    for rank in range(5000):
-        outbox.put({"type": "started", "rank": rank})
-    found = _drain(outbox, pipe[0])
-    assert [message["seq"] for message in found] == list(range(1, 5001))
-    assert [message["rank"] for message in found] == list(range(5000))
-    assert outbox.waiting == 0
-
-
-@given(st.lists(st.booleans(), min_size=50, max_size=400), st.integers(2000, 20_000))
-def test_a_full_outbox_gives_up_telemetry_only_and_says_which(telemetry: list[bool], limit: int) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    try:
-        outbox = Outbox(writing, limit)
-        for place, gives in enumerate(telemetry, start=1):
-            outbox.put({"type": "event" if gives else "exit", "place": place, "text": "x" * 100}, gives)
-        found = _drain(outbox, reading)
-    finally:
-        os.close(reading)
-        os.close(writing)
-    kept = [message["place"] for message in found if message["type"] == "exit"]
-    assert kept == [place for place, gives in enumerate(telemetry, start=1) if not gives]
-    numbers = []
-    for message in found:
-        numbers += range(message["from"], message["to"] + 1) if message["type"] == "dropped" else [message["seq"]]
-    assert numbers == list(range(1, len(telemetry) + 1))
-
-
-def test_telemetry_without_a_reader_stays_bounded(pipe: tuple[int, int]) -> None:
-    outbox = Outbox(pipe[1], limit=100_000)
-    for _ in range(20_000):
-        outbox.put({"type": "event", "text": "x" * 200}, telemetry=True)
-        outbox.flush()
-    assert outbox.waiting <= 100_000
-    assert _drain(outbox, pipe[0])[-1]["seq"] == 20_000
-
-
-def test_a_message_that_is_too_long_is_replaced_by_a_word_about_it(pipe: tuple[int, int]) -> None:
-    outbox = Outbox(pipe[1])
-    outbox.put({"type": "exit", "rank": 3, "text": "x" * LINE})
-    (message,) = _drain(outbox, pipe[0])
-    assert (message["rank"], message["stream"]) == (3, "agent")
-    assert "left out: a message of" in message["lines"][0]
 
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.data())

@@ -207,10 +207,14 @@ async def test_lost_connection_is_unknown_never_success(server: sshd.Server, pac
     await launch.cluster.launch()
     await launch.steps(2)
     session = read_process(pid_of(launch.run, "garfield-guard")).parent
+    config = server.home / ".ssh" / "config"
+    config.write_text(config.read_text().replace(f"Port {server.port}", "Port 1"))  # there is no way back
     os.kill(session, signal.SIGKILL)
     assert await launch.cluster.ended() == {"left": None, "unconfirmed": ["lab1"]}
-    assert launch.of("host", host="lab1", state="lost")
-    assert launch.of("problem", host="lab1")
+    assert launch.states("lab1")[-2:] == ["reconnecting", "lost"]
+    (problem,) = launch.of("problem", host="lab1")
+    assert problem["text"].startswith("lab1: no connection within its lease, after which it ends what runs there by")
+    assert "refuses the connection" in problem["text"]
     await until_gone(launch.run, 1 + 2 + 2)
 
 

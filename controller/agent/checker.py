@@ -10,7 +10,7 @@ import sys
 import time
 
 from . import leftovers, listening, probes
-from .outbox import LINE
+from .journal import LINE
 from .rank import READ, Lines
 
 TYPE_CHECKING = False  # see the package: no typing at run time

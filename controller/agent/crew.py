@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from . import facts, listening, processes
+from .journal import LINE, Journal
 from .loop import Loop
-from .outbox import LINE, Outbox
 from .rank import Rank
 from .warmer import Warmer
 
@@ -24,19 +24,18 @@ UNKNOWN = 1000  # ended children remembered until we hear whether one was a rank
 
 
 class Crew:
-    """Starts ranks, reaps them and tells of both; `told` gets every exit, `born` every process to put on record."""
+    """Starts ranks, reaps them and tells of both; `born` gets every process to put on record."""
 
     def __init__(
         self,
         loop: Loop,
-        outbox: Outbox,
+        journal: Journal,
         blob: bytes,
-        told: Callable[[Mapping[str, Any]], None],
         born: Callable[[processes.Process, str], None],
     ) -> None:
         self.ranks: dict[int, Rank] = {}
         self.closing = False  # the run is being stopped: exits are asked for, nothing is started
-        self._loop, self._outbox, self._blob, self._told, self._born = loop, outbox, blob, told, born
+        self._loop, self._journal, self._blob, self._born = loop, journal, blob, born
         self._warmer: Warmer | None = None
         self._warm_state = "none"  # importing, ready, failed, ended
         self._warm_with: tuple[dict[str, Any], dict[str, str]] | None = None  # its order and environment
@@ -56,7 +55,7 @@ class Crew:
 
     def _start_warm(self) -> None:
         self._warm_state = "importing"
-        self._warmer = warmer = Warmer(self._loop, self._outbox, *self._warm_with, self._blob, self._hear)
+        self._warmer = warmer = Warmer(self._loop, self._journal, *self._warm_with, self._blob, self._hear)
         if process := processes.read_process(self._warmer.pid):
             self._born(process, "warm")
         self._loop.later(IMPORT_WITHIN, lambda: self._check_warm(warmer))
@@ -73,7 +72,7 @@ class Crew:
             return "the run is being stopped" if self.closing else "the process that forks ranks is not ready"
         if number in self.ranks and not self.ranks[number].ended:
             return "it is running"
-        rank = Rank(self._loop, self._outbox, number, message["role"], message.get("incarnation", 1))
+        rank = Rank(self._loop, self._journal, number, message["role"], message.get("incarnation", 1))
         ends, listen = rank.open_pipes(), self._listening.get(number)
         if (before := self.ranks.get(number)) and before.attack:
             rank.attack = before.attack
@@ -130,12 +129,11 @@ class Crew:
                 self._tell_exit(rank)
             told(why)
 
-    def signal(self, number: int, name: str) -> None:
-        """Send a signal to one rank."""
-        rank = self.ranks.get(number)
-        if rank and rank.process and not rank.ended:
-            rank.asked = rank.asked or name not in ("SIGSTOP", "SIGCONT")
-            processes.send_signal(rank.process, signal.Signals[name])
+    def rest(self) -> None:
+        """End the warm process, which holds memory; a restart starts it again."""
+        if self._warmer and self._warm_state == "ready" and not self._restarting:
+            self._warm_state = "ended"
+            self._warmer.close()
 
     def close(self) -> None:
         """From now on nothing is started, and what ends was asked to."""
@@ -158,7 +156,7 @@ class Crew:
                     self._unknown.pop(next(iter(self._unknown)))
 
     def flush(self) -> None:
-        """Put into the outbox what the processes have printed."""
+        """Put into the journal what the processes have printed."""
         for rank in self.ranks.values():
             if not rank.ended:
                 rank.flush()
@@ -166,7 +164,7 @@ class Crew:
             self._warmer.flush()
 
     def tell_resources(self) -> None:
-        """Put the processor share (1.0 is one core) and resident bytes of each rank into the outbox."""
+        """Put the processor share (1.0 is one core) and resident bytes of each rank into the journal."""
         now, found = time.monotonic(), []
         for rank in self.ranks.values():
             if rank.pid is None or rank.ended or not (process := processes.read_process(rank.pid)):
@@ -176,7 +174,7 @@ class Crew:
             share = (process.cpu - cpu) / (now - before) if now > before else 0.0
             found.append({"rank": rank.rank, "cpu": round(share, 3), "memory": process.memory})
         if found:
-            self._outbox.put({"type": "resources", "ranks": found}, telemetry=True)
+            self._journal.put({"type": "resources", "ranks": found}, telemetry=True)
 
     def _check_warm(self, warmer: Warmer) -> None:
         if self._warmer is warmer and self._warm_state == "importing" and not self.closing:
@@ -196,10 +194,10 @@ class Crew:
             elif self._warm_state == "ready" and not self.closing:
                 self._warm_state = "ended"
                 text = "the process that forks ranks ended; a restart of a rank starts it again"
-                self._outbox.put({"type": "warm", "state": "ended", "text": text, "missing": ""})
+                self._journal.put({"type": "warm", "state": "ended", "text": text, "missing": ""})
         elif "state" in message:
             self._warm_state = message["state"]
-            self._outbox.put({"type": "warm", **message})
+            self._journal.put({"type": "warm", **message})
             for number in [number for number in self._restarting if self.ranks[number].ended]:
                 if self._warm_state == "ready":
                     self._start_again(number)
@@ -214,11 +212,11 @@ class Crew:
             rank.ended, error = True, message["error"]
             rank.finish()
             rank.exit = _exit(rank, None, None, False, [error])
-            self._outbox.put({"type": "started", "rank": rank.rank, "error": error})
+            self._journal.put({"type": "started", "rank": rank.rank, "error": error})
             self._restarted(rank.rank, error)
             return
         rank.process = processes.read_process(rank.pid)
-        self._outbox.put({"type": "started", "rank": rank.rank, "pid": rank.pid, "incarnation": rank.incarnation})
+        self._journal.put({"type": "started", "rank": rank.rank, "pid": rank.pid, "incarnation": rank.incarnation})
         if rank.process:
             self._born(rank.process, str(rank.rank))
         self._restarted(rank.rank, None)
@@ -240,8 +238,7 @@ class Crew:
 
     def _tell_exit(self, rank: Rank) -> None:
         message = {**rank.exit, "restarting": rank.rank in self._restarting}
-        self._outbox.put(message)
-        self._told(message)
+        self._journal.put(message)
 
 
 def _exit(rank: Rank, code: int | None, number: int | None, asked: bool, stderr: list[str]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ def end(run: str, chosen: Iterable[Iterable[int]], since: int | None = None) -> 
     return {"ended": ended, "left": [_told(*still[pid]) for pid in sorted(still)[:MOST]]}
 
 
+def of(run: str) -> list[processes.Process]:
+    """The living processes of this user whose environment names `run`, supervised or not."""
+    return _marked().get(run, [])
+
+
 class _Run:
     """One run by its records here, one an agent, and the living processes that are its own."""
 

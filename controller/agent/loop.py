@@ -44,7 +44,8 @@ class Loop:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.on_readable(self._woken, self._run_signals)
 
-    def on_readable(self, fd: int, call: Callable[[], None]) -> None:
+    def on_readable(self, fd: int, call: Callable[[], None] | None) -> None:
+        """Call when `fd` has data or its end; None: no longer."""
         self._set(fd, selectors.EVENT_READ, call)
 
     def on_writable(self, fd: int, call: Callable[[], None] | None) -> None:

@@ -8,8 +8,8 @@ import select
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from .journal import Journal
 from .loop import Loop
-from .outbox import Outbox
 from .processes import Process
 
 TYPE_CHECKING = False  # see the package: no typing at run time
@@ -56,9 +56,9 @@ class Lines:
 class TextStream:
     """Lines a process prints, passed on in batches; what is too much for one batch is counted, not kept."""
 
-    def __init__(self, outbox: Outbox, rank: int | None, stream: str) -> None:
+    def __init__(self, journal: Journal, rank: int | None, stream: str) -> None:
         self.tail: deque[str] = deque(maxlen=TAIL)
-        self._outbox, self._rank, self._stream = outbox, rank, stream
+        self._journal, self._rank, self._stream = journal, rank, stream
         self._lines = Lines(TEXT_LINE)
         self._batch: list[str] = []
         self._size = self._left_out = 0
@@ -77,21 +77,21 @@ class TextStream:
             self._size += len(line) + 1
 
     def flush(self, end: bool = False) -> None:
-        """Put what has gathered into the outbox; `end`: also a last line without a newline."""
+        """Put what has gathered into the journal; `end`: also a last line without a newline."""
         if end and (rest := self._lines.rest()):
             self._add(rest)
         if self._left_out:
             self._batch.append(f"… {self._left_out} lines left out")
         if self._batch:
             message = {"type": "output", "rank": self._rank, "stream": self._stream, "lines": self._batch}
-            self._outbox.put(message, telemetry=True)
+            self._journal.put(message, telemetry=True)
         self._batch, self._size, self._left_out = [], 0, 0
 
 
 class Rank:
     """A rank from its spawn message to its exit; `incarnation` counts from 1 how often it was started."""
 
-    def __init__(self, loop: Loop, outbox: Outbox, rank: int, role: str, incarnation: int) -> None:
+    def __init__(self, loop: Loop, journal: Journal, rank: int, role: str, incarnation: int) -> None:
         self.rank, self.role, self.incarnation = rank, role, incarnation
         self.pid: int | None = None
         self.process: Process | None = None  # with its start time, once it was seen alive
@@ -101,10 +101,10 @@ class Rank:
         self.exit: dict[str, Any] | None = None  # what was told of its end
         self.paused = False
         self.attack: str | None = None  # what it was told to send last, if it was
-        self._loop, self._outbox = loop, outbox
+        self._loop, self._journal = loop, journal
         self._events = Lines(EVENT_LINE)
         self._kept = 0
-        self._out = {name: TextStream(outbox, rank, name) for name in ("stdout", "stderr")}
+        self._out = {name: TextStream(journal, rank, name) for name in ("stdout", "stderr")}
         self._reading: dict[int, Callable[[bytes], None]] = {}
         self._control: int | None = None
 
@@ -205,4 +205,4 @@ class Rank:
         elif kind == "phase":
             self.phase = str(event.get("phase"))[:20]
         telemetry = kind == "step" or self._kept > KEPT_EVENTS
-        self._outbox.put({"type": "event", "rank": self.rank, "event": event}, telemetry)
+        self._journal.put({"type": "event", "rank": self.rank, "event": event}, telemetry)

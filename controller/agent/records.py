@@ -44,6 +44,12 @@ class Record:
         with contextlib.suppress(OSError):  # a full disk is no reason to end a run
             self._write()
 
+    def change(self, **facts: Any) -> None:
+        """State something anew."""
+        self._text |= facts
+        with contextlib.suppress(OSError):
+            self._write()
+
     def remove(self) -> None:
         with contextlib.suppress(OSError):
             self._path.unlink()

@@ -1,4 +1,4 @@
-"""The agent's second ear: a Unix socket through which other controllers see the run, and stop it."""
+"""The agent's second ear: a Unix socket through which controllers come back to the run, and visitors see it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from .loop import Loop
-from .outbox import LINE, Outbox
-from .rank import READ, Lines
-
-TYPE_CHECKING = False  # see the package: no typing at run time
-if TYPE_CHECKING:
-    from typing import Any
+from .peer import Peer
 
 CLIENTS = 16
 
 
 def sockets_dir() -> Path:
-    """Folder of the sockets of this user's agents; on local disk, as a shared home is no place for sockets.
+    """Folder of the sockets and spools of this user's agents; on local disk, as a shared home is no place for them.
 
     Raises OSError when it isn't ours alone.
     """
@@ -35,15 +30,16 @@ def sockets_dir() -> Path:
 
 
 class Service:
-    """Listens on <run>.<pid>.sock and hands each line of a client to `take(line, cut, answers)`.
+    """Listens on <run>.<pid>.sock; each client's lines go to `take`, and `gone` is told when it leaves.
 
     Several hosts of a run may be one machine, hence the pid.
     """
 
-    def __init__(self, loop: Loop, run: str, take: Callable[[bytes, bool, Outbox], None]) -> None:
-        self._loop, self._take = loop, take
-        self._clients: dict[int, tuple[socket.socket, Outbox]] = {}
-        self._followers: list[Outbox] = []
+    def __init__(
+        self, loop: Loop, run: str, take: Callable[[bytes, bool, Peer], None], gone: Callable[[Peer], None]
+    ) -> None:
+        self._loop, self._take, self._gone = loop, take, gone
+        self._clients: list[Peer] = []
         self._path = sockets_dir() / f"{run}.{os.getpid()}.sock"
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old = os.umask(0o177)
@@ -55,25 +51,16 @@ class Service:
         self._listening.setblocking(False)
         loop.on_readable(self._listening.fileno(), self._accept)
 
-    def follow(self, client: Outbox) -> None:
-        """From now on this client is told everything about the end of the run."""
-        if client not in self._followers:
-            self._followers.append(client)
-
-    def tell(self, message: Mapping[str, Any]) -> None:
-        for follower in self._followers:
-            follower.put(message)
-            self._flush(follower)
-
     def flush(self) -> bool:
         """Send clients what they take; whether each has taken all that was for it."""
-        return all(self._flush(outbox) for _, outbox in list(self._clients.values()))
+        done = [client.flush() for client in list(self._clients)]  # each of them, also after one that isn't done
+        return all(done)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._path.unlink()
-        for fd in list(self._clients):
-            self._drop(fd)
+        for client in list(self._clients):
+            self._drop(client)
         self._loop.forget(self._listening.fileno())
         self._listening.close()
 
@@ -83,40 +70,11 @@ class Service:
             if len(self._clients) >= CLIENTS:
                 client.close()
                 return
-            client.setblocking(False)
-            outbox, lines = Outbox(client.fileno()), Lines(LINE)
-            self._clients[client.fileno()] = (client, outbox)
-            self._loop.on_readable(client.fileno(), lambda: self._read(client, lines, outbox))
+            fd = client.detach()
+            self._clients.append(Peer(self._loop, fd, fd, self._take, self._drop))
 
-    def _read(self, client: socket.socket, lines: Lines, outbox: Outbox) -> None:
-        try:
-            data = client.recv(READ)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._drop(client.fileno())
-            return
-        for line, cut in lines.feed(data):
-            self._take(line, cut, outbox)
-        self._flush(outbox)
-
-    def _flush(self, outbox: Outbox) -> bool:
-        """Send what the client takes; True when nothing is left for it, also because it has gone."""
-        if outbox.fd not in self._clients:
-            return True
-        try:
-            done = outbox.flush()
-        except OSError:
-            self._drop(outbox.fd)
-            return True
-        self._loop.on_writable(outbox.fd, None if done else lambda: self._flush(outbox))
-        return done
-
-    def _drop(self, fd: int) -> None:
-        client, outbox = self._clients.pop(fd)
-        if outbox in self._followers:
-            self._followers.remove(outbox)
-        self._loop.forget(fd)
-        client.close()
+    def _drop(self, client: Peer) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+            client.close()
+            self._gone(client)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import leftovers
-from .outbox import LINE
+from .journal import LINE
 from .rank import READ, Lines
 from .service import sockets_dir
 
@@ -36,7 +36,7 @@ def main(_: bytes) -> None:
         for line, _cut in lines.feed(data):
             message = json.loads(line)
             if message["type"] == "runs":
-                _say({"type": "runs", "runs": [status for _, status in _agents()]})
+                _say({"type": "runs", "runs": [status for _, status in living_agents()]})
             elif message["type"] == "act":
                 _say(_act(message))
             elif message["type"] == "stop":
@@ -49,11 +49,11 @@ def main(_: bytes) -> None:
                 _say({"type": "cleaned", "run": message["run"], **cleaned})
 
 
-def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
+def living_agents() -> Iterator[tuple[Path, dict[str, Any]]]:
     """(socket, status) of every agent of this user that answers. Sockets of dead ones are removed."""
     for path in sorted(sockets_dir().glob("*.sock")):
         try:
-            with _connect(path) as agent:
+            with connect(path) as agent:
                 agent.sendall(b'{"type":"status"}\n')
                 answer = next(_messages(agent, time.monotonic() + ANSWER_WITHIN), None)
         except ConnectionRefusedError:
@@ -69,11 +69,11 @@ def _agents() -> Iterator[tuple[Path, dict[str, Any]]]:
 def _act(message: dict[str, Any]) -> dict[str, Any]:
     """Have the agent of a rank do something to it; its answer, or one that says why there is none."""
     error = "no such run goes on here"
-    for path, status in _agents():
+    for path, status in living_agents():
         if status["run"] == message["run"]:
             error = "this host has no such rank"
             if message["rank"] in [rank["rank"] for rank in status["ranks"]]:
-                with contextlib.suppress(OSError), _connect(path) as agent:
+                with contextlib.suppress(OSError), connect(path) as agent:
                     agent.sendall(json.dumps(message).encode() + b"\n")
                     for heard in _messages(agent, time.monotonic() + ACT_WITHIN):
                         if heard["type"] == "acted" and "id" in heard:
@@ -88,10 +88,10 @@ def _stop(message: dict[str, Any]) -> None:
     run, left, error = message["run"], 0, ""
     with contextlib.ExitStack() as stack:
         agents = []
-        for path, status in _agents():
+        for path, status in living_agents():
             if status["run"] == run:
                 with contextlib.suppress(OSError):  # it ended between the two calls
-                    agent = stack.enter_context(_connect(path))
+                    agent = stack.enter_context(connect(path))
                     agent.sendall(json.dumps(message).encode() + b"\n")
                     agents.append(agent)
         if not agents:
@@ -109,7 +109,8 @@ def _stop(message: dict[str, Any]) -> None:
     _say({"type": "ended", "run": run, "left": None if error else left, "error": error})
 
 
-def _connect(path: Path) -> socket.socket:
+def connect(path: Path) -> socket.socket:
+    """A connection to the agent behind a socket. Raises OSError."""
     agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         agent.settimeout(ANSWER_WITHIN)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 
 from . import processes
+from .journal import Journal
 from .loop import Loop
-from .outbox import Outbox
 from .rank import READ, Lines, TextStream
 from .start import CONSTANT, first_line
 
@@ -28,7 +28,7 @@ class Warmer:
     """Starts the warm process and carries messages; `heard` gets each of its answers, None when it has ended."""
 
     def __init__(
-        self, loop: Loop, outbox: Outbox, order: Mapping[str, Any], env: Mapping[str, str], blob: bytes,
+        self, loop: Loop, journal: Journal, order: Mapping[str, Any], env: Mapping[str, str], blob: bytes,
         heard: Callable[[dict[str, Any] | None], None],
     ) -> None:  # fmt: skip
         self._loop, self._heard = loop, heard
@@ -41,7 +41,7 @@ class Warmer:
         for ours, end in pipes.values():
             os.close(end)
             os.set_blocking(ours, False)
-            self._pipes[ours] = TextStream(outbox, None, "agent")
+            self._pipes[ours] = TextStream(journal, None, "agent")
             loop.on_readable(ours, lambda fd=ours: self._read_text(fd))
         source = __loader__.get_source(f"{__package__}.bootstrap")
         self.send(first_line(source, "", "warm", len(blob)) + blob)
@@ -64,6 +64,11 @@ class Warmer:
             return False
         finally:
             self._socket.setblocking(False)
+
+    def close(self) -> None:
+        """Ask for nothing more, upon which it ends; `heard` gets None then."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def flush(self) -> None:
         """Pass on what it printed so far."""
