@@ -19,6 +19,7 @@ from controller.ui import formats
 
 if TYPE_CHECKING:
     from controller.liverun import LiveRun
+    from controller.prompts import Prompter
     from controller.runs import RunInfo
     from controller.state import Now, RunState
 
@@ -27,11 +28,11 @@ Launcher = Callable[[Plan, str, str], "LiveRun"]
 LEAVE_WAIT = 45.0  # longest wait for a run's end when the app has to go: the whole stop ladder, and the goodbyes
 
 
-def launcher(plan: Plan, name: str, hosts_text: str) -> LiveRun:
+def launcher(plan: Plan, name: str, hosts_text: str, prompter: Prompter | None = None) -> LiveRun:
     """A real run of `plan`. What it needs (asyncssh) is imported here, after the first paint."""
     from controller.liverun import LiveRun
 
-    return LiveRun(plan, name=name, hosts_text=hosts_text)
+    return LiveRun(plan, name=name, hosts_text=hosts_text, prompter=prompter)
 
 
 @dataclass(frozen=True)

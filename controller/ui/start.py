@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from controller.ui.app import GarfieldApp
-from controller.ui.session import Session
+from controller.ui.screens.secret import asking_on
+from controller.ui.session import Session, launcher
 from controller.ui.terminal import SteadyDriver
 
 
 async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
     """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
-    session = Session(path)
+    session = Session(path, launcher=lambda *run: launcher(*run, prompter=asking_on(app)))
     app = GarfieldApp(session, launch=launch, driver_class=SteadyDriver)
     result: str | None = None
     try:
