@@ -124,7 +124,7 @@ def test_launch_watch_and_quit(terminal):
     picture = terminal.shows("Finished: accuracy")
     assert "40/40" in picture
     assert "Nothing is left running." in picture
-    assert "records and model: " in picture
+    assert "records and model:" in picture
     terminal.keys("4")
     terminal.shows("[4 Logs]")
     terminal.keys("q")
