@@ -48,6 +48,12 @@ class Found:
         return self.origin == origin_text()
 
     @property
+    def detached(self) -> bool:
+        """It goes on until it has finished, and no controller is connected to any of its hosts."""
+        agents = self.agents()
+        return bool(agents) and all(part.get("lease") is None and not part.get("connected", True) for part in agents)
+
+    @property
     def stopping(self) -> bool:
         """It was told to end."""
         return any(part.get("stopping") for part in self.agents())
@@ -98,6 +104,19 @@ class Survey:
             return told.get("left"), told.get("error") or ""
 
         return dict(zip(run.parts, await asyncio.gather(*map(stop_on, run.parts)), strict=True))
+
+    async def detach(self, run: Found) -> dict[str, str]:
+        """Have `run` go on until it has finished, whatever becomes of its controller; the problems by host."""
+
+        async def detach_on(name: str) -> str:
+            try:
+                await self.visits[name].detach(run.run)
+            except HostError as error:
+                return str(error)
+            return ""
+
+        told = dict(zip(run.parts, await asyncio.gather(*map(detach_on, run.parts)), strict=True))
+        return {name: problem for name, problem in told.items() if problem}
 
     async def act(self, run: Found, rank: int, act: str, attack: str | None = None) -> str:
         """Do something to a rank, as `LiveRun.act` does; the host it was done on. Raises ActRefused, HostError."""

@@ -67,6 +67,15 @@ class Visit:
         """Do something to a rank of a run on this host, as `LiveRun.act` does. Raises HostError."""
         await self._session.act(rank, act, attack, run)
 
+    async def detach(self, run: str) -> None:
+        """Have a run on this host go on until its ranks have finished, whatever becomes of its controller.
+
+        Raises HostError.
+        """
+        answer = await self._session.ask({"type": "detach", "run": run}, "detached")
+        if why := answer.get("error"):
+            raise HostError(self.host, f"{run} can't be detached: {why}.")
+
     async def close(self) -> None:
         """Give the connection up."""
         await self._session.close()

@@ -296,7 +296,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
             "left": _count,
         },
     ),
-    "detached": ({}, {}),
+    "detached": ({}, {"error": _optional(_text)}),
     "claimed": ({"by": _text}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
     "pong": ({}, {"id": _optional(_count)}),

@@ -14,7 +14,7 @@ from controller.cli import words
 from controller.origin import origin_text
 from controller.survey import Found
 from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc, soon
-from tests.launching import Launch, local_host, write_package
+from tests.launching import Launch, controller, local_host, write_package
 
 __all__ = ["here"]  # the fixture
 pytestmark = needs_proc
@@ -141,3 +141,23 @@ async def test_the_question_names_whose_run_it_is(monkeypatch: pytest.MonkeyPatc
     assert await words.may_act(run, "stop it", yes=True)
     assert await words.may_act(Found("mine", origin_text()), "stop it", yes=False)
     assert len(asked) == 1
+
+
+async def test_a_detached_run_outlives_its_controller(here: Path) -> None:
+    with controller(write_package(here / "shipped"), local_host()) as (process, run):
+        done = await typed(here, "detach", run)
+        assert done.returncode == 0, done.stderr
+        assert f"{run} goes on until it has finished" in done.stdout
+        process.kill()
+        process.wait(10)
+
+    def entry() -> dict:
+        runs = json.loads(command(here, "status", "--json").stdout)["runs"]
+        return next((entry for entry in runs if entry["run"] == run), {})
+
+    assert soon(lambda: entry().get("detached") is True), entry()
+    assert not entry()["stopping"]
+    assert len(alive(run)) == 6
+    assert "running, detached" in command(here, "status").stdout
+    assert command(here, "stop", run, "--kill").returncode == 0
+    assert alive(run) == []

@@ -39,6 +39,8 @@ def main(_: bytes) -> None:
                 _say({"type": "runs", "runs": [status for _, status in living_agents()]})
             elif message["type"] == "act":
                 _say(_act(message))
+            elif message["type"] == "detach":
+                _say(_detach(message["run"]))
             elif message["type"] == "stop":
                 _stop(message)
             elif message["type"] == "leftovers":
@@ -81,6 +83,21 @@ def _act(message: dict[str, Any]) -> dict[str, Any]:
                 error = "its agent did not answer"
                 break
     return {"type": "acted", "id": message["id"], "rank": message["rank"], "act": message["act"], "error": error}
+
+
+def _detach(run: str) -> dict[str, Any]:
+    """Have all agents of a run go on until it has finished, whatever becomes of its controller."""
+    error: str | None = "no such run goes on here"
+    for path, status in living_agents():
+        if status["run"] == run:
+            error = "an agent did not answer"
+            with contextlib.suppress(OSError), connect(path) as agent:
+                agent.sendall(b'{"type":"detach"}\n')
+                if any(heard["type"] == "detached" for heard in _messages(agent, time.monotonic() + ANSWER_WITHIN)):
+                    error = None
+            if error:
+                break
+    return {"type": "detached", "error": error}
 
 
 def _stop(message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""python -m controller status and stop: the runs that the hosts of a file know of, whoever launched them."""
+"""python -m controller status, stop and detach: the runs that the hosts of a file know of, whoever launched them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from controller.cli import terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
+from controller.cli.refused import Refused
 from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, the_run
 from controller.hosts import Host
 from controller.survey import Found, Survey, Told, survey
@@ -24,7 +25,8 @@ def main(options: argparse.Namespace) -> int:
     if options.command == "status":
         return asyncio.run(_status(hosts_of(options.file), options))
     file, word = file_and_run(options.file, options.run)
-    return asyncio.run(_stop(hosts_of(file, word), word, options))
+    act = {"stop": _stop, "detach": _detach}[options.command]
+    return asyncio.run(act(hosts_of(file, word), word, options))
 
 
 def asking(line: OneLine) -> Told:
@@ -58,7 +60,9 @@ def _row(run: Found) -> list[str]:
     paused = [str(rank["rank"]) for rank in alive if rank.get("paused")]
     steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
     state = "stopping" if run.stopping else "running" if ranks else "launching"
-    if run.silent > SILENT:
+    if run.detached:
+        state += ", detached"
+    elif run.silent > SILENT:
         state += f", its controller silent for {duration(run.silent)}"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
     return [
@@ -80,9 +84,28 @@ def _json(run: Found) -> dict[str, Any]:
         "started": run.started,
         "hosts": run.hosts(),
         "stopping": run.stopping,
+        "detached": run.detached,
         "silent": run.silent,
         "ranks": [dict(rank) for rank in run.ranks()],
     }
+
+
+async def _detach(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:
+    async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
+        complain(list(seen.unreachable.values()))
+        run = the_run(seen, word, "detach FILE RUN")
+        if run is None:
+            raise Refused(nothing_runs(seen))
+        if not await may_act(run, "detach it", options.yes):
+            return 1
+        problems = await seen.detach(run)
+    complain(list(problems.values()))
+    if options.json:
+        say_json({"run": run.run, "hosts": run.hosts(), "problems": problems})
+    elif not problems:
+        say(f"{run.run} goes on until it has finished, also without who launched it.")
+        say(f"to follow it, from any machine: python -m controller attach {run.run}")
+    return 1 if problems or seen.unreachable else 0
 
 
 async def _stop(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_trust(commands)
     _add_status(commands)
+    _add_detach(commands)
     _add_stop(commands)
     _add_rank(commands)
     _add_clean(commands)
@@ -81,6 +82,20 @@ def _add_trust(commands: argparse._SubParsersAction) -> None:
 def _add_status(commands: argparse._SubParsersAction) -> None:
     status = _add(commands, "status", "attend", "the runs that the hosts of a file know of, whoever launched them")
     _add_file(status)
+
+
+def _add_detach(commands: argparse._SubParsersAction) -> None:
+    detach = _add(
+        commands,
+        "detach",
+        "attend",
+        "have a run go on until it has finished, whatever becomes of who launched it",
+        """
+Its hosts then end nothing when their controller falls silent. Follow it later with attach, or end it with stop.
+""",
+    )
+    _add_words(detach)
+    _add_yes(detach)
 
 
 def _add_stop(commands: argparse._SubParsersAction) -> None:
