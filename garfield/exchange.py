@@ -118,7 +118,7 @@ class Exchange(Peers):
         """Wait for something to happen; False if a stop ends this. Raises RankLost."""
         if self._rank.must_leave(len(self._able()) < self._needed - 1):
             return False
-        self._check_reachable(step)
+        self.check_reachable(step)
         deadline = self._heard + self._timeout
         if self._rank.attend(min(deadline, self.starved_at)) or time.monotonic() < deadline:
             return True
@@ -134,10 +134,11 @@ class Exchange(Peers):
         return [other for other in self.roster.expected if other not in here]
 
     def _able(self) -> set[int]:
-        """The others whose model of this step is here or may still come."""
-        return self.roster.able | set(self._filing.here)
+        """The others whose model of this step, or of a later one, is here or may still come."""
+        return self.roster.able | set(self._filing.here) | set(self._filing.ahead)
 
-    def _check_reachable(self, step: int) -> None:
+    def check_reachable(self, step: int) -> None:
+        """As Peers.check_reachable."""
         able, roster = self._able(), self.roster
         if len(able) >= self._needed - 1 or self._rank.stop.requested:
             return

@@ -98,8 +98,12 @@ class Peers:
         """
         return Merged(step, model, loss=loss)
 
-    def turned_to(self, link: Link) -> None:
-        """A worker pulls this server's model."""
+    def check_reachable(self, step: int) -> None:
+        """Raise RankLost when too few of the others are left."""
+
+    def turned_to(self, link: Link) -> bool:
+        """A worker pulls this server's model; whether that makes this server the one that acts."""
+        return False
 
     def finish(self, step: int, model: Tensor) -> None:
         """The run is over for this server: tell the others its last model, and goodbye."""

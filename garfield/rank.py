@@ -19,7 +19,7 @@ from garfield.transport import Event, Inbox, Kind, Link
 BUSY_EVERY = 2.0  # seconds, at most, between two signs of life of a rank that loads data
 STOPPING = 3.0  # seconds a step may still take once a stop is asked for
 PEERS_STOP = 2.0  # seconds in which a stop that another rank was asked for reaches this one too
-SUSPENDED = 0.5  # seconds a wait takes too long where this process was stopped meanwhile
+SUSPENDED = 0.05  # seconds a wait takes too long where this process was stopped meanwhile
 AWAKE = 1.0  # seconds in which it then hears what it has missed
 
 

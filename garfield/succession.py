@@ -55,17 +55,19 @@ class Succession(Peers):
         self._tell(step, model, loss)
         return Merged(step, model, loss=loss)
 
-    def turned_to(self, link: Link) -> None:
+    def turned_to(self, link: Link) -> bool:
         """Act if enough workers want it; else say who acts."""
         if self._serving.open:
-            return
+            return False
         if len(self._serving.pulls) >= self._quorum and not self._fresh:
-            if self._step and self._leader not in (None, self._rank.number):
+            if self._leader not in (None, self._rank.number):
                 self._rank.report.notice("warning", f"rank {self._rank.number} takes over at step {self._step + 1}.")
             self._serving.open = True
             self._serving.serve()
-        elif self._leader is not None:
+            return True
+        if self._leader is not None:
             link.send(Kind.TURN, self._leader)
+        return False
 
     def finish(self, step: int, model: Tensor) -> None:
         """As Peers.finish; what the one that acts ends with is the run's."""

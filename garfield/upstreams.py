@@ -143,9 +143,9 @@ class Upstreams:
             number = self._rank.number
             raise RankLost(f"the parameter servers closed the links: another process joined as rank {number}.", [])
         lost = [server for server in self._roster.expected if server in self._roster.lost]
-        if len(self._roster.able) >= self._needed or not lost or self._rank.stop_follows() or self._is_over:
+        if len(self._roster.able) >= self._needed or (self._over and self._rank.stop_follows()):
             return
-        if len(self._roster.able) < self._needed:
+        if len(self._roster.able) < self._needed and not self._is_over:
             reasons = "; ".join(f"rank {server}: {self._roster.lost[server]}" for server in lost)
             raise RankLost(
                 f"lost parameter server {ranks_text(lost)} at step {self._step + 1}, and {self._needed} of "
@@ -228,7 +228,6 @@ class Merging(Upstreams):
             pull.release()
             return None
         step, models = pull.step, pull.take()
-        self._roster.counted(step + 1, models.ranks)
         return Model(step, False, partial(self._merge, step, models))
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:

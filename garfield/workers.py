@@ -86,6 +86,7 @@ class Workers:
                 # The run is over for them: the other servers are done, and this one is about to learn that.
                 self.serve_until(lambda: self._peers.ahead(step), GOODBYE)
                 return None
+            self._peers.check_reachable(step)
             self._check_reachable()
             if self._rank.must_leave(len(self._able()) < self._quorum):
                 return None
@@ -115,7 +116,7 @@ class Workers:
         while not over() and time.monotonic() < deadline:
             if self._rank.stop.urgent:
                 deadline = min(deadline, time.monotonic() + URGENT)
-            self._rank.attend(deadline)
+            self._rank.attend(min(deadline, max(time.monotonic(), self._peers.starved_at)))
 
     def _dismiss(self) -> None:
         """Tell those who still compute that the run is over: they will find nobody to ask."""
@@ -166,7 +167,8 @@ class Workers:
             case Kind.PULL:
                 self._loading.discard(rank)
                 self._serving.pull(message.link, message.step)
-                self._peers.turned_to(message.link)
+                if self._peers.turned_to(message.link):
+                    self._heard = time.monotonic()
             case self.GRADIENT:
                 self._loading.discard(rank)
                 if self._done:

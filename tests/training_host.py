@@ -8,6 +8,7 @@ each event, line of output and exit of a rank.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -79,7 +80,8 @@ class Ranks:
             for pid in self.pids[message["rank"]]:
                 os.kill(pid, message["signal"])
         elif "control" in message:
-            os.write(self.controls[message["rank"]], json.dumps(message["control"]).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                os.write(self.controls[message["rank"]], json.dumps(message["control"]).encode() + b"\n")
         elif "sweep" in message:
             self._sweep()
             for listening in self.listening:

@@ -1,0 +1,55 @@
+"""Links for tests: they carry nothing, and keep what they were told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from garfield.transport import Kind, Message
+
+D = 4
+
+
+@dataclass
+class FakeLink:
+    """One end of a link to `peer` that never sends anything; `busy`: the peer takes nothing."""
+
+    peer: int
+    life: tuple[int, int] = (1, 1)
+    busy: bool = False
+    sent: int = 0
+    received: int = 0
+    alive: bool = True
+    said: list[tuple[Kind, int, Tensor | None, bool]] = field(default_factory=list)
+    free: list[Tensor] = field(default_factory=list)
+
+    @property
+    def sending(self) -> bool:
+        return self.busy
+
+    def send(
+        self, kind: Kind, step: int = 0, payload: Tensor | None = None, done: bool = False, sent: Any = None, **_: Any
+    ) -> None:
+        self.said.append((kind, step, None if payload is None else payload.clone(), done))
+        if sent and not self.busy:
+            sent()
+
+    def release(self, slot: Tensor) -> None:
+        self.free.append(slot)
+
+    def hears(self, kind: Kind, step: int, value: float = 0.0, done: bool = False) -> Message:
+        """What came over it."""
+        return Message(self, kind, step, 0.5, done, torch.full((D,), value))
+
+
+@dataclass
+class FakeReport:
+    """Keeps what it is told."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def __getattr__(self, kind: str) -> Any:
+        return lambda *facts: self.told.append((kind, *facts))
