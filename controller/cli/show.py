@@ -10,6 +10,7 @@ from typing import Any
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.words import recorded_run
 from controller.runs.report import Report, report
+from controller.state import collateral
 from garfield.settings import SETTINGS
 
 LAST_WORDS = 10  # lines of stderr that are shown
@@ -49,6 +50,8 @@ def _head(found: Report) -> Iterator[str]:
     if run.root_cause:
         yield f"root cause: {run.root_cause}"
         yield from (f"  | {line}" for line in found.last_words[-LAST_WORDS:])
+        if others := collateral(found.now):
+            yield f"collateral, ended because of it: {', '.join(found.now.ranks[rank].title for rank in others)}"
     if found.attackers:
         yield f"attackers: rank {', '.join(map(str, found.attackers))}"
     if found.model:
