@@ -40,7 +40,7 @@ class Coordinatewise:
     def shares(self, rows: Rows, f: int, options: Mapping[str, Any]) -> Tensor:
         """Each row's share of the kept values in the sampled columns: (n,) float64, sum 1."""
         columns = rows.sampled()
-        ordered = columns.T.contiguous().sort(dim=1).values.T
+        ordered = sort_columns(columns)
         return window_shares(columns, ordered, *self.window(ordered, f, **options))
 
 
@@ -66,9 +66,20 @@ def _block_columns(program: Program, rows: Rows) -> int:
     return power if threads == 1 else max(power, 32_768) * threads  # torch shares out blocks of 32,768 and more
 
 
+def sort_columns(columns: Tensor) -> Tensor:
+    """Each of `columns` (n, k) in ascending order; for few rows a network is ten times as fast as sorting them."""
+    wires = list(columns.unbind())
+    for low, high in sorting_network(len(wires)):
+        wires[low], wires[high] = torch.minimum(wires[low], wires[high]), torch.maximum(wires[low], wires[high])
+    return torch.stack(wires)
+
+
 def window_shares(columns: Tensor, ordered: Tensor, start: Tensor, count: int) -> Tensor:
     """Each row's share of the values ordered[start : start + count]; equal values share equally: (n,) float64."""
     least, most = ordered.gather(0, start[None])[0], ordered.gather(0, (start + count - 1)[None])[0]
+    kept = (columns >= least).logical_and_(columns <= most).sum(1)
+    if int(kept.sum()) == count * columns.shape[1]:  # no value outside the window equals one of its ends
+        return kept.double() / (count * columns.shape[1])
     at_least, at_most = columns == least, columns == most
     kept_least = (columns <= least).sum(0) - start  # of the values equal to the least one, how many are kept
     kept_most = start + count - (columns < most).sum(0)

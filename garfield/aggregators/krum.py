@@ -12,6 +12,7 @@ from garfield.aggregators.coordinatewise import (
     nearest_median_program,
     nearest_median_window,
     run_program,
+    sort_columns,
     window_shares,
 )
 from garfield.aggregators.kinds import equal_weights, least
@@ -61,7 +62,7 @@ class Bulyan:
         if not explain:
             return result, None
         columns = selection.sampled()
-        ordered = columns.T.contiguous().sort(dim=1).values.T
+        ordered = sort_columns(columns)
         weights = torch.zeros(rows.n, dtype=torch.float64)
         weights[chosen] = window_shares(columns, ordered, *nearest_median_window(ordered, count))
         return result, weights
