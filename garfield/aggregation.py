@@ -41,24 +41,34 @@ class Aggregation:
         Written to `out`; without it to a vector that the next call overwrites. `step` counts from 0. Raises
         TrainingError.
         """
+        result, weights = self._aggregate(step, given, out, explain=True)
+        return result, [weight if ok else None for weight, ok in zip(weights, given.finite, strict=True)]
+
+    def result(self, step: int, given: Round, out: Tensor | None = None) -> Tensor:
+        """As the call, without the weights, which a rule takes longer to tell."""
+        return self._aggregate(step, given, out, explain=False)[0]
+
+    def _aggregate(
+        self, step: int, given: Round, out: Tensor | None, explain: bool
+    ) -> tuple[Tensor, Sequence[float]]:
         ranks, rows, finite = given.ranks, given.rows, given.finite
         if out is None:
             out = self._result = torch.empty_like(rows[0]) if self._result is None else self._result
         bad = [rank for rank, ok in zip(ranks, finite, strict=True) if not ok]
         if self._rule is None:
             self._notice_divergence(step, bad)
-            weights = [1 / len(rows)] * len(rows)
-            result = _mean(rows, out)
-        else:
-            if len(bad) > self._f:
-                raise TrainingError(
-                    f"{len(bad)} of the {len(rows)} {self._what} of step {step + 1} are not finite "
-                    f"({ranks_text(bad)}), and {self._f_name} = {self._f} tolerates {self._f}: the model may have "
-                    "diverged; try a smaller lr."
-                )
-            result, shares = self._rule.explain(rows, step=step, finite=torch.tensor(finite), out=out)
-            weights = shares.tolist()
-        return result, [weight if ok else None for weight, ok in zip(weights, finite, strict=True)]
+            return _mean(rows, out), [1 / len(rows)] * len(rows)
+        if len(bad) > self._f:
+            raise TrainingError(
+                f"{len(bad)} of the {len(rows)} {self._what} of step {step + 1} are not finite "
+                f"({ranks_text(bad)}), and {self._f_name} = {self._f} tolerates {self._f}: the model may have "
+                "diverged; try a smaller lr."
+            )
+        about = {"step": step, "finite": torch.tensor(finite), "out": out}
+        if not explain:
+            return self._rule(rows, **about), ()
+        result, shares = self._rule.explain(rows, **about)
+        return result, shares.tolist()
 
     def state_dict(self) -> dict[str, Tensor]:
         """What the rule keeps from step to step."""

@@ -132,6 +132,7 @@ class Link:
         self._dimension = slots[0].numel() if slots else 0
         self._lock = threading.Lock()
         self._unsent = 0
+        self._awaited = False  # somebody wants to know when nothing is on its way any more
         self._free: queue.SimpleQueue[Tensor] = queue.SimpleQueue()
         for slot in slots:
             self._free.put(slot)
@@ -161,8 +162,10 @@ class Link:
 
     @property
     def sending(self) -> bool:
-        """Whether something is on its way that the peer has not taken yet."""
-        return self._unsent > 0
+        """Whether something is on its way that the peer has not taken yet; if so, a Wake follows once it has."""
+        with self._lock:
+            self._awaited = self._unsent > 0
+            return self._awaited
 
     def release(self, slot: Tensor) -> None:
         """Let the next payload arrive in `slot`."""
@@ -184,9 +187,10 @@ class Link:
                 self.sent += HEADER_BYTES + (0 if payload is None else 4 * payload.numel())
             with self._lock:
                 self._unsent -= 1
+                over, self._awaited = self._awaited and not self._unsent, self._awaited and self._unsent > 0
             if sent:
                 sent()
-            if not self.sending:
+            if over:
                 inbox.put(Wake())
 
     def _receive_all(self, inbox: Inbox) -> None:
