@@ -48,9 +48,7 @@ class Aggregation:
         """As the call, without the weights, which a rule takes longer to tell."""
         return self._aggregate(step, given, out, explain=False)[0]
 
-    def _aggregate(
-        self, step: int, given: Round, out: Tensor | None, explain: bool
-    ) -> tuple[Tensor, Sequence[float]]:
+    def _aggregate(self, step: int, given: Round, out: Tensor | None, explain: bool) -> tuple[Tensor, Sequence[float]]:
         ranks, rows, finite = given.ranks, given.rows, given.finite
         if out is None:
             out = self._result = torch.empty_like(rows[0]) if self._result is None else self._result

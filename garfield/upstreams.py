@@ -246,9 +246,9 @@ class Merging(Upstreams):
 
     def _merge(self, step: int, models: Round, out: Tensor) -> None:
         if out.device.type == "cpu":
-            self._aggregate(step, models, out=out)
+            self._aggregate.result(step, models, out=out)
         else:
-            out.copy_(self._aggregate(step, models)[0])
+            out.copy_(self._aggregate.result(step, models))
         models.release()
 
     def _missing(self) -> list[int]:

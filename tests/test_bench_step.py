@@ -60,6 +60,18 @@ def test_vanilla_is_measured_once_and_printed_as_a_table() -> None:
     assert "vanilla, worker: pull" in done.stdout
 
 
+def test_several_servers_are_measured_too() -> None:
+    arguments = ["--num_ps=3", "--num_workers=2", "--aggregator=average", "--mar=median", "--fps=1", "--quorum=all"]
+    done = bench(*arguments, "--batch=8", "--rounds=1", "--steps=12", "--json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    measured, vanilla = results["setups"]["average"], results["setups"]["vanilla"]
+    assert (len(measured["memory"]), len(vanilla["memory"])) == (5, 3)
+    assert "exchange" in measured["shares"]["PS"]
+    # A server sends its model to two workers and two servers.
+    assert measured["bytes_a_step"]["PS"]["sent"] == pytest.approx(4 * 4 * 21_840, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
