@@ -90,6 +90,11 @@ def _to(name: str, number: int) -> Callable[[Scene], None]:
     return lambda scene: scene.signal(name, number)
 
 
+def _kill_session(scene: Scene) -> None:
+    for pid in scene.struck.sessions():
+        os.kill(pid, signal.SIGKILL)
+
+
 def _kill_everything(scene: Scene) -> None:
     scene.struck.power_off()
 
@@ -109,6 +114,7 @@ FAULTS = (
     Fault("controller: SIGTERM", _to_controller(signal.SIGTERM), LADDER, "SIGTERM: stopping, each", "stopped"),
     Fault("controller: SIGHUP", _to_controller(signal.SIGHUP), LADDER, "SIGHUP: stopping, each", "stopped"),
     Fault("controller: SIGKILL", _to_controller(signal.SIGKILL), GRACE, "first step", "–", lease=True),
+    Fault("session sshd: SIGKILL", _kill_session, LADDER, "lab2 reconnecting", "stopped", lives=True),
     Fault("link down for good", _pull, GRACE, "lab2 could not confirm its end", lease=True),
     Fault("link down, back in half the lease", _pull_a_while, LADDER, "SIGINT: stopping, each", "stopped", lives=True),
     Fault("agent: SIGKILL", _to("garfield-agent", signal.SIGKILL), 0.0, "cause: lab2: the agent ended"),

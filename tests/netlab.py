@@ -151,6 +151,11 @@ class Machine:
         finally:
             self.call("nft", "delete", "table", "inet", "lab")
 
+    def unsent(self) -> int:
+        """Bytes that SSH clients here have sent and it has not acknowledged yet."""
+        told = _call("ss", "-Htn", "state", "established", f"dst {self.address} and dport = :{PORT}")
+        return sum(int(line.split()[1]) for line in told.splitlines())
+
     def freeze(self) -> None:
         """Stop everything on it but its kernel, which goes on to acknowledge packets."""
         self._signal(signal.SIGSTOP)
