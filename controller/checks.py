@@ -29,7 +29,7 @@ Told = Callable[[int, Collection[str]], None]  # how many hosts have answered, a
 class HostCheck:
     """What was found of one host. `facts` are as its agent tells them, empty where it could not be asked.
 
-    `state` is ready, problem, unreachable, "key unknown", "key changed" or "no Python"; `skew` how many seconds its
+    `state` is ready, problem, unreachable, "key unknown", "key changed" or "not started"; `skew` how many seconds its
     clock is ahead of ours; `listens` the addresses at which its parameter servers would be published; `ways` the
     interface and address over which it reached those of others.
     """
@@ -149,7 +149,7 @@ def _failed(checked: HostCheck, error: HostError) -> None:
     elif isinstance(error, Unreachable):
         checked.state = "unreachable"
     else:
-        checked.state = "no Python" if not checked.facts else "problem"
+        checked.state = "not started" if not checked.facts else "problem"
     checked.add(CheckFinding("error", checked.state, str(error)))
 
 

@@ -138,7 +138,7 @@ async def test_progress_names_who_is_slow(server: sshd.Server) -> None:
 async def test_what_is_no_python_and_hangs(server: sshd.Server, tmp_path: Path) -> None:
     hosts = [Host("lab1", python="/nowhere/python", workers=1), Host("lab2", python=sys.executable, workers=1)]
     checked = await check(hosts, VALUES, 15.0)
-    assert [one.state for one in checked.hosts] == ["no Python", "ready"]
+    assert [one.state for one in checked.hosts] == ["not started", "ready"]
     assert "/nowhere/python is not there" in checked.hosts[0].findings[0].text
 
 
