@@ -58,7 +58,8 @@ class Logins:
         return await self._open(target, chain)
 
     async def close(self) -> None:
-        """Close the connections to jump hosts, and with them all that goes through them."""
+        """Close the connections to jump hosts, and with them all that goes through them; give up what is asked."""
+        self._prompts.close()
         for task in self._jumps.values():
             task.cancel()
             with contextlib.suppress(Exception, asyncio.CancelledError):

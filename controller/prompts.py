@@ -36,6 +36,11 @@ class Prompts:
         """Whether there is anybody to ask."""
         return self._prompter is not None
 
+    def close(self) -> None:
+        """Give up what is still being asked."""
+        for task in self._passphrases.values():
+            task.cancel()
+
     async def ask(self, where: str, text: str, echo: bool) -> str | None:
         """Put a question, after those that were put before it; None when it isn't answered in time."""
         if self._prompter is None:

@@ -206,3 +206,23 @@ async def test_a_person_who_does_not_answer_holds_nothing_up_for_ever(monkeypatc
     asked = Prompts(asleep)
     async with asyncio.timeout(5):
         assert await asyncio.gather(*(asked.ask("lab", "a code", False) for _ in range(3))) == [None, None, None]
+
+
+@needs_sshd
+async def test_a_question_ends_with_the_logins(locked: sshd.Server) -> None:
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    async def waits(where: str, text: str, echo: bool) -> str | None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    ways = SshWays(waits)
+    login = asyncio.create_task(ways.log_in(Host("lab1")))
+    async with asyncio.timeout(30):
+        await asked.wait()
+        login.cancel()
+        await ways.close()
+        await given_up.wait()

@@ -8,6 +8,7 @@ import time
 from typing import TextIO
 
 from controller.cli.out import duration, say
+from controller.cli.terminal import is_asking
 from controller.state import GONE, HostNow, Now, RunState
 from controller.wire import sanitise
 
@@ -36,6 +37,8 @@ class OneLine:
         if not line:
             self.clear()
         elif self.terminal:
+            if is_asking():
+                return
             self._line = sanitise(line)[: shutil.get_terminal_size().columns - 1]
             self._write(f"\r\x1b[K{self._line}")
         elif self._keep:
@@ -43,7 +46,7 @@ class OneLine:
 
     def clear(self) -> None:
         """Leave the cursor at the beginning of an empty line."""
-        if self._line:
+        if self._line and not is_asking():
             self._line = ""
             self._write("\r\x1b[K")
 

@@ -11,13 +11,22 @@ import threading
 
 LOOK_EVERY = 0.2  # seconds until a cancelled question is noticed
 
+_open_questions: set[threading.Event] = set()
+
+
+def is_asking() -> bool:
+    """Whether a question stands on the terminal, over which no progress is to be written."""
+    return bool(_open_questions)
+
 
 async def ask(where: str, text: str, echo: bool) -> str | None:
     """A `controller.prompts.Prompter`: asks on the terminal of this process; None if there is none, or at Ctrl-D."""
     over = threading.Event()
+    _open_questions.add(over)
     try:
-        return await asyncio.to_thread(_ask, f"{where}: {text} ", echo, over)
+        return await asyncio.to_thread(_ask, f"\r\x1b[K{where}: {text} ", echo, over)
     finally:
+        _open_questions.remove(over)
         over.set()
 
 
