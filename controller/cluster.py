@@ -56,7 +56,7 @@ class Cluster:
         self._sessions: dict[str, HostSession] = {}
         self._states: dict[str, str] = {}  # of each host, when it was last heard
         self._ways: Ways | None = None
-        self._stopping = False
+        self._stopping = self._kept = False
         self._reported: set[str] = set()  # hosts whose failure is told
         self._followers: list[asyncio.Task[None]] = []
         self._bringing = Bringing(plan, emit)
@@ -252,6 +252,9 @@ class Cluster:
             self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})
+        elif kind == "kept" and not self._kept:
+            self._kept = True  # every host tells it
+            self._emit({"kind": "act", "act": "detach", "text": f"detach, by {message['by']}"})
         elif kind == "held":
             self._bringing.held(host.name, message)
         elif kind == "bye":

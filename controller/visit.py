@@ -72,7 +72,7 @@ class Visit:
 
         Raises HostError.
         """
-        answer = await self._session.ask({"type": "detach", "run": run}, "detached")
+        answer = await self._session.ask({"type": "detach", "run": run, "by": origin_text()}, "detached")
         if why := answer.get("error"):
             raise HostError(self.host, f"{run} can't be detached: {why}.")
 

@@ -298,6 +298,7 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
     ),
     "detached": ({}, {"error": _optional(_text)}),
     "claimed": ({"by": _text}, {}),
+    "kept": ({"by": _text}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
     "pong": ({}, {"id": _optional(_count)}),
     "stopping": ({"stage": _text, "reason": _text}, {}),

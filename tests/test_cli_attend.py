@@ -143,6 +143,13 @@ async def test_the_question_names_whose_run_it_is(monkeypatch: pytest.MonkeyPatc
     assert len(asked) == 1
 
 
+async def test_who_launched_a_run_hears_that_it_was_detached(here: Path) -> None:
+    async with going(here) as launch:
+        assert (await typed(here, "detach", launch.run)).returncode == 0
+        await launch.until(lambda: launch.of("act", act="detach"))
+        assert [record["text"] for record in launch.of("act", act="detach")] == [f"detach, by {origin_text()}"]
+
+
 async def test_a_detached_run_outlives_its_controller(here: Path) -> None:
     with controller(write_package(here / "shipped"), local_host()) as (process, run):
         done = await typed(here, "detach", run)

@@ -173,6 +173,16 @@ class Requests:
             agent.record.change(lease=None)
         peer.put({"type": "detached"})
 
+    def _do_keep(self, message: dict[str, Any], peer: Peer) -> None:
+        """Somebody else has the run go on until its ranks have finished; the holder hears of it, and may leave."""
+        agent = self._agent
+        agent.lease.seconds = None
+        if agent.record:
+            agent.record.change(lease=None)
+        told = {"type": "kept", "by": str(message.get("by", "?"))}
+        agent.journal.put(told)
+        peer.put(told)
+
     def _do_stop(self, message: dict[str, Any], peer: Peer) -> None:
         agent = self._agent
         if not peer.follows:

@@ -40,7 +40,7 @@ def main(_: bytes) -> None:
             elif message["type"] == "act":
                 _say(_act(message))
             elif message["type"] == "detach":
-                _say(_detach(message["run"]))
+                _say(_detach(message))
             elif message["type"] == "stop":
                 _stop(message)
             elif message["type"] == "leftovers":
@@ -85,15 +85,15 @@ def _act(message: dict[str, Any]) -> dict[str, Any]:
     return {"type": "acted", "id": message["id"], "rank": message["rank"], "act": message["act"], "error": error}
 
 
-def _detach(run: str) -> dict[str, Any]:
+def _detach(message: dict[str, Any]) -> dict[str, Any]:
     """Have all agents of a run go on until it has finished, whatever becomes of its controller."""
     error: str | None = "no such run goes on here"
     for path, status in living_agents():
-        if status["run"] == run:
+        if status["run"] == message["run"]:
             error = "an agent did not answer"
             with contextlib.suppress(OSError), connect(path) as agent:
-                agent.sendall(b'{"type":"detach"}\n')
-                if any(heard["type"] == "detached" for heard in _messages(agent, time.monotonic() + ANSWER_WITHIN)):
+                agent.sendall(json.dumps({"type": "keep", "by": message["by"]}).encode() + b"\n")
+                if any(heard["type"] == "kept" for heard in _messages(agent, time.monotonic() + ANSWER_WITHIN)):
                     error = None
             if error:
                 break
