@@ -72,7 +72,7 @@ class Bringing:
             best: dict[int, Kept] = {}
             for kept in sorted((kept for files in self._held.values() for kept in files), key=_worth):
                 best.setdefault(kept.rank, kept)
-            for kept in best.values() if folder else ():
+            for kept in best.values() if folder and all(s.holds for s in sessions.values()) else ():
                 if await self._fetch(kept, sessions[kept.host], folder):
                     brought = True
                     break
@@ -110,7 +110,10 @@ class Bringing:
 
         arriving = folder / f".{MODEL}.{os.getpid()}"
         try:
-            await transfer.fetch(session, kept.name, kept.size, arriving, told)
+            try:
+                await transfer.fetch(session, kept.name, kept.size, arriving, told)
+            except HostError:  # if only the connection was lost, and made anew, the rest did not come
+                await transfer.fetch(session, kept.name, kept.size, arriving, told)
             described = await asyncio.to_thread(checkpointfile.read, arriving, True)
             arriving.replace(folder / MODEL)
         except (TransferError, HostError, CheckpointError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_a_file_to_go_on_from_is_stored_whole_and_handed_to_servers(kept: Keepin
     assert os.stat(placed["resume"]).st_mode & 0o777 == 0o600
     assert kept.place({"rank": 1, "role": "worker", "values": values})["values"]["resume"] == "mine/model.pt"
     assert "error" in fetch(kept, Path(placed["resume"]).name)
-    assert kept.hold(lambda: True, lambda: None) == []
+    assert kept.hold(lambda: True, lambda: None, local=True) == []
     assert not kept.folder.exists()  # nothing of it is left
 
 
@@ -110,7 +111,7 @@ def test_held_files_are_removed_only_when_told_and_only_our_own(kept: Keeping) -
     for name in ("ps0-final.pt", "ps1-final.pt", "ps2-step-000005.pt", ".ps0-77.new"):
         (kept.folder / name).write_text(name)
     over: list[int] = []
-    files = kept.hold(lambda: True, lambda: over.append(1))
+    files = kept.hold(lambda: True, lambda: over.append(1), local=False)
     assert [file["name"] for file in files] == ["ps0-final.pt", "ps2-step-000005.pt"]
     assert over == []
     kept.answer({"type": "release", "remove": True})
@@ -122,6 +123,24 @@ def test_held_files_are_removed_only_when_told_and_only_our_own(kept: Keeping) -
 def test_nobody_waits_for_a_controller_that_is_gone(kept: Keeping) -> None:
     (kept.folder / "ps0-final.pt").write_text("model")
     over: list[int] = []
-    assert kept.hold(lambda: False, lambda: over.append(1)) == []
+    assert kept.hold(lambda: False, lambda: over.append(1), local=False) == []
     assert over == [1]
     assert kept.files()  # it stays
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_controller_that_goes_meanwhile_may_come_back_if_it_is_elsewhere(
+    kept: Keeping, monkeypatch: pytest.MonkeyPatch, local: bool
+) -> None:
+    monkeypatch.setattr(keeping, "HOLD", 1.0)
+    (kept.folder / "ps0-final.pt").write_text("model")
+    there, began = [True], time.monotonic()
+
+    def end() -> None:
+        kept._loop.stopped = True
+
+    assert kept.hold(lambda: there[0], end, local)
+    there[0] = False
+    kept._loop.run()
+    assert (time.monotonic() - began < 1.0) == local
+    assert kept.files()

@@ -34,6 +34,7 @@ class Session:
         self.keeping, self.twist = keeping, twist
         self.sent: list[Answer] = []
         self.under_way = self.most = 0
+        self.holds = True
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def ask(self, message: Any, kind: str, key: Any = None, seconds: float = 20) -> Answer:
@@ -211,6 +212,23 @@ async def test_a_host_that_is_silent_fails_nothing_and_removes_nothing(saved: Ke
     assert found is None
     assert "no answer within 20 s" in warnings[0]
     assert sessions["b"].sent[-1] == {"type": "release", "remove": False}
+    assert files(tmp_path) == []
+
+
+async def test_a_connection_that_is_lost_and_made_anew_costs_no_model(saved: Keeping, tmp_path: Path) -> None:
+    answers = iter([None])
+    found, warnings, _ = await brought(
+        saved, tmp_path, {"a": ["ps0-final.pt"]}, twist=lambda answer: next(answers, answer)
+    )
+    assert (found, warnings) == (0, [])
+
+
+async def test_who_only_looks_on_fetches_nothing(saved: Keeping, tmp_path: Path) -> None:
+    session = Session(saved)
+    session.holds = False
+    bring = Bringing(planned(), lambda record: None)
+    bring.held("a", {"files": [{"name": "ps0-final.pt", "size": 5}]})
+    await bring.bring({"a": session}, tmp_path, True)
     assert files(tmp_path) == []
 
 

@@ -111,7 +111,9 @@ class Agent:
         }
         if self.record and not left:
             self.record.remove()
-        files = self.keeping.hold(lambda: self.lease.present, lambda: self._leave(message)) if self.keeping else []
+        files = []
+        if self.keeping:
+            files = self.keeping.hold(lambda: self.lease.present, lambda: self._leave(message), self.lease.local)
         if files:
             self.journal.put({"type": "held", "files": files, "folder": str(self.keeping.folder)})
         elif not self.keeping:

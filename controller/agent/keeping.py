@@ -129,17 +129,17 @@ class Keeping:
                     os.close(fd)
         return found[:MOST]
 
-    def hold(self, wanted: Callable[[], bool], over: Callable[[], None]) -> list[dict[str, Any]]:
-        """Call `over` once nothing more will be fetched: at once without files, or unless somebody `wanted` them.
+    def hold(self, present: Callable[[], bool], over: Callable[[], None], local: bool) -> list[dict[str, Any]]:
+        """Call `over` once nothing more will be fetched: at once without files, or a controller that is `present`.
 
-        Returns the files that are held.
+        A `local` controller that is gone has ended; another one may come back while we hold on. Returns the files.
         """
         for path in (self._resume, self._arriving, *self._unfinished()):
             with contextlib.suppress(OSError):
                 path.unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()  # if it is empty
-        files = self.files() if wanted() and not self._released else []
+        files = self.files() if present() and not self._released else []
         if not files:
             over()
             return []
@@ -147,7 +147,7 @@ class Keeping:
         self.extend()
 
         def look() -> None:
-            if self._over and (not wanted() or time.monotonic() > self._hold_until):
+            if self._over and ((local and not present()) or time.monotonic() > self._hold_until):
                 self.release()
             elif self._over:
                 self._loop.later(0.2, look)

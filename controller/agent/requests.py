@@ -121,7 +121,12 @@ class Requests:
         if kept and (answer := kept.answer(message)):
             peer.put(answer)
 
-    _do_put = _do_hold = _do_release = _do_fetch
+    def _do_put(self, message: dict[str, Any], peer: Peer) -> None:
+        """What decides on the run's files is for the one who holds it; who looks on may only fetch."""
+        if peer is self._agent.lease.holder:
+            self._do_fetch(message, peer)
+
+    _do_hold = _do_release = _do_put
 
     def _do_ping(self, message: dict[str, Any], peer: Peer) -> None:
         peer.put({"type": "pong", "id": message.get("id")})
