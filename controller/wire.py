@@ -21,6 +21,7 @@ LINE = 64 << 10  # bytes of one message, its newline included
 DEPTH = 6  # levels of lists and objects in a message
 TEXT = 8 << 10  # characters of one text
 KEY = 200  # characters of one key
+KEYS = 1000  # remembered keys
 LARGEST = 2**53  # integers beyond it aren't exact in every reader of JSON
 
 # C0 but \n and \t, DEL, C1, marks that turn the direction of writing, line and paragraph separators, tag characters,
@@ -62,6 +63,8 @@ def clean(value: Any, depth: int = DEPTH) -> Any:
         raise WireError("it is nested too deeply")
     if kind is list:
         kinds = set(map(type, value))
+        if not kinds:
+            return value
         if kinds == {float} and all(map(math.isfinite, value)):
             return value
         if kinds == {int} and min(value) >= -LARGEST and max(value) <= LARGEST:
@@ -70,12 +73,27 @@ def clean(value: Any, depth: int = DEPTH) -> Any:
     if kind is dict:
         found = {}
         for key, item in value.items():
-            if not (len(key) <= KEY and key.isascii() and key.isprintable()):
-                key = sanitise(key, KEY)
+            if key not in _harmless:
+                key = _clean_key(key)
             kind = type(item)
-            found[key] = _number_in_range(item, kind) if kind is float or kind is int else clean(item, depth - 1)
+            if kind is float or kind is int:
+                if not -LARGEST <= item <= LARGEST:
+                    _number_in_range(item, kind)
+                found[key] = item
+            else:
+                found[key] = sanitise(item) if kind is str else clean(item, depth - 1)
         return found
     raise WireError(f"{kind.__name__} is no JSON")
+
+
+_harmless: set[str] = set()  # keys found so before, not more than KEYS
+
+
+def _clean_key(key: str) -> str:
+    safe = sanitise(key, KEY)
+    if safe == key and len(_harmless) < KEYS:
+        _harmless.add(key)
+    return safe
 
 
 def _number_in_range(value: float, kind: type) -> float:
