@@ -169,6 +169,8 @@ class LocalConnection:
         self._reading.cancel()
         for transport in self._transports:
             transport.close()
+        if self._into.transport.get_write_buffer_size():  # who reads nothing would keep it open
+            self._into.transport.abort()
 
     def stderr(self) -> str:
         return self._tail.text()

@@ -13,6 +13,7 @@ from controller.connection import HostError
 from controller.hosttalk import ANSWER_WITHIN, HostTalk
 from controller.origin import origin_text
 
+SEND_WITHIN = 60.0  # seconds for the code to be on its way; it is some 100 kB
 WARM_WITHIN = 330.0  # seconds for the import of torch; the agent gives up a little earlier
 
 
@@ -33,9 +34,14 @@ class HostSession(HostTalk):
         answer = await self.ask({"type": "sync", "digest": archive.digest}, "synced")
         if missing := answer.get("missing", False):
             answered = self.expect("synced")
-            for data, last in archive.parts():
-                self.send({"type": "sync", "digest": archive.digest, "data": data, "last": last})
-                await self.drain()
+            try:
+                async with asyncio.timeout(SEND_WITHIN):
+                    for data, last in archive.parts():
+                        self.send({"type": "sync", "digest": archive.digest, "data": data, "last": last})
+                        await self.drain()
+            except TimeoutError:
+                text = f"it didn't take the code within {SEND_WITHIN:.0f} s; is the way to it slow?"
+                raise HostError(self.host, text) from None
             answer = await self.wait(answered, ANSWER_WITHIN)
         if "error" in answer:
             ready.cancel()

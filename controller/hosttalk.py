@@ -243,8 +243,7 @@ class HostTalk:
                 lines = await self._channel.read()
                 if lines is None:
                     raise HostError(self.host, "the connection was lost again.")
-                for line in lines:
-                    self._take(line)
+                await take_all(lines, self._take)
         self._hear_again()
         told = answer.result()
         if "error" in told:

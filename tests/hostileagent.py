@@ -27,6 +27,7 @@ STEP = {"kind": "step", "step": 5, "loss": 1, "seconds": 1, "parts": {}, "time":
 ATTACKS: dict[str, bytes] = {
     "tiny": b'{"type":"pong"}',
     "empty": b"{}",
+    "blank": b"\n" * 10,
     "noise": b"\xff\x1b[2J",
     "events": json.dumps({"type": "event", "rank": 1, "event": STEP}).encode(),
     "notices": json.dumps(
@@ -47,7 +48,7 @@ ATTACKS: dict[str, bytes] = {
 }
 
 AGENT = """#!{python}
-import json, os, re, sys
+import json, os, re, select, sys
 rest = b""
 def more():
     global rest
@@ -72,13 +73,18 @@ while started < 3:
         message = json.loads(line)
         answers = {{
             "hello": [{{"type": "hello", "boot": "b", "network": "n"}}],
-            "sync": [{{"type": "synced"}}, {{"type": "warm", "state": "ready"}}],
+            "sync": [{{"type": "synced", "missing": {missing}}}, {{"type": "warm", "state": "ready"}}],
             "listen": [{{"type": "listening", "rank": 0, "address": "127.0.0.1", "port": 9}}],
             "spawn": [{{"type": "started", "rank": message.get("rank"), "pid": 77}}],
         }}
         started += message["type"] == "spawn"
         for answer in answers.get(message["type"], []):
             say(json.dumps(answer).encode())
+        if message["type"] == "sync" and {missing}:
+            hung_up = select.poll()
+            hung_up.register(0, 0)
+            hung_up.poll()  # reads nothing any more
+            os._exit(1)
 attack = {attack!r}
 block = (attack + b"\\n") * max(1, 60000 // len(attack))
 for _ in range({count} * (len(attack) + 1) // len(block) + 1):
@@ -87,11 +93,21 @@ os._exit(1)
 """
 
 
+def deaf(folder: Path) -> Path:
+    """A Python whose agent asks for the code and then reads nothing any more."""
+    return _script(folder, attack=b"", count=0, missing=True)
+
+
+def _script(folder: Path, **parts: Any) -> Path:
+    script = folder / "python"
+    script.write_text(AGENT.format(python=sys.executable, **parts))
+    script.chmod(0o755)
+    return script
+
+
 async def attacked(folder: Path, attack: str, count: int) -> dict[str, Any]:
     """Launch on such a host; the measures, memory in MB."""
-    script = folder / "python"
-    script.write_text(AGENT.format(python=sys.executable, attack=ATTACKS[attack], count=count))
-    script.chmod(0o755)
+    script = _script(folder, attack=ATTACKS[attack], count=count, missing=False)
     plan = make_plan([Host("here", connection="local", python=str(script), servers=1, workers=2)], {}, 15.0)
     run, before, began = LiveRun(plan, folder=folder / "run-1"), memory(os.getpid(), "VmRSS"), time.monotonic()
     ticker = Ticker()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from controller import bringing, cluster, hostsession
+from controller.cluster import LaunchError
+from controller.hosts import Host
 from tests import flood, hostileagent
+from tests.launching import Launch, until_gone, write_package
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
 
@@ -46,6 +52,19 @@ def test_a_flood_from_a_rank_costs_the_others_nothing() -> None:
     assert told["busy_p99"] <= LAG
     assert told["controller_grew"] <= GROWTH
     assert told["agent_peak"] <= GROWTH
+
+
+async def test_an_agent_that_takes_no_code_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, bound in ((hostsession, "SEND_WITHIN"), (bringing, "HELD_WITHIN"), (cluster, "GOODBYE_WITHIN")):
+        monkeypatch.setattr(module, bound, 0.5)
+    package = write_package(tmp_path)
+    (package / "large.py").write_text(f"# {os.urandom(1 << 20).hex()}\n")
+    host = Host("here", connection="local", python=str(hostileagent.deaf(tmp_path)), servers=1, workers=1)
+    launch = Launch(package, host)
+    with pytest.raises(LaunchError, match=r"here: it didn't take the code within 0 s"):
+        await asyncio.wait_for(launch.cluster.launch(), 30)
+    assert (await asyncio.wait_for(launch.cluster.ended(), 60))["unconfirmed"] == ["here"]
+    await until_gone(launch.run, 10)
 
 
 def test_an_agent_that_floods_costs_its_own_host_only() -> None:
