@@ -18,15 +18,20 @@ class Outgoing:
     """Sends models over links, straight from the vectors of `pool`, which are kept until they have left."""
 
     def __init__(self, values: Mapping[str, Any], pool: Pool) -> None:
-        self._pool = pool
+        self._values, self._pool = values, pool
         self._attacks: dict[Kind, ServerAttack] = {}  # what workers and other servers are sent has a history each
         self._told: dict[Kind, tuple[int, Tensor]] = {}  # what was made of the last model, for all who ask
-        attackers = experiment.byzantine_ranks(values, "ps")
-        if values["rank"] in attackers:
-            for kind in (Kind.MODEL, Kind.EXCHANGE):
-                self._attacks[kind] = make_server_attack(
-                    values["attack_ps"], n=values["num_ps"], f=len(attackers), seed=values["seed"]
-                )
+        self.behave(values["attack_ps"] if values["rank"] in experiment.byzantine_ranks(values, "ps") else "none")
+
+    def behave(self, attack: str) -> None:
+        """Attack with `attack` from now on; none: be honest. Raises CatalogError."""
+        declared = len(experiment.declared_attackers(self._values, "ps"))
+        facts = {"n": self._values["num_ps"], "f": max(1, declared), "seed": self._values["seed"]}
+        kinds = () if attack == "none" else (Kind.MODEL, Kind.EXCHANGE)
+        self._attacks = {kind: make_server_attack(attack, **facts) for kind in kinds}
+        for _, vector in self._told.values():
+            self._pool.give_back(vector)
+        self._told.clear()
 
     def send(
         self, link: Link, kind: Kind, step: int, model: Tensor, loss: float = math.nan, done: bool = False

@@ -66,11 +66,8 @@ class Rank:
         return self.values["rank"]
 
     def ask_to_attack(self, attack: str) -> None:
-        """Have this worker attack by `attack`, or by "none" cease to, from its next step on; from any thread."""
-        if experiment.role_of(self.values, self.number) == "ps":
-            self.report.notice("warning", "the attack of a parameter server can't be changed while it runs.")
-        else:
-            self.attacks.append(attack)
+        """Have this rank attack by `attack`, or by "none" cease to, from its next step on; from any thread."""
+        self.attacks.append(attack)
 
     def next_event(self, deadline: float) -> Event | None:
         """The next thing that happens, or None when the monotonic clock reaches `deadline` first."""

@@ -7,6 +7,7 @@ import statistics
 
 from garfield import checkpoints, datasets, experiment, models, normalisation
 from garfield.aggregation import Aggregation
+from garfield.catalog import CatalogError
 from garfield.collectives import CollectiveWorkers
 from garfield.devices import device_of
 from garfield.evaluation import Evaluator
@@ -41,7 +42,8 @@ def serve(rank: Rank) -> None:
     first = checkpoints.resume(values, scratch, parts)
     pool = Pool(scratch.dimension)
     model = pool.take(keep=scratch.parameters).copy_(scratch.parameters)
-    serving = Serving(outgoing := Outgoing(values, pool), pool)
+    outgoing = Outgoing(values, pool)
+    serving = Serving(outgoing, pool)
     address = address_of(rank.number, values["master"], values["timeout"], lambda: rank.stop.requested)
     host = Host(rank.number, address, rank.listen_fd)
     peers = PEERS.get(experiment.setup(values), Peers)(rank, scratch.dimension, pool, outgoing, serving, host)
@@ -76,6 +78,8 @@ def serve(rank: Rank) -> None:
     traffic = _traffic(workers, peers)
     while current.step < rank.total_steps and not (current.done or rank.stop.requested):
         step, model = current.step, current.model
+        if rank.attacks:
+            _change_conduct(rank, outgoing, step)
         serving.offer(step, model)
         try:
             gradients = workers.gather(step, model)
@@ -137,6 +141,18 @@ def serve(rank: Rank) -> None:
         workers.serve_until(lambda: report.evaluated == step, LAST_EVALUATION)
     workers.serve_until(lambda: saver.idle, LAST_SAVE)
     report.end(step, "finished" if step == rank.total_steps else "stopped")
+
+
+def _change_conduct(rank: Rank, outgoing: Outgoing, step: int) -> None:
+    """Begin, or cease, to attack at `step` as was asked for."""
+    wanted = rank.attacks.pop()
+    try:
+        outgoing.behave(wanted)
+    except CatalogError as error:
+        rank.report.notice("warning", f"can't change to attack = {wanted} at step {step + 1}: {error}")
+        return
+    conduct = "is honest" if wanted == "none" else f"attacks with {wanted}"
+    rank.report.notice("info", f"{conduct} from step {step + 1} on")
 
 
 def _traffic(*sides: Workers | Peers) -> tuple[int, int]:

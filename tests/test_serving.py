@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import torch
 
 from garfield import settings
+from garfield.catalog import CatalogError
 from garfield.outgoing import Outgoing
 from garfield.serving import Serving
 from garfield.transport import Kind
@@ -130,3 +132,16 @@ def test_only_the_attackers_attack() -> None:
     offer(serving, pool, 3)
     serving.pull(link, 3)
     assert answers(link) == [(3, 3.0, False)]
+
+
+def test_a_server_can_be_told_to_attack_and_to_cease() -> None:
+    pool = Pool(D)
+    values = settings.defaults() | {"num_ps": 4, "num_workers": 8, "rank": 1}
+    outgoing, link = Outgoing(values, pool), FakeLink(5)
+    model = pool.take(keep=torch.empty(0)).fill_(3.0)
+    for attack in ("reverse(scale=2)", "none"):
+        outgoing.behave(attack)
+        outgoing.send(link, Kind.MODEL, 7, model)
+    assert [value for _, value, _ in answers(link)] == [-6.0, 3.0]
+    with pytest.raises(CatalogError, match="not an attack of a server"):
+        outgoing.behave("alie")
