@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, get_type_hints
 
 
@@ -146,7 +146,7 @@ KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in _KINDS}
 
 def to_dict(event: Event) -> dict[str, Any]:
     """`event` as a JSON object, its kind under "kind"."""
-    return {"kind": type(event).__name__.lower(), **_finite(asdict(event))}
+    return {"kind": type(event).__name__.lower(), **_finite(vars(event))}
 
 
 def checked(raw: Mapping[str, Any]) -> dict[str, Any]:

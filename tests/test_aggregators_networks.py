@@ -141,3 +141,18 @@ def test_rows_of_one_tensor_are_recognised():
     assert as_matrix([x[1], x[0]]) is None
     assert as_matrix([x[0], x[1].clone()]) is None
     assert as_matrix(list(x.T)) is None
+
+
+@pytest.mark.parametrize(("n", "count"), [(3, 1), (5, 1), (5, 3), (6, 2), (8, 5)])
+def test_shares_of_kept_values_are_exact_also_where_values_are_equal(n: int, count: int) -> None:
+    draw = torch.Generator().manual_seed(n)
+    columns = torch.cat([torch.randint(3, (n, 40), generator=draw).float(), torch.randn(n, 40, generator=draw)], dim=1)
+    start = torch.randint(n - count + 1, (80,), generator=draw)
+    ordered = coordinatewise.sort_columns(columns)
+    assert torch.equal(ordered, columns.sort(dim=0).values)
+    expected = torch.zeros(n, dtype=torch.float64)
+    for column, first in zip(columns.T.tolist(), start.tolist(), strict=True):
+        kept = sorted(column)[first : first + count]
+        for row, value in enumerate(column):
+            expected[row] += kept.count(value) / column.count(value) / count / 80
+    assert torch.allclose(coordinatewise.window_shares(columns, ordered, start, count), expected, atol=1e-7)

@@ -77,9 +77,20 @@ def sort_columns(columns: Tensor) -> Tensor:
 def window_shares(columns: Tensor, ordered: Tensor, start: Tensor, count: int) -> Tensor:
     """Each row's share of the values ordered[start : start + count]; equal values share equally: (n,) float64."""
     least, most = ordered.gather(0, start[None])[0], ordered.gather(0, (start + count - 1)[None])[0]
-    kept = (columns >= least).logical_and_(columns <= most).sum(1)
-    if int(kept.sum()) == count * columns.shape[1]:  # no value outside the window equals one of its ends
-        return kept.double() / (count * columns.shape[1])
+    if count == 1:
+        equal = columns == least
+        return (equal / equal.sum(0)).sum(1, dtype=torch.float64) / columns.shape[1]
+    within = (columns >= least).logical_and_(columns <= most)
+    clear = within.sum(0) == count  # no value that isn't kept equals one that is
+    kept = within.logical_and_(clear).sum(1).double()
+    tied = clear.logical_not_().nonzero().flatten()
+    if len(tied):
+        kept += _tied_shares(columns[:, tied], least[tied], most[tied], start[tied], count)
+    return kept / (count * columns.shape[1])
+
+
+def _tied_shares(columns: Tensor, least: Tensor, most: Tensor, start: Tensor, count: int) -> Tensor:
+    """How many of the kept values, from `least` to `most` in each column, are each row's: (n,)."""
     at_least, at_most = columns == least, columns == most
     kept_least = (columns <= least).sum(0) - start  # of the values equal to the least one, how many are kept
     kept_most = start + count - (columns < most).sum(0)
@@ -87,7 +98,7 @@ def window_shares(columns: Tensor, ordered: Tensor, start: Tensor, count: int) -
     share += torch.where(at_least, kept_least / at_least.sum(0), 0.0)
     share += torch.where(at_most, kept_most / at_most.sum(0), 0.0)
     share = torch.where((least == most)[None], at_least * (count / at_least.sum(0)), share)
-    return share.mean(dim=1) / count
+    return share.sum(dim=1)
 
 
 def nearest_window(ordered: Tensor, centre: Tensor, count: int, least: int, most: int) -> Window:
