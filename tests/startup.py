@@ -95,7 +95,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         package = write_package(folder)
-        env = {"GARFIELD_HOME": str(folder / "remote")}
+        # A home of its own: what this user's shell does at each login is none of our time.
+        env = {"GARFIELD_HOME": str(folder / "remote"), "HOME": str(folder)}
         with sshd.running(folder / "sshd", names(options.hosts), env) as server:
             os.environ["HOME"] = str(server.home)
             os.environ.pop("SSH_AUTH_SOCK", None)
