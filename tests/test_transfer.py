@@ -126,6 +126,12 @@ async def test_what_takes_a_while_is_told(kept: Keeping, tmp_path: Path, monkeyp
 # Which model a run's is
 
 
+def flipped(whole: bytes) -> bytes:
+    """With one bit changed amid the numbers of the model."""
+    place = len(whole) // 2
+    return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+
+
 def files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.is_file()]
 
@@ -196,8 +202,12 @@ async def test_that_of_an_attacker_is_never_taken_whatever_it_is_called(saved: K
     assert found == 1
 
 
-async def test_what_is_no_checkpoint_is_told_and_the_next_one_is_taken(saved: Keeping, tmp_path: Path) -> None:
-    (saved.folder / "ps0-final.pt").write_bytes(b"PK\x05\x06 nothing of the sort")
+@pytest.mark.parametrize("damage", [lambda _: b"PK\x05\x06 nothing of the sort", lambda whole: flipped(whole)])
+async def test_what_is_no_checkpoint_is_told_and_the_next_one_is_taken(
+    saved: Keeping, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = saved.folder / "ps0-final.pt"
+    path.write_bytes(damage(path.read_bytes()))
     found, warnings, _ = await brought(saved, tmp_path, {"a": ["ps0-final.pt", "ps1-final.pt"]})
     assert found == 1
     assert warnings == [
