@@ -101,6 +101,7 @@ async def check(
     sessions: list[HostSession] = []
     try:
         sessions += filter(None, await asyncio.gather(*map(look, checks)))
+        _judge_runs(checks)
         await _connect_ranks(sessions, {checked.host.name: checked for checked in checks})
     finally:
         await asyncio.gather(*(session.close() for session in sessions))
@@ -126,7 +127,12 @@ async def _look(session: HostSession, checked: HostCheck, values: Mapping[str, A
     checked.add(*findings.judge(host, checked.facts, values, lease))
     checked.add(*findings.judge_clock(host, skew, uncertain))
     checked.runs = (await session.ask({"type": "leftovers"}, "leftovers"))["found"]
-    checked.add(*findings.judge_leftovers(host, checked.runs))
+
+
+def _judge_runs(checks: Sequence[HostCheck]) -> None:
+    """Tell of runs on record once a machine: several hosts of the file may be one."""
+    for checked in {one.facts.get("machine", one.host.name): one for one in reversed(checks)}.values():
+        checked.add(*findings.judge_leftovers(checked.host, checked.runs))
 
 
 async def _skew(session: HostSession) -> tuple[float, float]:

@@ -77,7 +77,10 @@ def judge_leftovers(host: Host, found: Sequence[Mapping[str, Any]]) -> Iterator[
         if entry["running"]:
             text = f"{host.name}: run {entry['run']} of {whose} goes on there ({count} processes). It is stopped with:"
         elif count:
-            text = f"{host.name}: {count} processes of run {entry['run']} of {whose} are left there. End them with:"
+            noun, rest = "process", "is left there. End it"
+            if count > 1:
+                noun, rest = "processes", "are left there. End them"
+            text = f"{host.name}: {count} {noun} of run {entry['run']} of {whose} {rest} with:"
         else:
             continue  # a record that nothing is left of takes no room
         yield CheckFinding("warning", "leftovers", text, " ".join(map(shlex.quote, words)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import functools
 import hashlib
 import hmac
 import os
@@ -56,9 +57,7 @@ class KnownKeys:
 
     def __init__(self, files: Sequence[str], alias: str | None = None) -> None:
         self.files, self._alias = files, alias
-        self._hosts = asyncssh.SSHKnownHosts()
-        for file in files:
-            self._hosts.load(_read(file))
+        self._hosts = [_parse_once(_read(file)) for file in files]
 
     @classmethod
     def of(cls, options: asyncssh.SSHClientConnectionOptions) -> KnownKeys:
@@ -81,7 +80,8 @@ class KnownKeys:
 
         The address alone makes nobody trusted: a name server tells it.
         """
-        return tuple(list(keys) for keys in self._hosts.match(self.name_of(host, port), "", None))
+        found = [hosts.match(self.name_of(host, port), "", None) for hosts in self._hosts]
+        return tuple([key for match in found for key in match[kind]] for kind in range(7))
 
     def algorithms(self, host: str, port: int | None) -> list[str]:
         """Kinds of host keys in the order we want them: those that are trusted first, so that no other is shown."""
@@ -103,9 +103,8 @@ class KnownKeys:
     def _lines_of(self, name: str) -> Iterator[tuple[str, int]]:
         for file in self.files:
             for number, line in enumerate(_read(file).splitlines(), 1):
-                with contextlib.suppress(ValueError):  # asyncssh skipped the line too
-                    if asyncssh.import_known_hosts(line).match(name, "", None)[0]:
-                        yield file, number
+                if _parse(line).match(name, "", None)[0]:
+                    yield file, number
 
 
 def trust(key: ShownKey, hashed: bool) -> None:
@@ -134,6 +133,18 @@ def _hashed(name: str) -> str:
     salt = secrets.token_bytes(20)
     digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
     return "|1|" + "|".join(base64.b64encode(part).decode() for part in (salt, digest))
+
+
+def _parse(text: str) -> asyncssh.SSHKnownHosts:
+    """The entries of a file; lines that are none are passed over, as by ssh."""
+    hosts = asyncssh.SSHKnownHosts()
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            hosts.load(line)
+    return hosts
+
+
+_parse_once = functools.lru_cache(maxsize=8)(_parse)  # 64 hosts look into the same files
 
 
 def _read(file: str) -> str:

@@ -39,13 +39,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, names: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Iterator[Server]:
+def running(
+    folder: Path, names: tuple[str, ...] = (), env: dict[str, str] | None = None, more: str = ""
+) -> Iterator[Server]:
     """Run a server until the block ends. `names` become aliases in the client's ~/.ssh/config.
 
-    `env` is set in every session on the server, such as GARFIELD_HOME to keep its home clean.
+    `env` is set in every session on the server, such as GARFIELD_HOME to keep its home clean. `more` are further lines
+    of its configuration.
     """
     ssh, port, user = folder / "home" / ".ssh", _free_port(), getpass.getuser()
     prepare(folder, ssh / "id_ed25519", "127.0.0.1", port, env)
+    with open(folder / "sshd_config", "a") as config:
+        config.write(more)
     server = [str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(server, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

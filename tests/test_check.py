@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -18,7 +19,9 @@ from typing import Any
 import pytest
 
 from controller import findings
+from controller.agent import facts as agent_facts
 from controller.agent import probes
+from controller.agent.processes import read_process
 from controller.checks import check
 from controller.cli import main
 from controller.hosts import Host
@@ -150,6 +153,27 @@ def test_a_hosts_file_with_problems_is_refused(
     assert main(["check"]) == 1
     assert "hosts.toml: line 2: name" in capsys.readouterr().err
     assert not (tmp_path / "pwned").exists()
+
+
+@needs_sshd
+async def test_what_is_left_on_a_machine_is_told_once(server: sshd.Server, tmp_path: Path) -> None:
+    """Under the first of two names of the machine, as the record of a run and its environment say."""
+    place = agent_facts.place()
+    left = await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, "GARFIELD_RUN": "lost"})
+    process = read_process(left.pid)
+    record = {"run": "lost", "host": "lab2", "origin": {"user": "eve", "machine": "tower"}, "uid": os.getuid(), **place}
+    record["processes"] = [{"what": "0", "pid": process.pid, "start": process.start}]
+    folder = tmp_path / "remote/records"
+    folder.mkdir(parents=True)
+    (folder / f"{place['machine']}-lost-1.json").write_text(json.dumps(record))
+    try:
+        checked = await check([Host(n, python=sys.executable, workers=1) for n in ("lab1", "lab2")], VALUES, 15.0)
+    finally:
+        left.kill()
+        await left.wait()
+    (finding,) = [found for one in checked.hosts for found in one.findings if found.about == "leftovers"]
+    assert finding.text == "lab1: 1 process of run lost of eve@tower is left there. End it with:"
+    assert finding.command == "python -m controller clean lost"
 
 
 # What is made of facts
