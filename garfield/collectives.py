@@ -62,6 +62,7 @@ class CollectiveWorkers(Workers):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self._patience = max(self._timeout - ASKING, self._timeout / 2)  # then it is asked who is silent
         self._here: set[int] = set()  # workers that answered
         self._bytes = 0  # that collectives sent, and as many that they received
 

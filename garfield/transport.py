@@ -29,6 +29,7 @@ HEADER_BYTES = 8 * HEADER
 _MAGIC = 0x6761726669656C64
 _FOREVER = timedelta(days=1)  # a group's own timeout fires on idle receives too; deadlines are on the queue
 _HEADER_TAG, _PAYLOAD_TAG = 0, 1
+_UNTOUCHED = 0x7FA5C3E1  # the bits of a signalling NaN that no arithmetic gives
 
 
 class Kind(IntEnum):
@@ -217,6 +218,8 @@ class Link:
             slot, filling = self._post(wait=True)
         filling.wait()
         self._posted = (None, None)
+        if _last_bits(slot).item() == _UNTOUCHED:  # gloo takes a shorter message as if it were whole
+            raise ValueError(f"it sent fewer than the {self._dimension} numbers it announced")
         self.received += 4 * self._dimension
         inbox.put(Message(self, kind, step, loss, done, slot))
         return True
@@ -231,8 +234,14 @@ class Link:
             slot = self._free.get(block=wait)
         except queue.Empty:
             return None, None
+        _last_bits(slot).fill_(_UNTOUCHED)
         self._posted = slot, self._group.recv([slot], self._other, _PAYLOAD_TAG)
         return self._posted
+
+
+def _last_bits(vector: Tensor) -> Tensor:
+    """The last number of `vector`, as an integer."""
+    return vector[-1:].view(torch.int32)
 
 
 def parse_header(words: list[int], dimension: int) -> tuple[Kind, int, float, bool]:

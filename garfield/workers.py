@@ -37,6 +37,7 @@ class Workers:
         self._expected = self._roster.expected
         self._quorum = experiment.gradient_quorum(rank.values)
         self._timeout: float = rank.values["timeout"]
+        self._patience = self._timeout  # seconds after which a silent worker is given up
         self._loading: set[int] = set()  # workers that have not pulled yet
         self._finished: set[int] = set()  # workers that left because the run is over
         self._filing = Filing()
@@ -55,10 +56,13 @@ class Workers:
         return [travelling(self._dimension) for _ in range(2)] if rank in self._expected else None
 
     def join(self) -> bool:
-        """Wait for the quorum to have joined; False if a stop was asked for. Raises RankLost naming who never came."""
+        """Wait for the quorum to have joined, or for word that the run goes on without this server.
+
+        False if a stop was asked for. Raises RankLost naming who never came.
+        """
         self._heard = time.monotonic()
         told = -1
-        while len(self._roster.links) < self._quorum:
+        while len(self._roster.links) < self._quorum and not self._peers.ahead(self._step):
             if self._rank.stop.requested:
                 return False
             if told != len(self._roster.links):
@@ -139,7 +143,7 @@ class Workers:
 
     def _attend(self) -> bool:
         """Wait for something to happen; False when nothing did for the timeout."""
-        deadline = self._heard + self._timeout * self._peers.patience
+        deadline = self._heard + self._patience * self._peers.patience
         return self._rank.attend(min(deadline, self._peers.starved_at)) or time.monotonic() < deadline
 
     def _handle(self, event: Event) -> None:

@@ -135,6 +135,22 @@ def test_a_header_that_lies_costs_its_link_and_no_other(
     assert pair.next().link.peer == 2
 
 
+def test_a_message_shorter_than_announced_costs_its_link_and_is_never_read(pair: Pair) -> None:
+    _, liar, _ = pair.join(rank=1)
+    _, honest, _ = pair.join(rank=2)
+    for payload in (torch.ones(D), torch.ones(D - 1)):
+        liar._group.send([torch.tensor([transport._MAGIC, Kind.GRADIENT, 0, D, 0, 0])], liar._other, 0).wait()
+        liar._group.send([payload], liar._other, 1).wait()
+    whole = pair.next()
+    assert isinstance(whole, Message)
+    assert torch.equal(whole.payload, torch.ones(D))
+    event = pair.next()
+    assert isinstance(event, Down)
+    assert event.reason == f"it sent fewer than the {D} numbers it announced"
+    honest.send(Kind.GRADIENT, 0, torch.full((D,), math.nan))
+    assert pair.next().payload.isnan().all(), "what is not finite is whole all the same"
+
+
 def test_a_link_without_slots_refuses_payloads() -> None:
     with pytest.raises(ValueError, match="numbers"):
         parse_header([transport._MAGIC, Kind.GRADIENT, 0, 0, 0, 0], 0)
