@@ -52,22 +52,26 @@ class Cluster:
     ) -> None:
         self.plan, self.run_id = plan, run_id
         self._emit, self._code, self._prompter = emit, code, prompter
+        self._description: Mapping[str, Any] | None = None
         self._controller = secrets.token_hex(16)  # by which agents know us when we come back
         self._sessions: dict[str, HostSession] = {}
         self._states: dict[str, str] = {}  # of each host, when it was last heard
         self._ways: Ways | None = None
-        self._stopping = self._kept = False
+        self._stopping = False
         self._reported: set[str] = set()  # hosts whose failure is told
+        self._told_once: set[str] = set()
         self._followers: list[asyncio.Task[None]] = []
         self._bringing = Bringing(plan, emit)
         self._resume: Resume | None = None
 
-    async def launch(self) -> None:
+    async def launch(self, description: Mapping[str, Any] | None = None) -> None:
         """Start every rank of the plan. When that fails on any host, the end of all begins and LaunchError is raised.
 
+        `description` is the run record, by which another controller can follow the run later.
         No rank is started anywhere before every host has imported torch. `ended` confirms the end, also when this is
         cancelled.
         """
+        self._description = description
         try:
             await self._prepare()
             await self._spawn(await self._listen())
@@ -86,6 +90,24 @@ class Cluster:
     async def act(self, rank: int, act: str, attack: str | None = None) -> None:
         """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
         await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack)
+
+    @property
+    def holds(self) -> bool:
+        """The run is ours, not another controller's at whose side we look on."""
+        return all(session.holds for session in self._sessions.values())
+
+    async def detach(self) -> None:
+        """Have the run go on without us until its ranks have finished; `leave` is to follow. Raises HostError."""
+        await asyncio.gather(*(session.detach() for session in self._sessions.values() if not session.ended.done()))
+
+    async def leave(self) -> None:
+        """Leave the hosts to themselves."""
+        for session in self._sessions.values():
+            if not session.ended.done():
+                session.leave()
+        await asyncio.gather(*self._followers)
+        if self._ways:
+            await self._ways.close()
 
     async def ended(self, folder: Path | None = None) -> dict[str, Any]:
         """Wait until every host has said goodbye or can't be heard; before that bring the run's model into `folder`.
@@ -108,6 +130,26 @@ class Cluster:
         """Bring every host to where it could fork its ranks."""
         archive = shipping.pack(self._code)
         self._resume = await self._find_resume()
+        self._make_sessions()
+        tasks = [asyncio.create_task(self._prepare_host(session, archive)) for session in self._sessions.values()]
+        for task in tasks:
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it is told, raised or not
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            # One host has failed or all are ready. The others may have something to say that is as important.
+            await asyncio.wait(tasks, timeout=PREPARE_WITHIN)
+        finally:
+            for task in tasks:
+                task.cancel()
+        failures = [task.exception() for task in tasks if task.done() and not task.cancelled() and task.exception()]
+        self._raise(failures)
+        facts = {name: session.facts for name, session in self._sessions.items()}
+        shortages = [preflight.shortage(host, facts[host.name]) for host in self.plan.hosts]
+        for text in filter(None, [*preflight.differences(facts), *shortages]):
+            self._emit({"kind": "warning", "text": text})
+
+    def _make_sessions(self) -> None:
+        """A session for each host of the plan, none connected yet."""
         if any(not host.local for host in self.plan.hosts):
             from controller.ssh import SshWays
 
@@ -125,22 +167,6 @@ class Cluster:
             )
             self._sessions[host.name] = session
             self._followers.append(asyncio.create_task(self._follow(session)))
-        tasks = [asyncio.create_task(self._prepare_host(session, archive)) for session in self._sessions.values()]
-        for task in tasks:
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it is told, raised or not
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            # One host has failed or all are ready. The others may have something to say that is as important.
-            await asyncio.wait(tasks, timeout=PREPARE_WITHIN)
-        finally:
-            for task in tasks:
-                task.cancel()
-        failures = [task.exception() for task in tasks if task.done() and not task.cancelled() and task.exception()]
-        self._raise(failures)
-        facts = {name: session.facts for name, session in self._sessions.items()}
-        shortages = [preflight.shortage(host, facts[host.name]) for host in self.plan.hosts]
-        for text in filter(None, [*preflight.differences(facts), *shortages]):
-            self._emit({"kind": "warning", "text": text})
 
     async def _prepare_host(self, session: HostSession, archive: shipping.Archive) -> None:
         host = session.host
@@ -190,6 +216,7 @@ class Cluster:
             "local": host.local,
             "lease": None if math.isinf(self.plan.lease) else self.plan.lease,
             "controller": self._controller,
+            "description": self._description,
             "env": _environment(host, self.plan.ranks_on(host)),
             "interface": host.interface,
             "dataset": self.plan.values["dataset"],
@@ -240,7 +267,7 @@ class Cluster:
             self._emit({**about, **message["event"]})
         elif kind in ("output", "exit", "started", "dropped"):
             if "error" not in message:
-                content = {key: value for key, value in message.items() if key not in ("type", "seq")}
+                content = {key: value for key, value in message.items() if key not in ("type", "seq", "at")}
                 self._emit({"kind": kind, **content, **about})
         elif kind == "acted" and "id" not in message:  # what has one is the answer to us
             facts = {key: message[key] for key in ("act", "attack") if message.get(key)}
@@ -252,9 +279,11 @@ class Cluster:
             self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})
-        elif kind == "kept" and not self._kept:
-            self._kept = True  # every host tells it
-            self._emit({"kind": "act", "act": "detach", "text": f"detach, by {message['by']}"})
+        elif kind == "kept":
+            self._sessions[host.name].lease = math.inf
+            self._tell_once("detach", f"detach, by {message['by']}")
+        elif kind == "claimed":
+            self._tell_once("attach", f"{message['by']} holds the run now")
         elif kind == "held":
             self._bringing.held(host.name, message)
         elif kind == "bye":
@@ -266,7 +295,9 @@ class Cluster:
         host = session.host
         if host.name in self._reported:
             return
-        if ending.left is None:
+        if ending.detached:
+            self._state(host, "detached")
+        elif ending.left is None:
             self._state(host, "lost", ending.text)
         else:
             self._state(host, "ended", ending.text)
@@ -278,6 +309,12 @@ class Cluster:
             self._reported.add(host.name)
             self._state(host, "failed", text)
             self._emit({"kind": "problem", "host": host.name, "text": text})
+
+    def _tell_once(self, act: str, text: str) -> None:
+        """An act on the whole run, of which every host tells."""
+        if text not in self._told_once:
+            self._told_once.add(text)
+            self._emit({"kind": "act", "act": act, "text": text})
 
     def _move(self, host: Host, state: str, text: str) -> None:
         """The connection with a host is silent, lost, or well again."""

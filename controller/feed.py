@@ -40,9 +40,10 @@ class Feed:
         return lambda: self._unsubscribe(callback)
 
     def emit(self, record: Record) -> None:
-        """Take in a record, which gets its number and time here."""
+        """Take in a record, which gets its number and time here; one that came late may bring an earlier time."""
         self._n += 1
-        record["n"], record["received"] = self._n, round(time.time(), 6)
+        now = time.time()
+        record["n"], record["received"] = self._n, round(min(record.get("received", now), now), 6)
         record.setdefault("host", None)
         record.setdefault("rank", None)
         self.state.apply(record)

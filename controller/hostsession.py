@@ -90,7 +90,9 @@ class HostSession(HostTalk):
 
     async def detach(self) -> None:
         """Have the run go on without us until its ranks have finished. Raises HostError. `leave` is to follow."""
-        await self.ask({"type": "detach"}, "detached")
+        answer = await self.ask({"type": "detach"}, "detached")
+        if why := answer.get("error"):
+            raise HostError(self.host, f"{why}.")
         self.lease = math.inf
 
 

@@ -75,12 +75,28 @@ class HostTalk:
         self._silent = False
         self._stop: dict[str, Any] | None = None  # what we said to end the run
         self._refused = 0  # messages that were none
+        self._arrived: Callable[[Mapping[str, Any]], None] = lambda told: None
 
     async def connect(self, mode: str = "guardian") -> None:
         """Reach the host and start our program there. Raises HostError."""
         await self._channel.open(self.run_id, self._ways, mode)
         if self.ended.done():  # stopped meanwhile
             raise HostError(self.host, STOPPED)
+        self._follow_on()
+
+    async def come(self, take: bool, arrived: Callable[[Mapping[str, Any]], None]) -> None:
+        """Attach to the agent that is there, and come back to it as long as it may be. Raises HostError.
+
+        `arrived` gets what the agent says of itself, before anything else it says is heard.
+        """
+        self._arrived = arrived
+        try:
+            ending = await self.attach(take)
+        except (TimeoutError, wire.WireError) as error:
+            raise HostError(self.host, str(error) or "no answer; is the host overloaded?") from None
+        if ending is not None:
+            raise HostError(self.host, ending.text)
+        self.lease = math.inf  # the agent ends by itself when it is over
         self._follow_on()
 
     def _follow_on(self) -> None:
@@ -252,7 +268,6 @@ class HostTalk:
             if left:
                 return Ending(None, f"its agent is gone, and {left} processes of the run are left there.")
             return Ending([], "its agent and all processes of the run are gone.")
-        self.holds, self.attached = told["holds"], told
         if self._stop:
             self.send(self._stop)
         return None
@@ -283,6 +298,9 @@ class HostTalk:
             answer.set_result(message)
         if message["type"] == "bye":
             self._bye = message["left"]
+        elif message["type"] == "attached" and "error" not in message:
+            self.holds, self.attached = message["holds"], message
+            self._arrived(message)
         self._heard(message)
 
     def _say(self, text: str) -> None:

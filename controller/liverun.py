@@ -10,21 +10,20 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from controller import paths
+from controller import acts, paths
 from controller.feed import Feed, Record, Subscriber
+from controller.hosts import Host
 from controller.origin import origin, origin_text
 from controller.plan import Plan
 from controller.prompts import Prompter
-from controller.runs.recorder import Recorder, new_run_id
+from controller.runs.recorder import Recorder, make_room, new_run_id
 from controller.state import cause
 from controller.verdict import Verdict, verdict
-from garfield import settings
 
-ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
@@ -39,11 +38,18 @@ class RunRefused(Exception):
 class ClusterLike(Protocol):
     """What a run needs of `controller.cluster.Cluster`."""
 
-    async def launch(self) -> None: ...
+    @property
+    def holds(self) -> bool: ...
+
+    async def launch(self, description: Mapping[str, Any] | None = None) -> None: ...
 
     async def stop(self, kill: bool = False) -> None: ...
 
     async def act(self, rank: int, act: str, attack: str | None = None) -> None: ...
+
+    async def detach(self) -> None: ...
+
+    async def leave(self) -> None: ...
 
     async def ended(self, folder: Path | None = None) -> Mapping[str, Any]: ...
 
@@ -80,6 +86,38 @@ class LiveRun:
         self._killing = asyncio.Event()
         self._up = asyncio.Event()
         self._task: asyncio.Task[Record] | None = None
+        self._started = 0.0
+        self._detached = False
+        self._description: Mapping[str, Any] | None = None  # of a run that was launched before
+
+    @classmethod
+    async def attach(
+        cls,
+        hosts: Collection[Host],
+        run_id: str,
+        *,
+        take: bool = False,
+        folder: Path | None = None,
+        prompter: Prompter | None = None,
+    ) -> LiveRun:
+        """A run that goes on on `hosts`, whoever launched it; `start` follows it, from its beginning.
+
+        One controller holds a run: we do from then on if none is connected to a detached one, or to `take` it over;
+        else we look on. It is recorded again; what is in its folder already is kept beside it. Raises RunRefused.
+        """
+        from controller import attaching  # as for a cluster
+
+        try:
+            there = await attaching.find(hosts, run_id, prompter)
+        except attaching.AttachError as error:
+            raise RunRefused(str(error)) from None
+
+        def make_cluster(_plan: Plan, _run: str, emit: Callable[[Record], None]) -> ClusterLike:
+            return attaching.Attached(there, emit, take, prompter)
+
+        run = cls(there.plan, folder=folder or paths.runs_dir() / there.run, make_cluster=make_cluster)
+        run.run_id, run._description = there.run, there.description
+        return run
 
     @property
     def running(self) -> bool:
@@ -124,7 +162,7 @@ class LiveRun:
         self._feed.changed.set()
 
     async def act(self, rank: int, act: str, attack: str | None = None) -> None:
-        """Do one of ACTS to a rank while the run goes on; returns when it is done.
+        """Do one of `acts.ACTS` to a rank while the run goes on; returns when it is done.
 
         `attack` is what the rank is to send from now on, "none" to make it honest: for the act "attack" alone. Raises
         RunRefused with one sentence.
@@ -137,30 +175,36 @@ class LiveRun:
             raise RunRefused(_sentence(error)) from None
 
     def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
-        if act not in ACTS:
-            return f"{act!r} is nothing that can be done to a rank; there are {', '.join(ACTS)}."
-        if not 0 <= rank < len(self.plan.ranks):
-            return f"There is no rank {rank}; this run has ranks 0 to {len(self.plan.ranks) - 1}."
-        if (act == "attack") != (attack is not None):
-            return "Say which attack, or none." if act == "attack" else f"{act} takes no attack."
+        if why := acts.why_not(rank, act, attack, len(self.plan.ranks)):
+            return why
         if not self.running or not self._up.is_set():
             return "The run has ended." if self._up.is_set() else "The run is not launched yet."
-        if self._stopping.is_set():
-            return "The run is being stopped."
+        return "The run is being stopped." if self._stopping.is_set() else None
+
+    async def detach(self) -> None:
+        """Have the run go on without us until its ranks have finished; its outcome here is detached.
+
+        Raises RunRefused when a host can't be told.
+        """
+        if why := "The run is being stopped." if self._stopping.is_set() else self._why_not(0, "pause", None):
+            raise RunRefused(why)
         try:
-            if attack is not None:
-                settings.find_setting("attack").parse(attack)
-        except settings.SettingError as error:
-            return str(error)
-        return None
+            await self._cluster.detach()
+        except Exception as error:
+            raise RunRefused(f"{_sentence(error)} The run goes on as it was.") from None
+        self._feed.emit({"kind": "act", "act": "detach", "text": f"detach, by {origin_text()}"})
+        self._detached = True
+        self._feed.changed.set()
 
     # One run, top to bottom.
 
     async def _drive(self) -> Record:
         started = time.monotonic()
+        self._started = time.time()
         self._open_recorder()
         self._feed.emit(self._run_record())
-        self._feed.emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
+        act = "attach" if self._description else "launch"
+        self._feed.emit({"kind": "act", "act": act, "text": f"{act}, by {origin_text()}"})
         outcome, told = "failed", None
         try:
             self._cluster = self._make_cluster(self.plan, self.run_id, self._feed.emit)
@@ -171,14 +215,18 @@ class LiveRun:
                 outcome = "stopped"
         except Exception as error:
             told = await self._fail(error)
-        left, unconfirmed = await self._end()
+        if outcome == "detached":
+            await self._cluster.leave()
+            left, unconfirmed = None, []
+        else:
+            left, unconfirmed = await self._end()
         return self._conclude(outcome, told, left, unconfirmed, time.monotonic() - started)
 
     async def _launch(self) -> bool:
         """Start every rank; False when the run was stopped before that. Raises what the launch raises."""
         if self._stopping.is_set():
             return False
-        launching = asyncio.create_task(self._cluster.launch())
+        launching = asyncio.create_task(self._cluster.launch(self._describe()))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({launching, stopping}, timeout=LAUNCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -207,6 +255,8 @@ class LiveRun:
                 return await self._settle(over)
             if self._stopping.is_set():
                 return "stopped"
+            if self._detached:
+                return "detached"
             await self._feed.changed.wait()
 
     async def _settle(self, over: Verdict) -> str:
@@ -253,7 +303,15 @@ class LiveRun:
         return (None, silent) if silent else (sum(h.left or 0 for h in self.state.now.hosts.values()), [])
 
     async def _ask_to_end(self) -> None:
-        """Start the long ladder, and SIGKILL as soon as that is asked for, however far the ladder got."""
+        """Start the long ladder, and SIGKILL as soon as that is asked for, however far the ladder got.
+
+        Who only looks on asks for nothing unless a person does: the run is another's to end.
+        """
+        if not self._cluster.holds and not self._stopping.is_set():
+            await asyncio.wait({asyncio.create_task(self._stopping.wait())}, timeout=GOODBYE_SECONDS)
+            if not self._stopping.is_set():
+                await self._cluster.leave()
+                return
         async with asyncio.TaskGroup() as group:
             if not self._killing.is_set():
                 group.create_task(self._tell_to_end(kill=False))
@@ -298,17 +356,28 @@ class LiveRun:
         return record
 
     def _open_recorder(self) -> None:
-        described = {key: value for key, value in self._run_record().items() if key != "kind"}
-        described |= {"started": time.time(), "summary": self.plan.summary(), "hosts_text": self._hosts_text}
+        described = {key: value for key, value in self._run_record().items() if key not in ("kind", "received")}
+        described |= {"summary": self.plan.summary(), "hosts_text": self._hosts_text}
+        if self._description:
+            self.folder = make_room(self.folder)
         self._feed.record_with(Recorder(self.folder, described))
 
+    def _describe(self) -> Record:
+        """What another controller needs to follow the run."""
+        return {key: value for key, value in self._run_record().items() if key not in ("findings", "received")}
+
     def _run_record(self) -> Record:
+        if self._description:
+            started = self._description.get("started")
+            began = {"received": started} if isinstance(started, float | int) else {}
+            return {"findings": [], **self._description, "kind": "run", "run": self.run_id, **began}
         return {
             "kind": "run",
             "run": self.run_id,
             "name": self._name,
             "note": self._note,
             "origin": origin(),
+            "started": self._started,
             **self.plan.to_record(),
         }
 

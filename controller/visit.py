@@ -38,6 +38,10 @@ class Visit:
         """
         return (await self._session.ask({"type": "runs"}, "runs"))["runs"]
 
+    async def describe(self, run: str) -> dict[str, Any] | None:
+        """The run record of a run on this host, as its launching controller wrote it. Raises HostError."""
+        return (await self._session.ask({"type": "describe", "run": run}, "described")).get("description")
+
     async def stop(
         self, run: str, kill: bool = False, told: Callable[[Mapping[str, Any]], None] | None = None
     ) -> dict[str, Any]:

@@ -309,12 +309,12 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
             "holds": _flag,
             "by": _text,
             "time": _number,
-            "description": _optional(_table),
             "error": _text,
             "left": _count,
         },
     ),
     "detached": ({}, {"error": _optional(_text)}),
+    "described": ({"run": _text}, {"description": _optional(_table)}),
     "claimed": ({"by": _text}, {}),
     "kept": ({"by": _text}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
@@ -346,7 +346,10 @@ _SCHEMA: dict[str, tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[An
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is
-_FIELDS = {kind: (needed.keys(), {"seq": _count, **needed, **further}) for kind, (needed, further) in _SCHEMA.items()}
+_FIELDS = {
+    kind: (needed.keys(), {"seq": _count, "at": _number, **needed, **further})
+    for kind, (needed, further) in _SCHEMA.items()
+}
 
 
 def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class FakeCluster:
         self.records, self.launch_error, self.hangs, self.deaf = records, launch_error, set(hangs), deaf
         self.answer = {"left": left, "unconfirmed": list(unconfirmed)}
         self.stops: list[bool] = []
+        self.holds = True
         self.acts: list[tuple[int, str, str | None]] = []
         self.launching, self.stopping, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.player: asyncio.Task[None] | None = None
@@ -34,7 +35,8 @@ class FakeCluster:
         self.plan, self.run_id, self.emit = plan, run_id, emit
         return self
 
-    async def launch(self) -> None:
+    async def launch(self, description: Mapping[str, Any] | None = None) -> None:
+        self.description = description
         self.launching.set()
         if "launch" in self.hangs:
             await asyncio.Event().wait()
@@ -66,6 +68,15 @@ class FakeCluster:
         self.acts.append((rank, act, attack))
         facts = {"attack": attack} if attack else {}
         self.emit({"kind": "act", "host": "here", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}"})
+
+    async def detach(self) -> None:
+        if "detach" in self.hangs:
+            raise RuntimeError("here: no answer within 20 s; is the host overloaded?")
+        self.stops.append("detach")
+
+    async def leave(self) -> None:
+        self.stops.append("leave")
+        self.gone.set()
 
     async def ended(self, folder: Path | None = None) -> dict[str, Any]:
         if "ended" in self.hangs:

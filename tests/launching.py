@@ -213,7 +213,7 @@ def controller(package: Path, *hosts: Host, lease: float = 15.0) -> Iterator[tup
 async def _hold(package: str, hosts: list[dict[str, Any]], lease: float) -> None:
     """Launch, say so with the run's id, then do nothing until somebody ends us."""
     launch = Launch(Path(package), *(Host(**host) for host in hosts), lease=lease)
-    await launch.cluster.launch()
+    await launch.cluster.launch({"run": launch.run, "name": "held", "started": time.time(), **launch.plan.to_record()})
     await launch.steps(1)
     print(launch.run, flush=True)
     await asyncio.Event().wait()

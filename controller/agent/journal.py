@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -43,7 +44,9 @@ class _Segment:
 
 
 class Journal:
-    """Messages, each with the next number as "seq"; who reads says up to which number it has them.
+    """Messages, each with the next number as "seq" and the time as "at" (Unix, seconds).
+
+    Who reads says up to which number it has them.
 
     When more than `limit` bytes are on disk, or the disk takes none, the oldest telemetry (steps, output, resources) is
     replaced by `dropped` messages that name the range, so the numbers stay complete; the rest (exits, answers) is never
@@ -68,10 +71,11 @@ class Journal:
     def put(self, message: Mapping[str, Any], telemetry: bool = False) -> None:
         """Append `message`. One that is too long is replaced by a line that says so."""
         self.last += 1
-        line = encode({"type": message["type"], "seq": self.last, **message})
+        number = {"seq": self.last, "at": round(time.time(), 3)}
+        line = encode({"type": message["type"], **number, **message})
         if len(line) > LINE:
             text = f"left out: a message of {len(line)} bytes ({message['type']})"
-            about = {"seq": self.last, "rank": message.get("rank"), "stream": "agent", "lines": [text]}
+            about = {**number, "rank": message.get("rank"), "stream": "agent", "lines": [text]}
             line = encode({"type": "output", **about})
         segment = self._segments[-1]
         segment.entries.append(_Entry(self.last, self.last, telemetry, line))

@@ -29,13 +29,13 @@ class Lease:
         self.seconds: float | None = HELLO_WITHIN
         self.local = False
         self.by = ""
-        self._controller: str | None = None
+        self.controller: str | None = None
         self._heard_at = time.monotonic()
 
     def begin(self, hello: Mapping[str, Any]) -> None:
         """The holder has said who it is and how long the lease shall be."""
         origin = hello.get("origin") or {}
-        self.seconds, self.local, self._controller = hello["lease"], hello["local"], hello.get("controller")
+        self.seconds, self.local, self.controller = hello["lease"], hello["local"], hello.get("controller")
         self.by = f"{origin.get('user', '?')}@{origin.get('machine', '?')}"
 
     def hear(self, peer: Peer) -> None:
@@ -55,11 +55,11 @@ class Lease:
 
         Returns the old connection that it replaces, if it is one; another controller that held the run looks on.
         """
-        again = claim.get("controller") is not None and claim.get("controller") == self._controller
+        again = claim.get("controller") is not None and claim.get("controller") == self.controller
         if not (again or claim.get("take") or (self.holder is None and self.seconds is None)):
             return None
         before, self.holder = self.holder, peer
-        self.local, self._controller = bool(claim.get("local")), claim.get("controller")
+        self.local, self.controller = bool(claim.get("local")), claim.get("controller")
         self.by = str(claim.get("by", "?"))
         self.hear(peer)
         return before if again else None

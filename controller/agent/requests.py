@@ -148,15 +148,19 @@ class Requests:
             }
         )
 
+    def _do_describe(self, message: dict[str, Any], peer: Peer) -> None:
+        """What a controller that knows nothing but the run's id needs to follow it."""
+        peer.put({"type": "described", "run": self._hello.get("run"), "description": self._hello.get("description")})
+
     # Coming and going
 
     def _do_attach(self, message: dict[str, Any], peer: Peer) -> None:
         """Somebody comes back, or looks on: all that the journal holds after a number follows."""
-        agent, by = self._agent, self._agent.lease.by
+        agent, held_by = self._agent, self._agent.lease.controller
         if before := agent.lease.claim(peer, message):
             before.close()
         holds = agent.lease.holder is peer
-        if agent.lease.by != by:
+        if agent.lease.controller != held_by:
             agent.journal.put({"type": "claimed", "by": agent.lease.by})
         peer.put(
             {
@@ -165,7 +169,6 @@ class Requests:
                 "holds": holds,
                 "by": agent.lease.by,
                 "time": time.time(),
-                "description": self._hello.get("description"),
             }
         )
         peer.follow(agent.journal, message["after"])
@@ -173,6 +176,9 @@ class Requests:
     def _do_detach(self, message: dict[str, Any], peer: Peer) -> None:
         """The holder leaves: the run goes on until its ranks have finished."""
         agent = self._agent
+        if agent.lease.holder is not peer:
+            peer.put({"type": "detached", "error": f"the run is {agent.lease.by}'s now"})
+            return
         agent.lease.seconds = None
         if agent.record:
             agent.record.change(lease=None)

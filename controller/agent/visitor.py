@@ -30,13 +30,15 @@ STOP_WITHIN = 25.0  # seconds from a stop to its bye: the long ladder, the sweep
 
 
 def main(_: bytes) -> None:
-    """Answer `runs`, `act`, `stop`, `leftovers` and `clean` from stdin until its end."""
+    """Answer `runs`, `describe`, `act`, `stop`, `leftovers` and `clean` from stdin until its end."""
     lines, told_at = Lines(LINE), None
     while select.select([0], [], [], IDLE)[0] and (data := os.read(0, READ)):
         for line, _cut in lines.feed(data):
             message = json.loads(line)
             if message["type"] == "runs":
                 _say({"type": "runs", "runs": [status for _, status in living_agents()]})
+            elif message["type"] == "describe":
+                _say(_describe(message))
             elif message["type"] == "act":
                 _say(_act(message))
             elif message["type"] == "detach":
@@ -66,6 +68,18 @@ def living_agents() -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         if answer:
             yield path, {key: value for key, value in answer.items() if key != "type"}
+
+
+def _describe(message: dict[str, Any]) -> dict[str, Any]:
+    """What an agent of a run was told of it as a whole."""
+    for path, status in living_agents():
+        if status["run"] == message["run"]:
+            with contextlib.suppress(OSError), connect(path) as agent:
+                agent.sendall(b'{"type":"describe"}\n')
+                answer = next(_messages(agent, time.monotonic() + ANSWER_WITHIN), None)
+                if answer and answer.get("description"):
+                    return answer
+    return {"type": "described", "run": message["run"], "description": None}
 
 
 def _act(message: dict[str, Any]) -> dict[str, Any]:

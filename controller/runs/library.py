@@ -17,6 +17,7 @@ from controller import paths, wire
 from controller.origin import told_origin
 from controller.state import RunState
 
+OUTCOMES = ("finished", "stopped", "failed", "detached")
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
 DEPTH = 12  # levels of lists and tables in a record
 LARGEST_SEGMENT = 64 << 20  # bytes of one event file, unpacked; the recorder makes them of 8 MB
@@ -28,8 +29,8 @@ LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
 class RunInfo:
     """One recorded run, as lists show it.
 
-    `outcome` is finished, stopped or failed, "running" while a controller on this machine writes the folder, or
-    "cut off" when it ended without an outcome. `started` is in Unix seconds, `origin` user@machine. `damage` is a
+    `outcome` is finished, stopped, failed or detached, "running" while a controller on this machine writes the folder,
+    or "cut off" when it ended without an outcome. `started` is in Unix seconds, `origin` user@machine. `damage` is a
     sentence when something in the folder could not be read; what could be is there.
     """
 
@@ -91,7 +92,7 @@ def read_run(folder: Path) -> RunInfo:
     origin = told.get("origin") if isinstance(told.get("origin"), dict) else {}
     outcome = "running" if ended is None and _locked(folder) else "cut off"
     if ended is not None:
-        outcome = ended.get("outcome") if ended.get("outcome") in ("finished", "stopped", "failed") else "cut off"
+        outcome = ended.get("outcome") if ended.get("outcome") in OUTCOMES else "cut off"
     ended = ended or {}
     steps = ended.get("steps")
     return RunInfo(

@@ -32,6 +32,26 @@ def new_run_id(now: float | None = None) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{letters}"
 
 
+def make_room(folder: Path) -> Path:
+    """Where a run that is recorded again goes: `folder`, out of which what is there is moved, hidden, beside it.
+
+    Another name if a controller is writing there.
+    """
+    if not folder.exists():
+        return folder
+    with contextlib.suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            before = folder.with_name(f".{folder.name}.before")
+            shutil.rmtree(before, ignore_errors=True)
+            folder.rename(before)
+            return folder
+        finally:
+            os.close(lock)
+    return folder.with_name(f"{folder.name}-{secrets.token_hex(2)}")
+
+
 class Recorder:
     """The folder of one run, locked while it is being written.
 

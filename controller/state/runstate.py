@@ -136,7 +136,7 @@ def _act(state: RunState, record: Mapping[str, Any]) -> None:
     act, sentence = text(record, "act"), text(record, "text")
     if record.get("rank") is not None:
         _act_on_rank(state.rank_of(record), act, text(record, "attack"))
-    elif act == "launch" and state.now.state == "planned":
+    elif act in ("launch", "attach") and state.now.state == "planned":
         state.now.state = "launching"
     elif act in ("stop", "kill") and state.now.state != "ended":
         state.now.state = "stopping"
@@ -240,12 +240,12 @@ def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
     now = state.now
     word = text(record, "outcome")
     left, seconds = maybe_integer(record, "left"), maybe_number(record, "seconds")
-    if word not in ("finished", "stopped", "failed"):
-        raise BadRecord("outcome is finished, stopped or failed")
+    if word not in ("finished", "stopped", "failed", "detached"):
+        raise BadRecord("outcome is finished, stopped, failed or detached")
     now.outcome = {**record, "left": left, "unconfirmed": [str(name) for name in items(record, "unconfirmed")]}
     now.state, now.ended, now.root_cause = "ended", now.last, text(record, "root_cause") or None
     for host in now.hosts.values():
-        if host.state not in GONE and host.name not in now.outcome["unconfirmed"]:
+        if host.state not in (*GONE, "detached") and host.name not in now.outcome["unconfirmed"]:
             state.set_host_state(host, "ended")
     took = "" if seconds is None else f" after {seconds:.0f} s"
     cause = f": {now.root_cause}" if now.root_cause and word == "failed" else ""

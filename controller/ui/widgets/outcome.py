@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def leftovers(now: Now) -> str:
     """What the end left running, as a sentence or two."""
     outcome = now.outcome or {}
+    if outcome.get("outcome") == "detached":
+        return f"It goes on until its ranks have finished: python -m controller attach {now.run} follows it again."
     unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
     if unconfirmed or left is None:
         names = ", ".join(unconfirmed) or "every host"
@@ -35,8 +37,8 @@ def sentences(now: Now) -> tuple[str, str]:
     if word == "failed":
         cause = now.root_cause or "the cause is not known"
         return f"Failed: {cause}{'' if cause[-1] in '.?!' else '.'}", leftovers(now)
-    if word == "stopped":
-        return f"Stopped: {accuracy}{steps}.", leftovers(now)
+    if word in ("stopped", "detached"):
+        return f"{word.capitalize()}: {accuracy}{steps}.", leftovers(now)
     if now.diverged is not None:
         lost = f"no worker has had a finite loss since step {formats.count(now.diverged)}"
         return f"Finished, but the model diverged: {lost}; {accuracy}{steps}.", leftovers(now)
