@@ -196,6 +196,14 @@ class LiveRun:
         self._detached = True
         self._feed.changed.set()
 
+    async def leave(self) -> None:
+        """Follow the run no longer: one that is ours is detached, another's goes on as it is. Raises RunRefused."""
+        if self._cluster is None or self._cluster.holds:
+            await self.detach()
+        else:
+            self._detached = True
+            self._feed.changed.set()
+
     # One run, top to bottom.
 
     async def _drive(self) -> Record:

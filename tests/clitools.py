@@ -37,7 +37,7 @@ def command(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 class Launched:
-    """A `run` in progress. `until` waits for a line of its standard error."""
+    """A `run` or `attach` in progress. `until` waits for a line of its standard error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.lines = process, []
@@ -57,8 +57,8 @@ class Launched:
 
 
 @contextmanager
-def launched(here: Path, *words: str) -> Iterator[Launched]:
-    arguments = [sys.executable, "-m", "controller", "run", "--json", *words]
+def launched(here: Path, *words: str, command: str = "run") -> Iterator[Launched]:
+    arguments = [sys.executable, "-m", "controller", command, "--json", *words]
     with subprocess.Popen(arguments, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(BOUND, process.kill)
         guard.start()

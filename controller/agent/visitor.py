@@ -101,14 +101,14 @@ def _act(message: dict[str, Any]) -> dict[str, Any]:
 
 def _detach(message: dict[str, Any]) -> dict[str, Any]:
     """Have all agents of a run go on until it has finished, whatever becomes of its controller."""
-    error: str | None = "no such run goes on here"
+    error = "no such run goes on here"
     for path, status in living_agents():
         if status["run"] == message["run"]:
             error = "an agent did not answer"
             with contextlib.suppress(OSError), connect(path) as agent:
                 agent.sendall(json.dumps({"type": "keep", "by": message["by"]}).encode() + b"\n")
                 if any(heard["type"] == "kept" for heard in _messages(agent, time.monotonic() + ANSWER_WITHIN)):
-                    error = None
+                    error = ""
             if error:
                 break
     return {"type": "detached", "error": error}

@@ -33,6 +33,8 @@ def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path(
 def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
     """The summary that a person reads."""
     now, word = run.state.now, outcome["outcome"]
+    if word == "detached":
+        return [f"left after step {now.step}: it goes on until it has finished", *how_to_return(run.run_id)]
     accuracy = "" if outcome["accuracy"] is None else f", accuracy {outcome['accuracy']:.3f}"
     launched = now.first_step is not None
     if not launched:
@@ -45,6 +47,14 @@ def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
     lines += [f"model: {run.folder / outcome['model']}"] if outcome["model"] else []
     lines += what_is_left(run, outcome)
     return lines
+
+
+def how_to_return(run_id: str) -> list[str]:
+    """What to type about a run that goes on without us."""
+    return [
+        f"  to follow it, from any machine: python -m controller attach {run_id}",
+        f"  to end it: python -m controller stop {run_id}",
+    ]
 
 
 def _last_words(now: Now) -> list[str]:

@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_trust(commands)
     _add_status(commands)
+    _add_attach(commands)
     _add_detach(commands)
     _add_stop(commands)
     _add_rank(commands)
@@ -58,6 +59,9 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _add_experiment(run)
     run.add_argument("--name", default="", help="what to call the run; else its preset or rule, and the hour")
     run.add_argument("--note", default="", help="a sentence to keep with the run")
+    run.add_argument(
+        "--detach", action="store_true", help="leave once its ranks are started: it goes on until it has finished"
+    )
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -82,6 +86,22 @@ def _add_trust(commands: argparse._SubParsersAction) -> None:
 def _add_status(commands: argparse._SubParsersAction) -> None:
     status = _add(commands, "status", "attend", "the runs that the hosts of a file know of, whoever launched them")
     _add_file(status)
+
+
+def _add_attach(commands: argparse._SubParsersAction) -> None:
+    attach = _add(
+        commands,
+        "attach",
+        "attach",
+        "follow a run that goes on, as run does, from any machine",
+        """
+All that happened since the launch is told and recorded here too. Ctrl-C leaves it as it is; stop ends it. While another
+controller holds the run, this one looks on; --take takes the run over, so that it lives as long as this one is heard.
+""",
+    )
+    _add_words(attach)
+    attach.add_argument("--take", action="store_true", help="take the run over from who holds it")
+    _add_yes(attach)
 
 
 def _add_detach(commands: argparse._SubParsersAction) -> None:
