@@ -60,6 +60,14 @@ def test_vanilla_is_measured_once_and_printed_as_a_table() -> None:
     assert "vanilla, worker: pull" in done.stdout
 
 
+def test_a_large_model_fits_a_small_machine() -> None:
+    done = bench("--model=resnet50", "--num_workers=2", "--batch=2", "--rounds=1", "--steps=11", "--json")
+    assert done.returncode == 0, done.stderr
+    [measured] = json.loads(done.stdout)["setups"].values()
+    assert all(memory <= 4e9 for memory in measured["memory"])
+    assert measured["shares"]["worker"]["compute"] > 0
+
+
 def test_several_servers_are_measured_too() -> None:
     arguments = ["--num_ps=3", "--num_workers=2", "--aggregator=average", "--mar=median", "--fps=1", "--quorum=all"]
     done = bench(*arguments, "--batch=8", "--rounds=1", "--steps=12", "--json")
