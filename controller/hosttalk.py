@@ -22,6 +22,7 @@ PING_EVERY = 1.0
 SUSPECT = 5.0  # seconds without a word after which a host counts as silent
 RETRY_FIRST, RETRY_LAST = 0.5, 8.0  # seconds between two tries to come back, give or take half
 LEASE_SLACK = 2.0  # seconds after the end of a lease in which ranks are ended
+LOOK_WITHIN = 5.0  # seconds for a last look, when the lease is over before the connection counts as lost
 STOPPED = "the launch was stopped."
 
 
@@ -214,9 +215,11 @@ class HostTalk:
         """Connect again while the agent still waits for us; how the host's part ended if that came of it."""
         loop = asyncio.get_running_loop()
         began, pause, text = loop.time(), RETRY_FIRST, ""
+        # The agent has heard us about as long as we have heard it; afterwards it may tell that nothing is left.
+        until = max(self._heard_at + self.lease + LEASE_SLACK, began + LOOK_WITHIN)
         self._silent = False
         self._moved("reconnecting", "the connection was lost")
-        while (remaining := began + self.lease + LEASE_SLACK - loop.time()) > 0:
+        while (remaining := until - loop.time()) > 0:
             self._channel = Channel(self.host)
             try:
                 async with asyncio.timeout(None if math.isinf(remaining) else remaining):
@@ -229,8 +232,7 @@ class HostTalk:
                 text = str(error).removeprefix(f"{self.host.name}: ") or text
             if once:
                 break
-            remaining = began + self.lease + LEASE_SLACK - loop.time()
-            await asyncio.sleep(max(0.0, min(remaining, pause * random.uniform(0.5, 1.5))))
+            await asyncio.sleep(max(0.0, min(until - loop.time(), pause * random.uniform(0.5, 1.5))))
             pause = min(2 * pause, RETRY_LAST)
         why = f" ({text})" if text else ""
         return Ending(None, f"no connection within its lease, after which it ends what runs there by itself{why}.")

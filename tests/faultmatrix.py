@@ -137,6 +137,7 @@ def measure(lab: netlab.Lab, fault: Fault, lease: float, folder: Path) -> Found:
             fault.strike(scene)
             if fault.lives:
                 controller.until_all_step(RANKS, beyond=controller.records()[-1]["n"])
+                netlab.poll(lambda: struck.unsent() == 0, "what was sent meanwhile does not arrive")
                 controller.process.send_signal(signal.SIGINT)
             return _watch(scene, fault)
     finally:
