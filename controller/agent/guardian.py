@@ -13,6 +13,7 @@ import signal
 import sys
 
 from . import processes
+from .cgroup import Cgroup
 
 WATCHDOG = 4.0  # seconds without a word from the agent after which it counts as stuck
 GIVE_UP = 10.0  # seconds after which what can't be killed (D state) is left
@@ -29,13 +30,15 @@ def main(blob: bytes) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     heard, heartbeat = os.pipe()
-    guardian = os.getpid()
+    guardian, group = os.getpid(), Cgroup.make()
     agent = os.fork()
     if agent == 0:
         processes.die_with_parent(signal.SIGTERM)  # the agent then ends its ranks and itself
         if os.getppid() != guardian:
             os._exit(1)
         os.close(heard)
+        if group:
+            group.enter()
         from . import agent as agent_module
 
         agent_module.main(heartbeat, blob)  # never returns
@@ -43,7 +46,11 @@ def main(blob: bytes) -> None:
     signal.signal(signal.SIGTERM, lambda *_: _signal(agent, signal.SIGTERM))
     stuck = _watch(heard)
     status = _end(agent)
+    if group:
+        group.kill()
     left = processes.kill_descendants(GIVE_UP)
+    if group and not left:
+        group.remove()
     if stuck:
         _say("the agent was silent for 4 s: it and its processes were killed")
     elif status != 0:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import facts
+from .cgroup import Cgroup
 
 TYPE_CHECKING = False  # see the package: no typing at run time
 if TYPE_CHECKING:
@@ -128,19 +129,11 @@ def missing_files(folder: str, files: Iterable[str]) -> list[str]:
 
 
 def private_cgroup() -> bool:
-    """Whether a cgroup of our own could be made here, whose kill ends all that is in it at once."""
-    with contextlib.suppress(OSError, IndexError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            if line.startswith("0::"):
-                parent = Path("/sys/fs/cgroup") / line[3:].lstrip("/")
-                trial = parent / f"garfield-check-{os.getpid()}"
-                trial.mkdir()
-                try:
-                    movable = all(os.access(folder / "cgroup.procs", os.W_OK) for folder in (parent, trial))
-                    return movable and os.access(trial / "cgroup.kill", os.W_OK)
-                finally:
-                    trial.rmdir()
-    return False
+    """Whether a cgroup of our own can be made here, whose kill ends all that is in it at once."""
+    group = Cgroup.make()
+    if group:
+        group.remove()
+    return group is not None
 
 
 def ends_at_logout(user: str, files: Iterable[str] = LOGIND) -> bool:
