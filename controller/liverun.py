@@ -12,9 +12,10 @@ import functools
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from controller import acts, paths
+from controller.ending import ClusterLike, Goodbyes, sentence
 from controller.feed import Feed, Record, Subscriber
 from controller.hosts import Host
 from controller.origin import origin, origin_text
@@ -27,31 +28,10 @@ from controller.verdict import Verdict, verdict
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
-GOODBYE_SECONDS = 30.0  # longest stop: the ladder takes 8 s, a lost connection 12 s to be noticed
-KILL_SECONDS = 15.0  # longest stop that kills at once
 
 
 class RunRefused(Exception):
     """A run that can't be started; the text is one sentence a line."""
-
-
-class ClusterLike(Protocol):
-    """What a run needs of `controller.cluster.Cluster`."""
-
-    @property
-    def holds(self) -> bool: ...
-
-    async def launch(self, description: Mapping[str, Any] | None = None) -> None: ...
-
-    async def stop(self, kill: bool = False) -> None: ...
-
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None: ...
-
-    async def detach(self) -> None: ...
-
-    async def leave(self) -> None: ...
-
-    async def ended(self, folder: Path | None = None) -> Mapping[str, Any]: ...
 
 
 MakeCluster = Callable[[Plan, str, Callable[[Record], None]], ClusterLike]
@@ -172,7 +152,7 @@ class LiveRun:
         try:
             await self._cluster.act(rank, act, attack)
         except Exception as error:
-            raise RunRefused(_sentence(error)) from None
+            raise RunRefused(sentence(error)) from None
 
     def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
         if why := acts.why_not(rank, act, attack, len(self.plan.ranks)):
@@ -191,7 +171,7 @@ class LiveRun:
         try:
             await self._cluster.detach()
         except Exception as error:
-            raise RunRefused(f"{_sentence(error)} The run goes on as it was.") from None
+            raise RunRefused(f"{sentence(error)} The run goes on as it was.") from None
         self._feed.emit({"kind": "act", "act": "detach", "text": f"detach, by {origin_text()}"})
         self._detached = True
         self._feed.changed.set()
@@ -280,64 +260,17 @@ class LiveRun:
         return over.outcome
 
     async def _end(self) -> tuple[int | None, list[str]]:
-        """Tell every host to end and wait for their goodbyes: how many processes are left, and who didn't confirm.
-
-        That takes longer while the model comes here, until it is here or nothing more of it comes.
-        """
         if self._cluster is None:
             return 0, []
-        asking = asyncio.create_task(self._ask_to_end())
-        ending = asyncio.ensure_future(self._cluster.ended(self.folder))
-        killing = asyncio.create_task(self._killing.wait())
-        deadline = time.monotonic() + GOODBYE_SECONDS
-        try:
-            came = -1
-            while not (ending.done() or killing.done()) and self.state.now.fetched > came:
-                came = self.state.now.fetched
-                await asyncio.wait({ending, killing}, timeout=GOODBYE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and not killing.done():
-                self._killing.set()
-            await asyncio.wait({ending}, timeout=max(KILL_SECONDS, deadline - time.monotonic()))
-            if ending.done():
-                told = ending.result()
-                return told.get("left"), [str(name) for name in told.get("unconfirmed") or []]
-        except Exception as error:
-            self._problem(f"The end of the run could not be confirmed: {_sentence(error)}")
-        finally:
-            for task in (asking, killing, ending):
-                task.cancel()
-            await asyncio.wait({asking, killing, ending}, timeout=2)
-        silent = [host.name for host in self.state.now.hosts.values() if host.left is None]
-        return (None, silent) if silent else (sum(h.left or 0 for h in self.state.now.hosts.values()), [])
-
-    async def _ask_to_end(self) -> None:
-        """Start the long ladder, and SIGKILL as soon as that is asked for, however far the ladder got.
-
-        Who only looks on asks for nothing unless a person does: the run is another's to end.
-        """
-        if not self._cluster.holds and not self._stopping.is_set():
-            await asyncio.wait({asyncio.create_task(self._stopping.wait())}, timeout=GOODBYE_SECONDS)
-            if not self._stopping.is_set():
-                await self._cluster.leave()
-                return
-        async with asyncio.TaskGroup() as group:
-            if not self._killing.is_set():
-                group.create_task(self._tell_to_end(kill=False))
-            await self._killing.wait()
-            group.create_task(self._tell_to_end(kill=True))
-
-    async def _tell_to_end(self, kill: bool) -> None:
-        try:
-            await self._cluster.stop(kill=kill)
-        except Exception as error:
-            self._problem(f"The hosts could not be told to stop: {_sentence(error)}")
+        goodbyes = Goodbyes(self._cluster, self.state, self._stopping, self._killing, self._problem)
+        return await goodbyes.confirmed(self.folder)
 
     async def _fail(self, error: Exception) -> str:
         """A launch or the watching of it failed: one sentence for it."""
-        sentence = _sentence(error)
-        if not any(sentence.startswith(problem) for problem in self.state.now.problems if problem):
-            self._problem(sentence)  # the hosts have not told it themselves
-        return sentence
+        told = sentence(error)
+        if not any(told.startswith(problem) for problem in self.state.now.problems if problem):
+            self._problem(told)  # the hosts have not told it themselves
+        return told
 
     def _problem(self, sentence: str) -> None:
         self._feed.emit({"kind": "problem", "text": sentence})
@@ -396,9 +329,3 @@ def _make_cluster(
     from controller.cluster import Cluster  # asyncssh is heavy: imported when there is something to connect to
 
     return Cluster(plan, run_id, emit, prompter=prompter)
-
-
-def _sentence(error: BaseException) -> str:
-    """What an error says, as one line."""
-    text = " ".join(str(error).split())
-    return text or f"unexpected {type(error).__name__}"

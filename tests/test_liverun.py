@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller import liverun
+from controller import ending, liverun
 from controller.hosts import Host
 from controller.liverun import LiveRun, RunRefused
 from controller.plan import Plan, make_plan
@@ -175,8 +175,8 @@ async def test_a_second_stop_kills(tmp_path: Path, obstacle: dict[str, Any]) -> 
 
 
 async def test_a_cluster_that_never_says_goodbye_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liverun, "GOODBYE_SECONDS", 0.1)
-    monkeypatch.setattr(liverun, "KILL_SECONDS", 0.1)
+    monkeypatch.setattr(ending, "GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr(ending, "KILL_SECONDS", 0.1)
     cluster = FakeCluster(of_ranks(steps=60, until=20), deaf=True, hangs=["ended"])
     cluster.answer = {}
     run = a_run(tmp_path, cluster)
