@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Controller:
-    """`python -m controller run` on `hosts`, from its start until the end of the block, which kills it.
+    """A command of `python -m controller` on `hosts`, from its start until the end of the block, which kills it.
 
-    `folder` is its own: what it records is there. `package` is shipped in place of garfield; None: garfield itself.
-    `home` has the .ssh that it uses.
+    `words` are the command and what it takes after the hosts file. `folder` is its own: what it records is there.
+    `package` is shipped in place of garfield; None: garfield itself. `home` has the .ssh that it uses.
     """
 
     def __init__(
@@ -37,9 +37,10 @@ class Controller:
         lease: str,
         package: Path | None = None,
         values: Mapping[str, Any] | None = None,
+        words: Sequence[str] = ("run",),
     ) -> None:
         folder.mkdir(parents=True)
-        self.folder, self._said = folder, folder / "said"
+        self.folder, self._said, self._words = folder, folder / "said", words
         self.file = folder / "hosts.toml"
         self.file.write_text(_hosts_file(hosts, lease, values or {}))
         self._environment = {**os.environ, "HOME": str(home), "GARFIELD_HOME": str(folder / "own")}
@@ -49,7 +50,7 @@ class Controller:
     def __enter__(self) -> Controller:
         with open(self._said, "wb") as said:
             self.process = subprocess.Popen(
-                [*self._start, "run", str(self.file)],
+                [*self._start, self._words[0], str(self.file), *self._words[1:]],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=self._environment, cwd=ROOT,
                 start_new_session=True,
             )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -66,12 +67,44 @@ def test_the_run_goes_on_and_no_event_is_lost(
         assert (outcome["outcome"], outcome["left"], outcome["unconfirmed"]) == ("stopped", 0, [])
         assert controller.records(kind="dropped") == []
         for rank in range(4):
-            steps = [record["step"] for record in controller.records(kind="step", rank=rank)]
+            steps = _steps(controller, rank)
             assert steps == list(range(1, len(steps) + 1))
         ends = {record["rank"]: (record["code"], record["signal"]) for record in controller.records(kind="exit")}
         assert ends == dict.fromkeys(range(4), (0, None)), controller.said()
         assert f"{struck.name} {state}" in controller.said()
         assert not any(machine.processes() for machine in lab.machines)
+
+
+def _steps(controller: Controller, rank: int) -> list[int]:
+    return [record["step"] for record in controller.records(kind="step", rank=rank)]
+
+
+def test_the_run_of_a_killed_controller_is_followed_from_its_beginning(lab: netlab.Lab, tmp_path: Path) -> None:
+    one, two = lab.machines
+    hosts = [one.host(servers=1, workers=1), two.host(workers=2)]
+    with Controller(tmp_path / "first", lab.home, hosts, "until finished", values=DIGITS) as first:
+        first.until_all_step(4)
+        first.process.kill()
+        first.process.wait(10)
+    seen, words = [_steps(first, rank) for rank in range(4)], ("attach", first.run)
+    with Controller(tmp_path / "second", lab.home, hosts, "15s", values=DIGITS, words=words) as second:
+        second.until_all_step(4)
+        netlab.poll(
+            lambda: all(_steps(second, rank)[-1] > seen[rank][-1] for rank in range(4)),
+            "the ranks do not go on",
+            30,
+            0.2,
+        )
+        stopped = second.command("stop", str(second.file), second.run, "--yes", "--json")
+        assert (stopped.returncode, json.loads(stopped.stdout)["left"]) == (0, 0), stopped.stderr
+        second.ended(30)
+        (outcome,) = second.records(kind="outcome")
+        assert (outcome["outcome"], outcome["left"], outcome["unconfirmed"]) == ("stopped", 0, [])
+        for rank in range(4):
+            steps = _steps(second, rank)
+            assert steps == list(range(1, len(steps) + 1)), "all events since the launch, each once"
+        assert {record["rank"] for record in second.records(kind="started")} == {0, 1, 2, 3}
+    assert not any(machine.processes() for machine in lab.machines)
 
 
 def test_a_link_that_stays_down_costs_the_usual_lease(lab: netlab.Lab, tmp_path: Path) -> None:
