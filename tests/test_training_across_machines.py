@@ -74,3 +74,30 @@ def test_a_run_finishes_and_has_learnt(lab: netlab.Lab, tmp_path: Path, servers:
         assert len(outcome["accuracies"]) == servers
         assert min(outcome["accuracies"].values()) > 0.8
         assert not any(machine.processes() for machine in lab.machines)
+
+
+def test_the_loss_of_the_machine_with_the_acting_ps_is_survived(lab: netlab.Lab, tmp_path: Path) -> None:
+    one, two, *others = lab.machines
+    hosts = [one.host(servers=1), two.host(servers=1, workers=1), *(machine.host(workers=1) for machine in others)]
+    values = {**DIGITS, "steps": 100_000, "mar": "crash", "fw": 0, "timeout": 10.0}
+    try:
+        with Controller(tmp_path / "controller", lab.home, hosts, "5s", values=values) as controller:
+            controller.until_all_step(5)
+            one.power_off()
+            netlab.poll(lambda: controller.states(one.name)[-1] == "lost", "nobody noticed", 40, every=0.2)
+            after = controller.records()[-1]["n"]
+
+            def stepping() -> bool:
+                assert controller.process.poll() is None, controller.said()
+                return any(record["n"] > after for record in controller.records(kind="step", rank=1))
+
+            netlab.poll(stepping, "the other PS does not go on", 40, every=0.2)
+            controller.process.send_signal(signal.SIGINT)
+            assert controller.ended(40) == 130
+            assert "rank 1 takes over" in controller.said()
+            (outcome,) = controller.records(kind="outcome")
+            assert (outcome["outcome"], outcome["left"], outcome["unconfirmed"]) == ("stopped", None, [one.name])
+            assert not any(machine.processes() for machine in lab.machines[1:])
+    finally:
+        one.power_off()
+        one.boot()
