@@ -155,10 +155,8 @@ class Peers:
             case Kind.BUSY:
                 self._heard = time.monotonic()
             case Kind.BYE if message.done:
-                quiet, self.roster.quiet = self.roster.quiet, True
                 self.roster.left.add(message.link.peer)
                 self._forget(message.link, "it was stopped")
-                self.roster.quiet = quiet
             case Kind.BYE:
                 self._replaced.add(message.link.peer)
                 self._forget(message.link, "it says that another process took this rank")

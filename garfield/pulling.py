@@ -7,12 +7,14 @@ from collections.abc import Collection
 from garfield.rounds import Round, round_of
 from garfield.transport import Message
 
+FARTHEST = 64  # steps ahead, at the most, that servers are asked to meet
+
 
 class Pull:
     """One pull: models of `step` or later, of which `quorum` of the same step are wanted.
 
     That step is the (f+1)-th highest answered, so that no claim of f servers moves it. A server whose answer is of
-    another step is asked again.
+    another step is asked again; where that doesn't help all are asked for a later step.
     """
 
     def __init__(self, step: int, quorum: int, f: int) -> None:
@@ -20,6 +22,7 @@ class Pull:
         self.answers: dict[int, Message] = {}
         self._asked: dict[int, int] = {}  # the step each was asked for last
         self._open: set[int] = set()  # who has not answered that yet
+        self._lead = 1  # how far ahead the servers are asked to meet, where they don't agree
         self._done: set[int] = set()
 
     @property
@@ -62,20 +65,23 @@ class Pull:
 
     def asks(self, ranks: Collection[int]) -> dict[int, int]:
         """Whom of `ranks`, those that can be asked, to ask now, and for which step."""
-        step, asks = self.step, {}
-        for rank in ranks:
-            if rank in self._open or self.complete:
-                continue
-            answer = self.answers.get(rank)
-            # A server ahead may still have the model of this step, but not for long: it is asked for it once.
-            if answer is None or answer.step < step or (answer.step > step and self._asked.get(rank) != step):
-                asks[rank] = step
-        if not asks and not self._open and not self.complete:
-            # All have answered and too few agree: those who are at this step are to tell when they have left it.
-            asks = {rank: step + 1 for rank in ranks if rank in self.answers and self.answers[rank].step == step}
+        if self.complete:
+            return {}
+        step, free = self.step, [rank for rank in ranks if rank not in self._open]
+        # A server that is ahead may still have the model of this step, but not for long: each is asked for it once.
+        asks = {rank: step for rank in free if self._at(rank) != step and self._asked.get(rank, -1) < step}
+        if not asks and len(free) >= self._quorum:
+            # They make steps faster than they are asked. Each answers when it comes to a step that is still to come.
+            asks = dict.fromkeys(free, step + self._lead)
+            self._lead = min(2 * self._lead, FARTHEST)
         self._asked |= asks
         self._open |= set(asks)
         return asks
+
+    def _at(self, rank: int) -> int | None:
+        """The step of what `rank` answered last."""
+        answer = self.answers.get(rank)
+        return None if answer is None else answer.step
 
     def take(self) -> Round:
         """The models to merge; the others are released."""

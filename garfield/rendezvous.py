@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import socket
 import threading
 import time
@@ -164,7 +165,7 @@ class Guest:
 
         def make() -> None:
             try:
-                self._tell(inbox, self._meet(slots))
+                self._tell(inbox, self._meet(lambda: slots))
             except RuntimeError as error:
                 inbox.put(Result("join", error=error))
 
@@ -179,22 +180,24 @@ class Guest:
         pause, patience = _TRIES_FIRST, _ATTEMPT
         while not stopped():
             if self._reaches():
-                linked = threading.Event()
-                threading.Thread(target=self._attempt, args=(inbox, slots(), linked), daemon=True).start()
-                if linked.wait(patience):
-                    return
-                patience = min(2 * patience, _LONGEST_ATTEMPT)
-            else:
-                time.sleep(pause)
-                pause = min(1.5 * pause, _TRIES_LAST)
+                linked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+                threading.Thread(target=self._attempt, args=(inbox, slots, linked), daemon=True).start()
+                try:
+                    if linked.get(timeout=patience):
+                        return
+                except queue.Empty:  # it goes on beside the next; of two links the later counts
+                    patience = min(2 * patience, _LONGEST_ATTEMPT)
+            time.sleep(pause)
+            pause = min(1.5 * pause, _TRIES_LAST)
 
-    def _attempt(self, inbox: Inbox, slots: list[Tensor], linked: threading.Event) -> None:
+    def _attempt(self, inbox: Inbox, slots: Callable[[], list[Tensor]], linked: queue.SimpleQueue[bool]) -> None:
         try:
             link = self._meet(slots)
         except RuntimeError as error:
             self.trouble = " ".join(str(error).split())
+            linked.put(False)
             return
-        linked.set()
+        linked.put(True)
         self._tell(inbox, link)
 
     @staticmethod
@@ -232,7 +235,7 @@ class Guest:
             return False
         return self._address is not None
 
-    def _meet(self, slots: list[Tensor]) -> Link:
+    def _meet(self, slots: Callable[[], list[Tensor]]) -> Link:
         store = self.client()
         if not hasattr(self, "device"):
             self.device = make_device(self.address)
@@ -241,7 +244,8 @@ class Guest:
         life = (self._incarnation or 0, store.add(f"attempt/{self._rank}", 1))
         store.queue_push(_HELLO, json.dumps({"rank": self._rank, "incarnation": life[0], "attempt": life[1]}))
         key = _link_key(self.server, self._rank, life)
-        return Link(make_group(PrefixStore(key, store), 1, 2, self.device), 1, self.server, life, slots)
+        group = make_group(PrefixStore(key, store), 1, 2, self.device)
+        return Link(group, 1, self.server, life, slots())
 
 
 def address_of(rank: int, master: str, timeout: float, stopped: Callable[[], bool]) -> Address:

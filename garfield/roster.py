@@ -73,7 +73,7 @@ class Roster:
         self._received += link.received
         self.lost[rank] = reason
         self._absent.pop(rank, None)
-        if not self.quiet:
+        if not self.quiet and rank not in self.left:
             self._told.add(rank)
             self._report.lost(rank, step, f"{self._role} rank {rank} is gone at step {step}: {reason}")
         return True

@@ -168,7 +168,11 @@ class Upstreams:
             case Message(kind=Kind.BUSY):
                 self._heard = time.monotonic()
             case Message(kind=Kind.BYE) as message if self._roster.counts(message.link):
-                (self._over if message.done else self._replaced).add(message.link.peer)
+                if message.done:
+                    self._over.add(message.link.peer)
+                    self._roster.left.add(message.link.peer)
+                else:
+                    self._replaced.add(message.link.peer)
                 self._forget(message.link, "it was stopped" if message.done else "another process took this rank")
             case Message() as message if self._roster.counts(message.link):
                 self._read(message)
@@ -177,14 +181,10 @@ class Upstreams:
 
     def _forget(self, link: Link, reason: str) -> None:
         server = link.peer
-        ending = server in self._over
-        quiet, self._roster.quiet = self._roster.quiet, self._roster.quiet or ending
-        known = self._roster.forget(link, reason, self._step + 1)
-        self._roster.quiet = quiet
-        if not known:
+        if not self._roster.forget(link, reason, self._step + 1):
             return
         self._down(server)
-        if not (quiet or ending or server in self._replaced):
+        if not (self._roster.quiet or server in self._roster.left or server in self._replaced):
             self._dial(server)
 
     def _up(self, link: Link) -> None:

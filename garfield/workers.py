@@ -192,12 +192,10 @@ class Workers:
 
     def _leave(self, message: Message) -> None:
         """A worker says goodbye."""
-        quiet, self._roster.quiet = self._roster.quiet, self._roster.quiet or self._rank.stop.requested or message.done
         self._roster.left.add(message.link.peer)
         if message.done:
             self._finished.add(message.link.peer)
         self._forget(message.link, "it was stopped")
-        self._roster.quiet = quiet
 
     def _able(self) -> set[int]:
         """The workers whose gradient of this step is here or may still come."""

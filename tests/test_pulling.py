@@ -59,17 +59,52 @@ def test_the_step_is_the_next_highest_and_who_is_lower_is_asked_again() -> None:
     assert pulling.take().ranks == [0, 1, 3]
 
 
-def test_one_that_is_ahead_is_asked_once_for_the_model_it_has_left() -> None:
+def test_servers_that_have_moved_on_are_asked_to_meet_at_a_later_step() -> None:
     pulling = Pull(0, 2, 1)
     assert pulling.asks((0, 1)) == {0: 0, 1: 0}
     pulling.answer(0, model(0, 6))
     pulling.answer(1, model(1, 5))
     assert pulling.step == 5
-    assert pulling.asks((0, 1)) == {0: 5}
-    pulling.answer(0, model(0, 7))  # it has moved on
-    assert pulling.asks((0, 1)) == {1: 6}, "then the other has to tell when it does"
+    assert pulling.asks((0, 1)) == {0: 5}, "it may still have that model"
+    pulling.answer(0, model(0, 7))  # it has not
+    assert pulling.asks((0, 1)) == {0: 6, 1: 6}
+    pulling.answer(0, model(0, 9))
+    assert pulling.asks((0, 1)) == {}, "the other one may come to 9"
     pulling.answer(1, model(1, 7))
+    assert pulling.asks((0, 1)) == {0: 7}
+    pulling.answer(0, model(0, 10))
+    assert pulling.asks((0, 1)) == {0: 9, 1: 9}, "each time it is farther ahead"
+    pulling.answer(0, model(0, 11))
+    pulling.answer(1, model(1, 9))
+    assert pulling.asks((0, 1)) == {0: 13, 1: 13}
+    for rank in (0, 1):
+        pulling.answer(rank, model(rank, 13))
     assert pulling.take().ranks == [0, 1]
+
+
+def test_one_that_does_not_answer_keeps_the_others_from_nothing() -> None:
+    pulling = pull(0)
+    for rank, step in ((0, 5), (1, 6), (2, 8)):
+        pulling.answer(rank, model(rank, step))
+    assert pulling.asks(ALL) == {0: 6, 2: 6}
+    pulling.answer(0, model(0, 7))
+    pulling.answer(2, model(2, 9))
+    assert pulling.asks(ALL) == {1: 7, 2: 7}
+    pulling.answer(1, model(1, 9))
+    pulling.answer(2, model(2, 10))
+    assert pulling.asks(ALL) == {0: 9, 2: 9}
+    pulling.answer(0, model(0, 10))
+    pulling.answer(2, model(2, 12))
+    assert pulling.asks(ALL) == {1: 10, 2: 10}
+    pulling.answer(1, model(1, 10))
+    pulling.answer(2, model(2, 13))
+    assert pulling.asks(ALL) == dict.fromkeys((0, 1, 2), 11), "rank 3 has never answered"
+
+
+def test_an_answer_lower_than_asked_for_is_not_asked_for_again_and_again() -> None:
+    pulling = pull(7)
+    pulling.answer(0, model(0, 2))
+    assert pulling.asks(ALL) == {}
 
 
 def test_an_answer_that_was_not_asked_for_is_dropped() -> None:

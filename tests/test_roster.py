@@ -62,9 +62,11 @@ def test_a_lost_rank_is_told_and_its_return_when_it_counts_again() -> None:
 
 
 def test_who_leaves_at_the_end_is_not_missed() -> None:
-    roster, report = a_roster(1)
-    roster.quiet = True
+    roster, report = a_roster(1, 2)
+    roster.left.add(1)  # it said goodbye
     roster.forget(roster.links[1], "it was stopped", 5)
+    roster.quiet = True
+    roster.forget(roster.links[2], "Connection closed by peer", 5)
     assert report.told == []
 
 

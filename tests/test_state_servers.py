@@ -86,6 +86,16 @@ def test_steps_are_those_of_the_server_that_makes_them() -> None:
     assert state.now.step == 23
 
 
+def test_a_server_that_is_started_again_makes_no_steps_before_it_has_joined() -> None:
+    state = state_of(4, BYZSGD)
+    kill(state, 0)
+    state.apply({"kind": "started", "rank": 0, "pid": 5, "host": "here"})
+    step(state, 1, 30, [4, 5, 6], models=[1, 2, 3])
+    assert (state.now.lead().rank, state.now.step) == (1, 30)
+    step(state, 0, 31, [4, 5, 6], models=[0, 1, 2])
+    assert (state.now.lead().rank, state.now.step) == (0, 31)
+
+
 def test_a_server_that_caught_up_with_the_others_stands_by_for_none() -> None:
     state = state_of(4, BYZSGD)
     step(state, 0, 30, [], models=[0, 1, 2])

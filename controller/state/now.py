@@ -16,6 +16,7 @@ PACE_STEPS = 50  # steps that the remaining time is judged by
 LEAST_STEPS = 20  # steps before a remaining time is worth telling
 
 ALIVE = ("waiting", "starting", "joining", "running", "paused")  # states of a rank that has not ended
+BEFORE = ("waiting", "starting", "joining")  # states of a rank that has not begun to train
 FALLEN = ("killed", "failed", "lost")  # states of a rank that ended without finishing or being stopped in order
 GONE = ("ended", "failed", "lost")  # states of a host from which nothing more is expected
 
@@ -196,7 +197,8 @@ class Now:
         """The PS whose steps are the run's: the lowest one that makes them, or that has not fallen, if there is one."""
         servers = self.servers()
         able = [server for server in servers if server.state not in FALLEN] or servers
-        return next((s for s in able if not (s.backup or s.stalled)), able[0] if able else None)
+        making = [s for s in able if not (s.backup or s.stalled or s.state in BEFORE)]
+        return next(iter([*making, *able]), None)
 
     def judge(self) -> RankNow | None:
         """The PS whose accuracy is the run's: the lowest surviving one that is no attacker, which may be none."""
