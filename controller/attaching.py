@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.cluster import Cluster, LaunchError, Record
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.hostvalues import UNTIL_FINISHED
 from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
+from controller.sessions import LaunchError, Record, Sessions
 from controller.survey import Found, survey
 from garfield import settings
 
@@ -90,13 +90,13 @@ def _plan(description: Mapping[str, Any], places: Mapping[str, Host]) -> Plan:
     return Plan(tuple(hosts.values()), ranks, settings.defaults() | values, lease, ())
 
 
-class Attached(Cluster):
+class Attached(Sessions):
     """The sessions of a run that somebody else has launched. `take`: hold it from now on, whoever does."""
 
     def __init__(
         self, there: There, emit: Callable[[Record], None], take: bool = False, prompter: Prompter | None = None
     ) -> None:
-        super().__init__(there.plan, there.run, self._place_in_time, prompter=prompter)
+        super().__init__(there.plan, there.run, self._place_in_time, prompter)
         self._pass_on, self._take = emit, take
         self._at: float | None = None  # when what is being taken in happened, if that was before we came
         self._past: dict[str, tuple[int, float]] = {}  # of each host: its last message, how much its clock is behind
@@ -110,7 +110,7 @@ class Attached(Cluster):
             raise LaunchError(failures[0])
 
     async def stop(self, kill: bool = False) -> None:
-        """As `Cluster.stop`."""
+        """As `Sessions.stop`."""
         if any(session.attached for session in self._sessions.values()):
             await super().stop(kill)
 
