@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -68,6 +69,12 @@ class Driven:
             while not condition():
                 await self.pilot.pause(0.02)
 
+    async def launch(self) -> None:
+        """Launch the plan."""
+        before = len(self.runs)
+        await self.press("L")
+        await self.until(lambda: len(self.runs) > before)
+
     @property
     def screen_name(self) -> str:
         """The class of the screen on top."""
@@ -89,7 +96,7 @@ class Driven:
 async def driven(
     folder: Path, text: str | None = HOSTS, *, size: tuple[int, int] = (120, 40), launch: bool = False
 ) -> AsyncIterator[Driven]:
-    """An app on a hosts file of `text`; None: there is no such file."""
+    """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
     path = folder / "hosts.toml"
     if text is not None:
         path.write_text(text, encoding="utf-8")
@@ -99,7 +106,9 @@ async def driven(
         runs.append(FakeRun(plan, name, hosts_text, folder / "run"))
         return runs[-1]
 
-    app = GarfieldApp(Session(path, launcher=launcher), launch=launch)
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield Driven(app, pilot, path, runs)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GARFIELD_HOME", str(folder / "home"))
+        app = GarfieldApp(Session(path, launcher=launcher), launch=launch)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            yield Driven(app, pilot, path, runs)

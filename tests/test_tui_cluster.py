@@ -1,0 +1,115 @@
+"""The Cluster screen by keys: hosts are added, edited, moved, and saved with the file's comments kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.ui.widgets.field import Field
+from tests.simulated import simulate
+from tests.tuitools import HOSTS, driven
+
+
+async def test_counts_are_edited_by_keys_and_saved_with_comments_kept(tmp_path):
+    async with driven(tmp_path) as tui:
+        assert "quorum 5 ≥ 2·1+3" in tui.text("#plan-line")
+        await tui.press("greater_than_sign", "greater_than_sign", "less_than_sign")
+        assert tui.app.session.draft.file.hosts[0].workers == 6
+        assert "quorum 6 ≥ 2·1+3" in tui.text("#plan-line")
+        await tui.until(lambda: "• unsaved" in tui.picture())
+        await tui.press("ctrl+s")
+        await tui.until(lambda: not tui.app.unsaved)
+        assert "• unsaved" not in tui.picture()
+    assert (tmp_path / "hosts.toml").read_text() == HOSTS.replace("workers = 5", "workers = 6")
+
+
+async def test_a_host_is_added_by_the_form_which_checks_as_one_types(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("a")
+        await tui.write("lab1")
+        port = tui.app.screen.query_one("#field-port", Field)
+        port.enter()
+        await tui.write("70000")
+        assert "1 to 65535" in port.complaint
+        await tui.press("ctrl+s")
+        assert tui.screen_name == "HostForm"  # it stays until that is mended
+        await tui.press(*["backspace"] * 5)
+        await tui.write("2222")
+        assert port.complaint is None
+        await tui.press("ctrl+s")
+        here, lab1 = tui.app.session.draft.file.hosts
+        assert (lab1.name, lab1.connection, lab1.port, lab1.workers) == ("lab1", "ssh", 2222, 1)
+        await tui.until(lambda: "lab1" in tui.picture())
+        assert here.name == "here"
+
+
+async def test_a_second_host_of_the_same_name_is_refused(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("a")
+        await tui.write("here")
+        assert "called here already" in tui.app.screen.query_one("#field-name", Field).complaint
+
+
+async def test_editing_a_host_changes_only_what_was_typed(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("e")
+        tui.app.screen.query_one("#field-data_dir", Field).enter()
+        await tui.write("~/data")
+        await tui.press("ctrl+s")
+        assert tui.app.session.draft.file.text() == HOSTS.replace("workers = 5\n", 'workers = 5\ndata_dir = "~/data"\n')
+        await tui.press("e", "escape")
+        assert tui.screen_name == "ClusterScreen"
+
+
+async def test_hosts_are_copied_moved_switched_off_removed_and_brought_back(tmp_path):
+    async with driven(tmp_path) as tui:
+        hosts = lambda: [(host.name, host.enabled) for host in tui.app.session.draft.file.hosts]  # noqa: E731
+        await tui.press("d")
+        assert hosts() == [("here", True), ("here-2", True)]
+        await tui.press("left_square_bracket")
+        assert hosts() == [("here-2", True), ("here", True)]
+        await tui.press("space")
+        assert hosts() == [("here-2", False), ("here", True)]
+        await tui.press("delete")
+        assert hosts() == [("here", True)]
+        await tui.press("u", "u", "u", "u")
+        assert tui.app.session.draft.file.text() == HOSTS
+        assert [notice.message for notice in tui.app._notifications][-4:] == [
+            "Undone: here-2 is back.",
+            "Undone: here-2: enabled is True again, not False.",
+            "Undone: the hosts are in the order before.",
+            "Undone: here-2 is gone again.",
+        ]
+
+
+@pytest.mark.parametrize(("answer", "saved"), [("cancel", False), ("overwrite", True)])
+async def test_a_file_changed_meanwhile_is_not_overwritten_unasked(tmp_path, answer, saved):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        tui.path.write_text(HOSTS + "# theirs\n")
+        await tui.press("ctrl+s")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.pilot.click(f"#answer-{answer}")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+        assert ("# theirs" in tui.path.read_text()) is not saved
+        assert tui.app.unsaved is not saved
+
+
+async def test_a_file_changed_meanwhile_can_be_read_anew(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        tui.path.write_text(HOSTS.replace("workers = 5", "workers = 7"))
+        await tui.press("ctrl+s")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-reload")
+        await tui.until(lambda: tui.app.session.draft.file.hosts[0].workers == 7)
+        assert not tui.app.unsaved
+
+
+async def test_sizes_are_said_as_people_say_them(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        facts = {"memory": 34359738368, "memory_available": 24210636800}
+        tui.run.feed([*simulate(until=3, outcome=False), {"kind": "facts", "host": "here", "facts": facts}])
+        await tui.press("1")
+        assert "memory free 24 GB" in tui.text("#known")

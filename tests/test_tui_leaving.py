@@ -1,0 +1,60 @@
+"""Ways out of the app: what is asked, what is stopped first."""
+
+from __future__ import annotations
+
+from tests.simulated import simulate
+from tests.tuitools import driven
+
+
+async def test_quitting_asks_about_unsaved_changes(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("plus", "q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("escape")
+        assert tui.app.is_running
+        assert tui.screen_name == "ClusterScreen"
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-save")
+        await tui.until(lambda: not tui.app.is_running)
+    assert "servers = 2" in (tmp_path / "hosts.toml").read_text()
+
+
+async def test_quitting_stops_what_runs_and_waits_for_it(tmp_path):
+    records = list(simulate(steps=300, until=20, outcome=False))
+    ended = {"kind": "outcome", "outcome": "stopped", "root_cause": None, "left": 0, "seconds": 4.0}
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(records)
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-stay"
+        await tui.press("enter")
+        assert tui.run.stops == []
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.screen_name == "Stopping")
+        assert tui.run.stops == [False]
+        assert tui.app.is_running
+        await tui.pilot.click("#kill")
+        await tui.until(lambda: tui.run.stops == [False, True])
+        tui.run.feed([ended])
+        await tui.until(lambda: not tui.app.is_running)
+    assert "Stopped:" in tui.app.return_value
+    assert "Nothing is left running." in tui.app.return_value
+    assert str(tui.run.folder) in tui.app.return_value
+
+
+async def test_being_told_to_leave_stops_the_run_first(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(until=5, outcome=False))
+        tui.app.told_to_leave(15)
+        await tui.until(lambda: tui.run.stops == [False])
+        tui.app.told_to_leave(15)
+        await tui.until(lambda: tui.run.stops == [False, True])
+        tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])
+        await tui.until(lambda: not tui.app.is_running)
+    assert tui.app.return_code == 143

@@ -1,0 +1,117 @@
+"""The Live screen by keys: a run from its launch to its outcome, simulated at its edge."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.ui.widgets.chart import Chart
+from controller.ui.widgets.ranktable import RankTable
+from tests.simulated import Fault, simulate
+from tests.tuitools import HOSTS, driven
+
+
+async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path):
+    records = list(simulate(steps=300))
+    first_step = next(index for index, record in enumerate(records) if record["kind"] == "step")
+    async with driven(tmp_path) as tui:
+        await tui.press("3")
+        assert "L  launches it" in tui.text("#empty")
+        await tui.press("L")
+        assert tui.run.name.startswith("multi-krum-")
+        assert tui.run.hosts_text == HOSTS
+        tui.run.feed(records[: first_step - 6])
+        await tui.until(lambda: "torch imported" in tui.picture())
+        tui.run.feed(records[first_step - 6 : len(records) // 2])
+        chart = tui.app.screen.query_one("#loss Chart", Chart)
+        await tui.until(lambda: chart.curves and len(chart.curves[0].points) > 100)
+        await tui.until(lambda: "median of 5 workers" in tui.picture())
+        await tui.until(lambda: "● running" in tui.picture())
+        await tui.until(lambda: "/300" in tui.picture())
+        await tui.until(lambda: "slowest: worker" in tui.picture())
+        tui.run.feed(records[len(records) // 2 :])
+        await tui.until(lambda: "Finished: accuracy" in tui.picture())
+        await tui.until(lambda: "Nothing is left running." in tui.picture())
+        await tui.press("L")
+        assert len(tui.runs) == 2
+
+
+async def test_a_failed_run_says_its_root_cause_and_where_to_look(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(steps=100, faults=[Fault(3, 50)]))
+        await tui.until(lambda: "Failed: worker 3 on here: killed by signal 9" in tui.picture())
+        await tui.until(lambda: "4 shows the ranks' output" in tui.picture())
+        tui.app.screen.query_one(RankTable).focus()
+        await tui.press("l")
+        assert tui.screen_name == "LogsScreen"
+
+
+async def test_a_run_whose_model_diverged_is_no_success(tmp_path):
+    records = [
+        record | ({"loss": None} if record["kind"] == "step" and record["step"] > 40 else {})
+        for record in simulate(steps=60)
+    ]
+    ends = next(index for index, record in enumerate(records) if record["kind"] == "end")
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(records[:ends])
+        await tui.until(lambda: "loss: not finite since step 41" in tui.picture())
+        tui.run.feed(records[ends:])
+        await tui.until(lambda: "! Finished, but the model diverged" in tui.picture())
+        assert "since step 41; accuracy" in " ".join(tui.text("Outcome").split())
+        await tui.until(lambda: "! diverged" in tui.picture().split("\n")[0])
+        assert "✓ Finished" not in tui.picture()
+
+
+async def test_the_accuracy_is_the_same_everywhere(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(until=60, outcome=False))
+        tui.app.screen.tick(True)
+        tui.run.feed([{"kind": "evaluation", "rank": 0, "step": 60, "accuracy": 0.512}])
+        tui.app.screen.tick(False)
+        assert "0.512" in str(tui.app.screen.query_one("#accuracy").border_title)
+
+
+async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
+    records = list(simulate(steps=300))
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(records[: len(records) // 3])
+        chart = tui.app.screen.query_one("#loss Chart", Chart)
+        await tui.until(lambda: chart.curves and chart.curves[0].points)
+        await tui.press("space")
+        held = chart.curves
+        tui.run.feed(records[len(records) // 3 : len(records) // 2])
+        await tui.until(lambda: not tui.app.session.dirty)
+        assert chart.curves is held
+        await tui.until(lambda: "‖ frozen" in tui.picture())
+        await tui.press("space")
+        assert chart.curves is not held
+
+
+async def test_the_attacker_is_marked_on_request_only(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(until=50, outcome=False))
+        await tui.until(lambda: "0.00×" in tui.picture())
+        assert "⚑" not in tui.picture()
+        await tui.press("a")
+        await tui.until(lambda: "⚑" in tui.picture())
+
+
+@pytest.mark.parametrize(
+    ("left", "unconfirmed", "said"),
+    [
+        (0, [], "Nothing is left running."),
+        (2, [], "2 processes could not be stopped"),
+        (None, ["here"], "Whether here stopped everything is not confirmed"),
+    ],
+)
+async def test_what_is_left_is_told_as_it_is(tmp_path, left, unconfirmed, said):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(until=5, outcome=False))
+        end = {"kind": "outcome", "outcome": "stopped", "seconds": 9, "left": left, "unconfirmed": unconfirmed}
+        tui.run.feed([end])
+        await tui.until(lambda: said in tui.picture())

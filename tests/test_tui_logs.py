@@ -1,0 +1,47 @@
+"""The Logs screen by keys."""
+
+from __future__ import annotations
+
+from textual.widgets import Input, OptionList
+
+from controller.ui.widgets.logview import LogView
+from tests.simulated import simulate
+from tests.tuitools import driven
+
+
+async def test_logs_of_a_rank_are_searched(tmp_path):
+    lines = [{"kind": "output", "rank": 2, "stream": "stderr", "lines": [f"line {n}" for n in range(100)], "n": 0}]
+    async with driven(tmp_path) as tui:
+        await tui.press("4")
+        await tui.until(lambda: "No run yet" in tui.picture())
+        await tui.press("L", "4")
+        tui.run.feed([*simulate(until=3, outcome=False), *lines])
+        await tui.until(lambda: tui.app.screen.query_one(OptionList).option_count == 7)
+        tui.app.open_log(2)
+        view = tui.app.screen.query_one(LogView)
+        await tui.until(lambda: "line 99" in tui.picture())
+        await tui.press("slash")
+        await tui.write("LINE 1")
+        assert view.found == 11
+        await tui.press("enter", "N", "N")
+        assert view.position == 9
+        await tui.press("escape")
+        assert view.found == 0
+        assert tui.app.screen.query_one("#search", Input).value == ""
+
+
+async def test_keys_of_the_lines_act_from_the_list_too(tmp_path):
+    lines = [{"kind": "output", "rank": 0, "stream": "stdout", "lines": [f"line {n}" for n in range(100)], "n": 0}]
+    async with driven(tmp_path) as tui:
+        await tui.press("L", "4")
+        tui.run.feed([*simulate(until=3, outcome=False), *lines])
+        await tui.until(lambda: "line 99" in tui.picture())
+        view = tui.app.screen.query_one(LogView)
+        await tui.press("tab")
+        assert tui.app.focused is tui.app.screen.query_one(OptionList)
+        await tui.until(lambda: all(key in tui.picture() for key in ("f follow", "w wrap", "n N next", "tab side")))
+        view.search("line 1")
+        await tui.press("f", "w", "N")
+        assert (view.follow, view.wrap, view.position) == (False, False, 10)
+        await tui.press("tab")
+        assert tui.app.focused is view
