@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,16 @@ pytestmark = needs_proc
 
 
 @pytest.fixture
-def elsewhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of another controller, which has no record of any run. What agents use stays where it is."""
     folder = here / "elsewhere"
     folder.mkdir()
     (folder / "hosts.toml").write_text(SMALL)
-    return folder
+    yield folder
+    for entry in [*(here / "home/state/runs").glob("2*"), here / "forgotten"]:  # a test that failed leaves none behind
+        told = entry / "run.json"
+        if told.exists() and alive(run := json.loads(told.read_text())["run"]):
+            command(folder, "stop", run, "--kill", "--yes")
 
 
 def detached(here: Path, *words: str) -> str:
