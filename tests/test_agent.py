@@ -110,6 +110,24 @@ def test_changed_code_is_not_used_again(home: Path) -> None:
     assert not code.code_dir(digest).exists()
 
 
+def test_code_that_was_not_used_for_weeks_is_removed_but_for_the_newest(home: Path) -> None:
+    folders = []
+    for number in range(code.KEPT + 3):
+        digest, text = _archive({"garfield/__init__.py": f"x = {number}"})
+        code.store(digest, text)
+        folders.append(code.code_dir(digest))
+    for number, folder in enumerate(folders):
+        os.utime(folder, (1000 + number, 1000 + number))
+    broken = home / "code" / ".new-0123-machine-7"
+    broken.mkdir()
+    os.utime(broken, (5000, 5000))
+    assert code.stored(folders[0].name)  # used again
+    digest, text = _archive({"garfield/__init__.py": "new = 1"})
+    code.store(digest, text)
+    # The broken one counts as one of the newest, too.
+    assert set((home / "code").iterdir()) == {code.code_dir(digest), folders[0], *folders[-(code.KEPT - 3) :]}
+
+
 def test_the_ps_listens_on_one_address_and_another_port_when_its_own_is_taken() -> None:
     with listening.listen({"address": "127.0.0.1", "port": 0}) as first:
         port = first.getsockname()[1]

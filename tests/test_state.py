@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from controller.state import RunState
+from controller.state import HostNow, RunState
 from controller.state.now import OUTPUT_SIZE
 from controller.verdict import Verdict, verdict
 from tests.simulated import Fault, simulate
@@ -379,3 +379,19 @@ def test_an_attack_that_is_switched_makes_an_attacker_or_an_honest_rank() -> Non
     assert state.now.ranks[2].byzantine
     state.apply({"kind": "act", "rank": 2, "act": "attack", "attack": "none", "text": ""})
     assert not state.now.ranks[2].byzantine
+
+
+def test_a_worker_that_only_its_server_hears_is_told_so_until_it_is_heard_again() -> None:
+    state = state_of(steps=60, until=20)
+    now = state.now
+    now.hosts["far"] = HostNow("far", ranks=[2])
+    now.ranks[2].host = "far"
+    state.apply({"kind": "host", "host": "far", "state": "reconnecting", "detail": "the connection was lost"})
+    told = len(sentences(state))
+    for step in (21, 22):
+        facts = {"loss": 1.0, "seconds": 0.1, "parts": {}, "quorum": [1, 2, 3], "weights": [0.4, 0.3, 0.3]}
+        state.apply({"kind": "step", "rank": 0, "step": step, **facts})
+    assert now.ranks[2].detail == "not heard from here, but PS 0 hears it"
+    assert sentences(state)[told:] == ["worker 2 on far: not heard from here, but PS 0 hears it"]
+    state.apply({"kind": "step", "rank": 2, "step": 22, "loss": 1.0, "seconds": 0.1, "parts": {}})
+    assert now.ranks[2].detail == ""

@@ -7,11 +7,13 @@ import hashlib
 import json
 import os
 import re
+import time
 import zlib
 from pathlib import Path
 
 from . import facts
 
+KEPT, KEPT_FOR = 8, 14 * 86400.0  # so many folders stay, and each for so many seconds since its last use
 LARGEST = 64 << 20  # bytes of all sources together
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\.py")
 
@@ -42,6 +44,7 @@ def stored(digest: str) -> bool:
     try:
         files = {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*.py"))}
         if folder.stat().st_uid == os.getuid() and digest_of(files) == digest:
+            os.utime(folder)  # it is in use
             return True
     except (OSError, UnicodeDecodeError):
         pass
@@ -70,10 +73,19 @@ def store(digest: str, archive: str) -> None:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             target.write_text(text)
         unpacked.rename(folder)
+        _prune(folder.parent)
     except OSError:
         _remove(unpacked)
         if not stored(digest):  # else another agent, maybe of another host with this home, was first
             raise
+
+
+def _prune(cache: Path) -> None:
+    """Remove code that was not used for long, but for the newest; of unpackings that broke off, all that is as old."""
+    entries = sorted(((path.stat().st_mtime, path) for path in cache.iterdir()), reverse=True)
+    for place, (used, path) in enumerate(entries):
+        if used < time.time() - KEPT_FOR and (place >= KEPT or path.name.startswith(".new-")):
+            _remove(path)
 
 
 def _remove(folder: Path) -> None:

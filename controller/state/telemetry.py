@@ -168,6 +168,8 @@ def _weigh(state: RunState, server: RankNow, members: list[int]) -> None:
         return
     for worker in state.now.workers():
         worker.in_quorum = worker.rank in known
+        if worker.in_quorum and worker.alive:
+            _heard_elsewhere(state, worker, server)
         share = known.get(worker.rank) if server.weights else None
         if share is None:
             continue
@@ -175,6 +177,15 @@ def _weigh(state: RunState, server: RankNow, members: list[int]) -> None:
         relative = share * len(members)
         newest = max(1 / worker.weighed, _RECENT)
         worker.weight = relative if worker.weight is None else worker.weight + (relative - worker.weight) * newest
+
+
+def _heard_elsewhere(state: RunState, worker: RankNow, server: RankNow) -> None:
+    """Say of a worker whose host doesn't reach us that it still works, as a PS has its gradient."""
+    host = state.now.hosts.get(worker.host)
+    sentence = f"not heard from here, but {server.title} hears it"
+    if host is not None and host.state in ("silent", "reconnecting") and worker.detail != sentence:
+        worker.detail = sentence
+        state.say("i", f"{worker.title} on {worker.host}: {sentence}", worker.host, worker.rank)
 
 
 def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
