@@ -13,7 +13,7 @@ from torch import Tensor
 from garfield import experiment
 from garfield.aggregation import Aggregation
 from garfield.peers import Merged, Peers
-from garfield.pulling import Pull
+from garfield.pulling import AGAIN, Pull
 from garfield.rank import RankLost
 from garfield.roster import ranks_text
 from garfield.rounds import Filing, Round
@@ -49,9 +49,15 @@ class Exchange(Peers):
         self._rank.report.phase("join", "asking the other parameter servers where they are")
         self._pull = pull = Pull(step, self._needed, self._fps)
         self._ask()
+        asked = time.monotonic()
         while not (pull.complete or pull.over):
+            self.starved_at = max(asked, self._heard) + AGAIN
             if not self._wait(step, "sent no model to join with"):
                 return None
+            if time.monotonic() > max(asked, self._heard) + AGAIN:
+                asked = time.monotonic()
+                self._ask(again=True)
+        self.starved_at = math.inf
         self._pull = None
         if not pull.complete:
             return Merged(step, model, done=True)
@@ -158,9 +164,10 @@ class Exchange(Peers):
             self._pull.forget(link.peer)
             self._ask()
 
-    def _ask(self) -> None:
+    def _ask(self, again: bool = False) -> None:
         links = self.roster.links
-        for other, step in self._pull.asks(links).items():
+        asks = self._pull.again(links) if again else self._pull.asks(links)
+        for other, step in asks.items():
             links[other].send(Kind.PULL, step)
 
     def _read(self, message: Message) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from garfield.rounds import Round, round_of
 from garfield.transport import Message
 
+AGAIN = 0.25  # seconds without an answer after which servers are asked again
 FARTHEST = 64  # steps ahead, at the most, that servers are asked to meet
 
 
@@ -76,6 +77,13 @@ class Pull:
             self._lead = min(2 * self._lead, FARTHEST)
         self._asked |= asks
         self._open |= set(asks)
+        return asks
+
+    def again(self, ranks: Collection[int]) -> dict[int, int]:
+        """As `asks` where nothing has come for a while: a later step may never come if it waits for this rank."""
+        asks = {} if self.complete else {rank: self.step for rank in ranks if self._at(rank) != self.step}
+        self._asked |= asks
+        self._open = set(asks)
         return asks
 
     def _at(self, rank: int) -> int | None:

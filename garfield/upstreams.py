@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from functools import partial
@@ -11,7 +12,7 @@ from torch import Tensor
 from garfield import experiment
 from garfield.aggregation import Aggregation
 from garfield.devices import travelling
-from garfield.pulling import Pull
+from garfield.pulling import AGAIN, Pull
 from garfield.rank import Rank, RankLost
 from garfield.rendezvous import Guest
 from garfield.roster import SERVER, Roster, ranks_text
@@ -118,12 +119,16 @@ class Upstreams:
         """Whether the server has taken all it was sent before the last gradient: else questions would pile up."""
         return link.peer in self._fed or not link.sending
 
-    def _wait(self, failing: str = "did not answer") -> bool:
-        """Handle what happens next; False if a stop was asked for or the run is over. Raises RankLost."""
+    def _wait(self, failing: str = "did not answer", seconds: float = math.inf) -> bool:
+        """Handle what happens next, or nothing for `seconds`; False if a stop was asked for or the run is over.
+
+        Raises RankLost.
+        """
         if self._rank.stop.requested or self._is_over:
             return False
         self._check_reachable()
-        if self._rank.attend(self._heard + self._timeout + PATIENCE):
+        deadline = self._heard + self._timeout + PATIENCE
+        if self._rank.attend(min(deadline, time.monotonic() + seconds)) or time.monotonic() < deadline:
             return True
         missing = self._missing()
         troubles = {server: self._guests[server].trouble for server in missing if server not in self._roster.links}
@@ -217,9 +222,13 @@ class Merging(Upstreams):
         self._heard = time.monotonic()
         self._pull = pull = Pull(step, self._needed, self._f)
         self._ask()
+        asked = self._heard
         while not pull.complete and not pull.over:
-            if not self._wait(f"sent no model of step {step + 1}"):
+            if not self._wait(f"sent no model of step {step + 1}", AGAIN):
                 break
+            if time.monotonic() > max(asked, self._heard) + AGAIN:
+                asked = time.monotonic()
+                self._ask(again=True)
         self._pull = None
         if pull.over or self._is_over:
             pull.release()
@@ -264,10 +273,11 @@ class Merging(Upstreams):
             self._pull.forget(server)
             self._ask()
 
-    def _ask(self) -> None:
+    def _ask(self, again: bool = False) -> None:
         if self._pull:
             links = {server: link for server, link in self._roster.links.items() if self._can_be_asked(link)}
-            for server, step in self._pull.asks(links).items():
+            asks = self._pull.again(links) if again else self._pull.asks(links)
+            for server, step in asks.items():
                 links[server].send(Kind.PULL, step)
 
     def _read(self, message: Message) -> None:

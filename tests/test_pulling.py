@@ -101,6 +101,21 @@ def test_one_that_does_not_answer_keeps_the_others_from_nothing() -> None:
     assert pulling.asks(ALL) == dict.fromkeys((0, 1, 2), 11), "rank 3 has never answered"
 
 
+def test_servers_that_wait_for_this_rank_never_come_to_a_later_step_and_are_asked_again() -> None:
+    pulling = Pull(0, 2, 1)
+    pulling.asks((0, 1))
+    pulling.answer(0, model(0, 6))
+    pulling.answer(1, model(1, 5))
+    pulling.asks((0, 1))
+    pulling.answer(0, model(0, 7))
+    assert pulling.asks((0, 1)) == {0: 6, 1: 6}
+    assert pulling.again((0, 1)) == {0: 5}
+    pulling.answer(1, model(1, 6))
+    assert pulling.step == 5, "what is not asked for any more is dropped"
+    pulling.answer(0, model(0, 5))
+    assert pulling.take().ranks == [0, 1]
+
+
 def test_an_answer_lower_than_asked_for_is_not_asked_for_again_and_again() -> None:
     pulling = pull(7)
     pulling.answer(0, model(0, 2))
