@@ -172,6 +172,9 @@ class Exchange(Peers):
 
     def _read(self, message: Message) -> None:
         match message.kind:
+            case Kind.EXCHANGE if self._pull:  # to keep it would leave the answers no memory to arrive in
+                self._heard = time.monotonic()
+                message.release()
             case Kind.EXCHANGE:
                 self._heard = time.monotonic()
                 self._filing.add(message.link.peer, message)

@@ -15,6 +15,7 @@ from garfield import exchange as module
 from garfield import settings
 from garfield.exchange import Exchange
 from garfield.outgoing import Outgoing
+from garfield.pulling import Pull
 from garfield.rank import Rank, RankLost
 from garfield.serving import Serving
 from garfield.stopping import Stop
@@ -187,6 +188,10 @@ def test_one_server_that_says_another_process_is_this_rank_is_not_believed() -> 
 def test_a_server_that_is_started_again_pulls_the_models_of_the_others() -> None:
     server = Server()
     server.rank.incarnation = 2
+    server.peers._pull = Pull(0, 3, 1)
+    server.hear(0, 8, 1.0)
+    server.handle()
+    assert server.links[0].free, "what is exchanged meanwhile keeps no memory that an answer needs"
     for rank, step in ((0, 9), (2, 9), (3, 9)):
         server.inbox.put(server.links[rank].hears(Kind.MODEL, step, float(rank)))
     joined = server.peers.join(0, torch.zeros(D))
