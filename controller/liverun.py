@@ -100,6 +100,11 @@ class LiveRun:
         return run
 
     @property
+    def holds(self) -> bool:
+        """It is ours to stop: we launched it, or took it over."""
+        return self._cluster is None or self._cluster.holds
+
+    @property
     def running(self) -> bool:
         """It was started and has no outcome yet."""
         return self._task is not None and not self._task.done()

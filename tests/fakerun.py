@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from controller.liverun import RunRefused
 from controller.plan import Plan
 from controller.state import RunState
 
@@ -21,6 +22,9 @@ class FakeRun:
         self.run_id = "fake"
         self.state = RunState()
         self.stops: list[bool] = []
+        self.acts: list[tuple[int, str, str | None]] = []
+        self.refuses: str | None = None  # why acts are refused
+        self.holds = True
         self.broken: Exception | None = None
         self._subscribers: list[Callable[[Sequence[Record]], None]] = []
         self._over = asyncio.Event()
@@ -46,6 +50,20 @@ class FakeRun:
         self.feed(
             [{"kind": "act", "act": "kill" if kill else "stop", "text": "asked", "received": self.state.now.last}]
         )
+
+    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+        """Remember it, and tell it as a cluster would."""
+        if self.refuses:
+            raise RunRefused(self.refuses)
+        self.acts.append((rank, act, attack))
+        facts = {"attack": attack} if attack else {}
+        self.feed([{"kind": "act", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}, by ada@lab1"}])
+
+    async def leave(self) -> None:
+        """End as a run that goes on without us."""
+        if self.refuses:
+            raise RunRefused(self.refuses)
+        self.feed([{"kind": "outcome", "outcome": "detached", "left": None, "seconds": 4.0}])
 
     def break_down(self, error: Exception) -> None:
         """Let the launcher itself fail."""

@@ -11,6 +11,7 @@ from typing import Any
 LOG_LINES = 2_000  # kept lines of the event log
 OUTPUT_LINES = 2_000  # kept lines of output of each rank and each host
 OUTPUT_SIZE = 256 << 10  # kept characters of it
+MARKS = 100  # kept acts on ranks
 CLOCK_STEPS = 201  # kept (step, time) pairs of the leading PS
 PACE_STEPS = 50  # steps that the remaining time is judged by
 LEAST_STEPS = 20  # steps before a remaining time is worth telling
@@ -19,6 +20,16 @@ ALIVE = ("waiting", "starting", "joining", "running", "paused")  # states of a r
 BEFORE = ("waiting", "starting", "joining")  # states of a rank that has not begun to train
 FALLEN = ("killed", "failed", "lost")  # states of a rank that ended without finishing or being stopped in order
 GONE = ("ended", "failed", "lost")  # states of a host from which nothing more is expected
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a person did to a rank at `step` of the run: pause, resume, kill, restart, attack ("none": no more)."""
+
+    step: int
+    act: str
+    rank: int
+    attack: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +187,8 @@ class Now:
     problems: list[str] = field(default_factory=list)
     hosts: dict[str, HostNow] = field(default_factory=dict)
     ranks: dict[int, RankNow] = field(default_factory=dict)
+    attached: bool = False  # it went on already when we came to it
+    marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=MARKS))
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     logged: int = 0  # how many lines the log ever had
     output: dict[tuple[str | None, int | None], Output] = field(default_factory=dict)

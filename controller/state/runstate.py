@@ -19,11 +19,12 @@ from controller.state.fields import (
     text,
     texts,
 )
-from controller.state.now import GONE, HostNow, LogLine, Now, Output, RankNow
+from controller.state.now import GONE, HostNow, LogLine, Mark, Now, Output, RankNow
 from controller.state.series import Series
 from garfield import experiment
 
 _HOST_LEVELS = {"failed": "✖", "lost": "✖", "silent": "!", "reconnecting": "!"}
+_MARKING = ("pause", "resume", "kill", "restart", "attack")  # acts on a rank that show in what is measured
 _FACTS = 64  # kept facts of a host
 _TOLD_STATES = ("ready", "ended", *_HOST_LEVELS)
 
@@ -135,9 +136,12 @@ def _rank(entry: Mapping[str, Any]) -> RankNow:
 def _act(state: RunState, record: Mapping[str, Any]) -> None:
     act, sentence = text(record, "act"), text(record, "text")
     if record.get("rank") is not None:
-        _act_on_rank(state.rank_of(record), act, text(record, "attack"))
+        rank, attack = state.rank_of(record), text(record, "attack")
+        _act_on_rank(rank, act, attack)
+        if act in _MARKING:
+            state.now.marks.append(Mark(state.now.step, act, rank.rank, attack))
     elif act in ("launch", "attach") and state.now.state == "planned":
-        state.now.state = "launching"
+        state.now.state, state.now.attached = "launching", act == "attach"
     elif act in ("stop", "kill") and state.now.state != "ended":
         state.now.state = "stopping"
     state.say("i", sentence or f"{act} by you")

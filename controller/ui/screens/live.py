@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from controller.state import Now, Series
-from controller.ui import formats
+from controller.ui import acting, formats, marks
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.chart import LINES, Chart, Curve
 from controller.ui.widgets.checklist import Checklist
@@ -121,17 +121,19 @@ class LiveScreen(MainScreen):
 
     def _show_charts(self, now: Now, series: Series) -> None:
         self._arrange()
-        end = now.total_steps
+        end, done = now.total_steps, list(marks.uprights(now.marks))
         median = Curve(
             f"median of {formats.plural(len(now.workers()), 'worker')}", series.median_loss(), LINES[0], True
         )
-        self.query_one("#loss Chart", Chart).show([median], end=end, log=self._log_scale, smoothing=self._smoothing)
+        self.query_one("#loss Chart", Chart).show(
+            [median], end=end, log=self._log_scale, smoothing=self._smoothing, marks=done
+        )
         self.query_one("#loss", Panel).entitle(self._loss_title(median, now.diverged), "o log scale  e smooth  z zoom")
         curves = [
             Curve(f"PS {rank}, on the test set", line.points(), LINES[(index + 1) % len(LINES)])
             for index, (rank, line) in enumerate(sorted(series.accuracy.items()))
         ]
-        self.query_one("#accuracy Chart", Chart).show(curves, end=end)
+        self.query_one("#accuracy Chart", Chart).show(curves, end=end, marks=done)
         server = now.lead()
         trust = series.trust.get(server.rank) if server else None
         self.query_one(TrustPanel).show(
@@ -204,7 +206,7 @@ class LiveScreen(MainScreen):
 
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:
-        self.app.open_log(message.rank)
+        self.app.run_worker(acting.on_rank(self.app, message.rank), group="acts")
 
     def action_open_log(self) -> None:
         """The output of the rank under the cursor."""

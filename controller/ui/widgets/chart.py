@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,10 +31,25 @@ class Curve:
     band: bool = False
 
 
+@dataclass(frozen=True)
+class Upright:
+    """A thin vertical line at `x` with a letter at its top, and beside it `text` where there is room."""
+
+    x: float
+    letter: str
+    text: str
+
+
 class Chart(Widget):
     """Curves over one x axis. `show` takes new data; a row of cells is rendered when it is asked for."""
 
-    COMPONENT_CLASSES: ClassVar = {"chart--axis", "chart--text", "chart--band", *(f"chart--{name}" for name in LINES)}
+    COMPONENT_CLASSES: ClassVar = {
+        "chart--axis",
+        "chart--text",
+        "chart--band",
+        "chart--mark",
+        *(f"chart--{name}" for name in LINES),
+    }
 
     def __init__(self, *, empty: str = "", floor: float | None = None, ceiling: float | None = None, **options) -> None:
         """`empty` is what is said while there is no point; `floor` and `ceiling` are always within the y axis."""
@@ -44,6 +59,7 @@ class Chart(Widget):
         self._end: float | None = None
         self._log = False
         self._smoothing = 0.0
+        self._marks: tuple[Upright, ...] = ()
         self._strips: list[Strip] | None = None
 
     @property
@@ -52,9 +68,16 @@ class Chart(Widget):
         return self._curves
 
     def show(
-        self, curves: Sequence[Curve], *, end: float | None = None, log: bool = False, smoothing: float = 0.0
+        self,
+        curves: Sequence[Curve],
+        *,
+        end: float | None = None,
+        log: bool = False,
+        smoothing: float = 0.0,
+        marks: Iterable[Upright] = (),
     ) -> None:
         """Draw `curves` from x = 0 to `end` (or the last); `smoothing` is an EMA's share of the past."""
+        self._marks = tuple(marks)
         self._curves, self._end, self._log, self._smoothing = tuple(curves), end, log, smoothing
         self._strips = None
         self.refresh()
@@ -96,11 +119,15 @@ class Chart(Widget):
             if curve.band:
                 draw_band(canvas, curve, x_axis, y_axis)
             draw_line(canvas, curve, x_axis, y_axis, 2 + position)
+        uprights = {_column(canvas, x_axis, mark.x) // 2: mark for mark in self._marks}
+        heads = headings(uprights, canvas.columns)
+        lines = dict.fromkeys(uprights, "┊")
         layers = ["chart--axis", "chart--band", *(f"chart--{curve.style}" for curve in curves)]
         for row in range(rows):
             tick = ticks.get(row)
             axis = f" {tick or '':>{margin}}{'┤' if tick else '│'}"
-            yield self._strip((axis, "chart--axis"), *((text, layers[layer]) for text, layer in canvas.row(row)))
+            runs = [(text, layers[layer]) for text, layer in canvas.row(row)]
+            yield self._strip((axis, "chart--axis"), *crossed(runs, lines if row else heads, over=row == 0))
         yield from self._x_axis(x_axis, margin, canvas.columns, tall)
         if tall:
             yield self._strip((" " * (margin + 2), "chart--text"), *legend(curves))
@@ -137,6 +164,33 @@ class Chart(Widget):
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         return Strip([Segment(text, self.get_component_rich_style(name)) for text, name in runs])
+
+
+def headings(uprights: Mapping[int, Upright], columns: int) -> dict[int, str]:
+    """The character of each column of the top row: letters, each with its text if it ends before the next one."""
+    heads: dict[int, str] = {}
+    starts = sorted(uprights)
+    for start, end in zip(starts, [*starts[1:], columns], strict=False):
+        said = f"{uprights[start].letter} {uprights[start].text}"
+        heads |= enumerate(said if len(said) < end - start else said[:1], start)
+    return heads
+
+
+def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: bool) -> Iterator[tuple[str, str]]:
+    """`runs` of a row with the characters of `heads` in their columns: `over` all, or in blank cells only."""
+    column = 0
+    for text, style in runs:
+        kept = ""
+        for character in text:
+            mark = heads.get(column)
+            column += 1
+            if mark is None or not (over or character == " "):
+                kept += character
+                continue
+            yield kept, style
+            yield mark, "chart--mark"
+            kept = ""
+        yield kept, style
 
 
 def legend(curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:

@@ -70,7 +70,7 @@ class RankTable(ScrollView, can_focus=True):
         Binding("pagedown", "move(10)", "Page down", show=False),
         Binding("home", "move(-100000)", "First", show=False),
         Binding("end", "move(100000)", "Last", show=False),
-        Binding("enter", "choose", show=False, tooltip="Open the output of the rank under the cursor"),
+        Binding("enter", "choose", "rank…", tooltip="Act on the rank: pause, kill, restart, attack, checkpoint"),
         Binding("s", "sort", "sort", tooltip="Order the ranks by number, by own work or by trust"),
     ]
 

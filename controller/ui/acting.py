@@ -1,0 +1,145 @@
+"""Acts on one rank of the run that goes on, and leaving the run to itself: conversations that end in one.
+
+Each is a short one, as those in `controller.ui.asking`; what is refused is said in a dialog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from controller.ui import formats
+from controller.ui.asking import CANCEL, what_runs
+from controller.ui.screens.dialogs import Answer, Choice, Message, Question
+from garfield import catalog
+
+if TYPE_CHECKING:
+    from controller.state import Now, RankNow
+    from controller.ui.app import GarfieldApp
+
+HONEST = "none"  # the attack that is none
+
+
+def possible(rank: RankNow, now: Now) -> list[tuple[str, str, str]]:
+    """What can be done to `rank` as it is, as (act, name, explanation)."""
+    acts = []
+    if rank.alive and rank.pid is not None:
+        if rank.state == "paused":
+            acts.append(("resume", "resume", "let it go on where it was"))
+        else:
+            acts.append(("pause", "pause", "hold it still (SIGSTOP): to the others it looks stalled"))
+        acts.append(("attack", "attack …", "have it lie from now on: choose how"))
+        if rank.byzantine:
+            acts.append(("honest", "attack off", "have it send what it computes from now on"))
+        if rank.role == "ps":
+            acts.append(("checkpoint", "checkpoint", "have it save its model after this step"))
+        acts.append(("kill", "kill …", "end its process at once (SIGKILL); asks first"))
+    acts.append(("restart", "restart …", "start it again, with a new process; asks first"))
+    acts.append(("log", "its log", "what it prints (l)"))
+    return acts
+
+
+async def on_rank(app: GarfieldApp, number: int) -> None:
+    """Offer what can be done to a rank, ask where that can't be taken back, do it."""
+    session = app.session
+    now = session.now
+    rank = now.ranks.get(number) if now is not None else None
+    if rank is None:
+        return
+    if not session.running:
+        app.open_log(number)
+        return
+    where = f"{rank.title} on {rank.host}"
+    act = await app.push_screen_wait(
+        Choice(f"{where}: {rank.state}, step {formats.count(rank.step)}", possible(rank, now))
+    )
+    if act is None:
+        return
+    if act == "log":
+        app.open_log(number)
+        return
+    attack = HONEST if act == "honest" else await _which_attack(app, rank) if act == "attack" else None
+    if act == "attack" and attack is None:
+        return
+    if act in ("kill", "restart") and not await _sure(app, act, rank, now):
+        return
+    await _do(app, session.run.act(number, "attack" if attack else act, attack), f"{where} can't do that")
+
+
+async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
+    """The attack to begin: the experiment's own first."""
+    side, name = ("server", "attack_ps") if rank.role == "ps" else ("worker", "attack")
+    own = str(app.session.now.values.get(name, HONEST))
+    listed = [(own, own, "as the experiment says")] if own != HONEST else []
+    listed += [
+        (key, key, entry.summary) for key, entry in catalog.ATTACKS.items() if side in entry.sides and key != HONEST
+    ]
+    return await app.push_screen_wait(Choice(f"What {rank.title} on {rank.host} sends from now on", listed))
+
+
+def consequence(rank: RankNow, now: Now) -> str:
+    """What the run makes of the end of `rank`."""
+    ranks, needed, noun = (
+        (now.servers(), now.server_quorum, "PS") if rank.role == "ps" else (now.workers(), now.quorum, "worker")
+    )
+    left = sum(other.alive for other in ranks if other is not rank)
+    if needed is None:
+        return ""
+    stay = f"{formats.plural(left, noun)} {'stays' if left == 1 else 'stay'}, {needed} needed"
+    return f"{stay}: the run goes on without it." if left >= needed else f"{stay}: the run fails for want of them."
+
+
+async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
+    """Ask before a process is ended."""
+    alive = rank.alive and rank.pid is not None
+    if act == "restart" and not alive:
+        return True  # nothing is ended by it
+    does = f"{rank.title} is process {rank.pid} on {rank.host}: 1 training process is killed there at once"
+    after = "and started again as a new one, which joins the run." if act == "restart" else "by signal 9."
+    told = consequence(rank, now) if act == "kill" else "What it held in memory is gone; what was recorded stays."
+    label = "Kill it" if act == "kill" else "Restart it"
+    answers = [CANCEL, Answer(act, label, "error")]
+    question = Question(f"{act.capitalize()} {rank.title} on {rank.host}?", f"{does} {after}\n\n{told}", answers)
+    return await app.push_screen_wait(question) == act
+
+
+async def _do(app: GarfieldApp, act: Awaitable[None], title: str) -> bool:
+    """Wait for an act of the run; whether it was done."""
+    from controller.liverun import RunRefused
+
+    try:
+        await act
+    except RunRefused as error:
+        app.push_screen(Message(title, str(error)))
+        return False
+    return True
+
+
+async def detach(app: GarfieldApp) -> None:
+    """Ask, then have the run go on without us."""
+    session = app.session
+    if not session.running:
+        return
+    name = session.now.name or session.run.run_id
+    if not session.run.holds:
+        text = f"{name} is held by another controller and goes on as it is; here it is followed no longer."
+        answers = [CANCEL, Answer("detach", "Leave it", "primary", "D")]
+    else:
+        text = f"{what_runs(session.now)}\n\n{meaning(app)}"
+        answers = [CANCEL, Answer("detach", "Detach", "warning", "D")]
+    if await app.push_screen_wait(Question(f"Detach {name}?", text, answers)) == "detach":
+        await leave_alone(app)
+
+
+def meaning(app: GarfieldApp) -> str:
+    """What becomes of a detached run."""
+    run = app.session.run.run_id
+    return (
+        "Detached, it goes on until it has finished, also with this app closed or this machine off. Its hosts keep "
+        f"what it measures: A here, or python -m controller attach {run} from any machine, follows it again."
+    )
+
+
+async def leave_alone(app: GarfieldApp) -> bool:
+    """Follow the run no longer while it goes on; whether that is so."""
+    return await _do(app, app.session.run.leave(), "It can't be detached")

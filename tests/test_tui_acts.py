@@ -1,0 +1,109 @@
+"""Acts on ranks by keys: the menu, what is asked, what is refused, and how an act shows in log and charts."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import OptionList
+
+from controller.ui.widgets.ranktable import RankTable
+from tests.simulated import simulate
+from tests.tuitools import Driven, driven
+
+
+async def choose(tui: Driven, what: str) -> None:
+    """Take the line of the open menu that begins with `what`."""
+    await tui.until(lambda: tui.screen_name == "Choice")
+    menu = tui.app.screen.query_one(OptionList)
+    names = [str(menu.get_option_at_index(index).prompt).split("  ")[0] for index in range(menu.option_count)]
+    menu.highlighted = names.index(what)
+    await tui.press("enter")
+
+
+async def on_rank(tui: Driven, rank: int) -> None:
+    """Launch, run for 20 steps, and open the menu of `rank`."""
+    await tui.launch()
+    tui.run.feed(simulate(steps=300, until=20, outcome=False))
+    await tui.until(lambda: tui.app.screen.query_one(RankTable).rank is not None)
+    tui.app.screen.query_one(RankTable).focus()
+    await tui.press(*["down"] * rank, "enter")
+    await tui.until(lambda: tui.screen_name == "Choice")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_rank_is_paused_and_goes_on_and_both_mark_the_chart(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await on_rank(tui, 3)
+        assert "worker 3 on here: running, step 20" in tui.picture()
+        await choose(tui, "pause")
+        await tui.until(lambda: tui.run.acts == [(3, "pause", None)])
+        await tui.until(lambda: "‖ paused" in tui.picture() and "pause rank 3, by ada@lab1" in tui.picture())
+        tui.app.screen.tick(True)
+        await tui.until(lambda: any("P" in row and "│" in row for row in tui.picture().split("\n")))
+        await tui.press("enter")
+        await choose(tui, "resume")
+        await tui.until(lambda: tui.run.acts[1:] == [(3, "resume", None)])
+        assert [(mark.act, mark.step, mark.rank) for mark in tui.run.state.now.marks] == [
+            ("pause", 20, 3),
+            ("resume", 20, 3),
+        ]
+
+
+@pytest.mark.parametrize("act", ["kill", "restart"])
+async def test_what_ends_a_process_asks_and_names_it(tmp_path, act):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 2)
+        await choose(tui, f"{act} …")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        pid = tui.run.state.now.ranks[2].pid
+        await tui.until(lambda: f"worker 2 is process {pid} on here" in tui.picture())
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        assert tui.run.acts == []
+        await tui.press("enter")
+        await choose(tui, f"{act} …")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.run.acts == [(2, act, None)])
+
+
+async def test_what_a_kill_does_to_the_quorum_is_said(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 2)
+        await choose(tui, "kill …")
+        await tui.until(lambda: "4 workers stay, 5 needed: the run fails for want of them." in tui.picture())
+
+
+async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 4)
+        await choose(tui, "attack …")
+        await tui.until(lambda: "What worker 4 on here sends from now on" in tui.picture())
+        menu = tui.app.screen.query_one(OptionList)
+        assert str(menu.get_option_at_index(0).prompt).startswith("sign-flip(scale=100)")  # the experiment's own
+        await tui.press("enter")
+        await tui.until(lambda: tui.run.acts == [(4, "attack", "sign-flip(scale=100)")])
+        assert tui.run.state.now.ranks[4].byzantine
+        await tui.press("enter")
+        await choose(tui, "attack off")
+        await tui.until(lambda: tui.run.acts[1:] == [(4, "attack", "none")])
+        tui.app.screen.tick(True)
+        await tui.until(lambda: "H rank 4: attack off" in tui.picture())
+
+
+async def test_a_refused_act_is_told_in_a_dialog(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 0)
+        tui.run.refuses = "here: rank 0, checkpoint: it [/has] ended."
+        await choose(tui, "checkpoint")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "it [/has] ended." in tui.picture())
+
+
+async def test_only_a_server_saves_a_checkpoint_and_a_menu_is_left_by_esc(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 1)
+        assert "checkpoint" not in tui.picture()
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        assert tui.run.acts == []
