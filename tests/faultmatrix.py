@@ -147,7 +147,8 @@ def measure(lab: netlab.Lab, fault: Fault, lease: float, folder: Path) -> Found:
 def _watch(scene: Scene, fault: Fault) -> Found:
     """Measure until nothing is left; what is, when all bounds and a stop's ladder are over, has survived."""
     began, struck = time.monotonic(), None
-    give_up = began + fault.bound(scene.lease) + scene.lease + LADDER + 10
+    # A machine that vanishes is noticed by keepalive (12 s) and looked for once more (5 s) before the others are ended.
+    give_up = began + fault.bound(scene.lease) + scene.lease + LADDER + 17
     while (left := scene.left()) and time.monotonic() < give_up:
         if struck is None and not scene.struck.processes():
             struck = time.monotonic() - began
