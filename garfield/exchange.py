@@ -19,6 +19,7 @@ from garfield.roster import ranks_text
 from garfield.rounds import Filing, Round
 from garfield.transport import Kind, Link, Message
 
+ASKING = 0.5  # seconds in which a server answers that is there
 STARVED = 0.5  # seconds that a server goes on waiting for its workers while the others have made the next step
 
 
@@ -36,6 +37,7 @@ class Exchange(Peers):
         self._fps: int = values["fps"]
         self._all = experiment.waits_for_all(values)
         self._filing = Filing()
+        self._here: set[int] = set()  # servers that answered when they were asked whether they are there
         self._pull: Pull | None = None  # while joining a run that goes on
 
     def join(self, step: int, model: Tensor) -> Merged | None:
@@ -102,6 +104,20 @@ class Exchange(Peers):
         others = self._filing.take(self._needed - 1)
         self.roster.counted(step, others.ranks)
         return self._merge(step, others.joined_by(self._rank.number, model), loss)
+
+    def check_silent(self) -> None:
+        """As Peers.check_silent; where all are needed."""
+        if not self._all:
+            return
+        self._here.clear()
+        for link in self.roster.links.values():
+            link.send(Kind.ASK)
+        until = time.monotonic() + ASKING
+        while not self._here.issuperset(self.roster.links) and self._rank.attend(until):
+            pass
+        if silent := [other for other in self.roster.links if other not in self._here]:
+            what = f"did not answer within {self._timeout:g} s, and the models of all are needed"
+            raise RankLost(f"parameter server {ranks_text(silent)} {what}.", silent)
 
     def finish(self, step: int, model: Tensor) -> None:
         """As Peers.finish."""
@@ -178,6 +194,8 @@ class Exchange(Peers):
             case Kind.EXCHANGE:
                 self._heard = time.monotonic()
                 self._filing.add(message.link.peer, message)
+            case Kind.HERE:
+                self._here.add(message.link.peer)
             case Kind.MODEL if self._pull:
                 self._heard = time.monotonic()
                 self._pull.answer(message.link.peer, message)

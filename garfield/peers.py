@@ -102,6 +102,9 @@ class Peers:
     def check_reachable(self, step: int) -> None:
         """Raise RankLost when too few of the others are left."""
 
+    def check_silent(self) -> None:
+        """Raise RankLost if it is one of the others that workers wait for, rather than this server for them."""
+
     def turned_to(self, link: Link) -> bool:
         """A worker pulls this server's model; whether that makes this server the one that acts."""
         return False
@@ -154,6 +157,8 @@ class Peers:
                 self._serving.pull(message.link, message.step)
             case Kind.BUSY:
                 self._heard = time.monotonic()
+            case Kind.ASK:
+                message.link.send(Kind.HERE)
             case Kind.BYE if message.done:
                 self.roster.left.add(message.link.peer)
                 self._forget(message.link, "it was stopped")

@@ -96,6 +96,7 @@ class Workers:
                 return None
             if not self._attend():
                 missing = self._silent()
+                self._peers.check_silent()
                 raise RankLost(
                     f"worker {ranks_text(missing)} sent no gradient for step {step + 1} within {self._timeout:g} s, "
                     f"and the quorum is {self._quorum} of {len(self._expected)}.",

@@ -153,7 +153,8 @@ def test_under_all_a_server_that_dies_ends_the_run_at_once_and_is_named() -> Non
         run.signal(1, signal.SIGKILL)
         codes = run.exits(patience=5)
     assert codes == {0: 3, 1: -signal.SIGKILL, 2: 3, 3: 3, 4: 3, 5: 3}
-    assert any(failure["missing"] == [1] for failure in (*run.of("failure", 0), *run.of("failure", 2)))
+    # Of two ends that are noticed within the same millisecond either may be told, but somebody names the first.
+    assert [1] in [failure["missing"] for failure in run.of("failure")]
 
 
 def test_under_all_a_server_that_is_silent_for_the_timeout_is_named() -> None:
