@@ -108,7 +108,7 @@ async def test_a_file_changed_meanwhile_can_be_read_anew(tmp_path):
 
 async def test_sizes_are_said_as_people_say_them(tmp_path):
     async with driven(tmp_path) as tui:
-        await tui.press("L")
+        await tui.launch()
         facts = {"memory": 34359738368, "memory_available": 24210636800}
         tui.run.feed([*simulate(until=3, outcome=False), {"kind": "facts", "host": "here", "facts": facts}])
         await tui.press("1")

@@ -46,6 +46,8 @@ async def test_a_run_that_was_started_elsewhere_is_told_and_asked_about(tmp_path
         await tui.press("L")
         await tui.until(lambda: tui.screen_name == "Question")
         await tui.press("right", "enter")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.press("enter")
         await tui.until(lambda: len(tui.runs) == 1)
 
 
@@ -53,8 +55,7 @@ async def test_a_run_elsewhere_that_has_ended_is_not_asked_about(tmp_path, other
     async with driven(tmp_path) as tui:
         await tui.until(lambda: tui.app.session.elsewhere)
         other_run.close({"outcome": "finished", "accuracy": 0.9, "steps": 50})
-        await tui.press("L")
-        await tui.until(lambda: len(tui.runs) == 1)
+        await tui.launch()
         assert "night, finished, accuracy 0.900, 50 steps" in tui.app.session.last_run
 
 
@@ -111,7 +112,7 @@ async def test_while_it_waits_to_quit_nothing_kills_but_S(tmp_path):
         tui.run.feed(simulate(steps=300, until=20, outcome=False))
         await tui.press("q")
         await tui.until(lambda: tui.screen_name == "Question")
-        await tui.press("y")
+        await tui.press("S")
         await tui.until(lambda: tui.screen_name == "Stopping")
         await tui.press("enter", "space")
         assert tui.run.stops == [False]
@@ -127,5 +128,6 @@ async def test_a_fault_of_the_launcher_itself_is_told(tmp_path):
         tui.run.break_down(RuntimeError("[/foo] no such thing"))
         await tui.until(lambda: tui.screen_name == "Message")
         await tui.until(lambda: "RuntimeError: [/foo] no such thing" in tui.picture())
-        await tui.press("escape", "L")
+        await tui.press("escape")
+        await tui.launch()
         assert len(tui.runs) == 2

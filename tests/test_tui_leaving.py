@@ -34,7 +34,7 @@ async def test_quitting_stops_what_runs_and_waits_for_it(tmp_path):
         assert tui.run.stops == []
         await tui.press("q")
         await tui.until(lambda: tui.screen_name == "Question")
-        await tui.press("right", "enter")
+        await tui.press("S")
         await tui.until(lambda: tui.screen_name == "Stopping")
         assert tui.run.stops == [False]
         assert tui.app.is_running

@@ -16,7 +16,7 @@ async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path)
     async with driven(tmp_path) as tui:
         await tui.press("3")
         assert "L  launches it" in tui.text("#empty")
-        await tui.press("L")
+        await tui.launch()
         assert tui.run.name.startswith("multi-krum-")
         assert tui.run.hosts_text == HOSTS
         tui.run.feed(records[: first_step - 6])
@@ -31,7 +31,7 @@ async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path)
         tui.run.feed(records[len(records) // 2 :])
         await tui.until(lambda: "Finished: accuracy" in tui.picture())
         await tui.until(lambda: "Nothing is left running." in tui.picture())
-        await tui.press("L")
+        await tui.launch()
         assert len(tui.runs) == 2
 
 

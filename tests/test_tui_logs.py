@@ -14,7 +14,8 @@ async def test_logs_of_a_rank_are_searched(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("4")
         await tui.until(lambda: "No run yet" in tui.picture())
-        await tui.press("L", "4")
+        await tui.launch()
+        await tui.press("4")
         tui.run.feed([*simulate(until=3, outcome=False), *lines])
         await tui.until(lambda: tui.app.screen.query_one(OptionList).option_count == 7)
         tui.app.open_log(2)
@@ -33,7 +34,8 @@ async def test_logs_of_a_rank_are_searched(tmp_path):
 async def test_keys_of_the_lines_act_from_the_list_too(tmp_path):
     lines = [{"kind": "output", "rank": 0, "stream": "stdout", "lines": [f"line {n}" for n in range(100)], "n": 0}]
     async with driven(tmp_path) as tui:
-        await tui.press("L", "4")
+        await tui.launch()
+        await tui.press("4")
         tui.run.feed([*simulate(until=3, outcome=False), *lines])
         await tui.until(lambda: "line 99" in tui.picture())
         view = tui.app.screen.query_one(LogView)

@@ -70,9 +70,11 @@ class Driven:
                 await self.pilot.pause(0.02)
 
     async def launch(self) -> None:
-        """Launch the plan."""
+        """Launch the plan with the lease that the file says."""
         before = len(self.runs)
         await self.press("L")
+        await self.until(lambda: self.screen_name == "Choice")
+        await self.press("enter")
         await self.until(lambda: len(self.runs) > before)
 
     @property

@@ -9,8 +9,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from controller.ui import formats
-from controller.ui.asking import CANCEL, what_runs
-from controller.ui.screens.dialogs import Answer, Choice, Message, Question
+from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from garfield import catalog
 
 if TYPE_CHECKING:
@@ -113,6 +112,19 @@ async def _do(app: GarfieldApp, act: Awaitable[None], title: str) -> bool:
         app.push_screen(Message(title, str(error)))
         return False
     return True
+
+
+def what_runs(now: Now) -> str:
+    """The hosts and processes that an end of the run concerns."""
+    alive = [rank for rank in now.ranks.values() if rank.alive and rank.pid is not None]
+    servers = sum(rank.role == "ps" for rank in alive)
+    hosts = [host.name for host in now.hosts.values()]
+    named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
+    if not alive:
+        return f"No rank has started yet; the launch on {named} is given up."
+    processes = formats.plural(len(alive), "training process")
+    workers = formats.plural(len(alive) - servers, "worker")
+    return f"{processes} ({servers} PS, {workers}) on {formats.plural(len(hosts), 'host')}: {named}."
 
 
 async def detach(app: GarfieldApp) -> None:

@@ -14,8 +14,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.driver import Driver
 
-from controller.hostsfile import ChangedOnDisk, HostsFileError
-from controller.ui import asking, theme
+from controller.ui import acting, asking, editing, theme
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import Keys, Message, keys_here
@@ -25,7 +24,6 @@ from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
-from controller.ui.undoing import Texts, taken_back
 from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
 
@@ -57,6 +55,7 @@ class GarfieldApp(App[str]):
         Binding("4", "show_screen('logs')", "Logs", show=False, tooltip="What every rank and host prints"),
         Binding("L", "launch", "launch", tooltip="Launch the plan"),
         Binding("S", "stop", "stop", tooltip="Stop the run on all hosts; asks first, and pressed again kills"),
+        Binding("D", "detach", "detach", tooltip="Have the run go on without this app; asks first"),
         Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
         Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
@@ -100,7 +99,7 @@ class GarfieldApp(App[str]):
         elif self._launch_at_once:
             self._launch_at_once = False
             self.switch_mode("live")
-            self.call_after_refresh(self.action_launch)
+            self.call_after_refresh(self.launch if self.session.can_launch else self.action_launch)
         else:
             self.switch_mode("cluster")
 
@@ -132,6 +131,9 @@ class GarfieldApp(App[str]):
         if self.session.fault and not self._fault_told:
             self._fault_told = True
             self.push_screen(Message("The run could not be followed", self.session.fault))
+        if self.session.launch_failed and not self._fault_told:
+            self._fault_told = True
+            self.run_worker(asking.launch_failed(self), group="asking", exclusive=True)
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen | Stopping) and screen.ready:
                 screen.tick(charts)
@@ -194,15 +196,17 @@ class GarfieldApp(App[str]):
             self.say("A run goes on: S stops it.", "warning")
         elif session.plan is None or not session.plan.ok:
             self.push_screen(Message("This can't be launched", asking.refusal(session)))
-        elif session.elsewhere is not None:
-            self.run_worker(asking.launch_beside(self), group="asking", exclusive=True)
         else:
-            self.launch()
+            self.run_worker(asking.launch(self), group="asking", exclusive=True)
 
-    def launch(self) -> None:
-        """Start a run of the plan and show it."""
+    def launch(self, lease: float | None = None) -> None:
+        """Start a run of the plan, with another `lease` (seconds) if given, and show it."""
+        self.session.launch(lease)
+        self.show_run()
+
+    def show_run(self) -> None:
+        """Show the run that has just begun, here or elsewhere."""
         self._fault_told = False
-        self.session.launch()
         self.switch_mode("live")
         self.draft_changed()
 
@@ -213,43 +217,21 @@ class GarfieldApp(App[str]):
         else:
             self.run_worker(asking.stop(self), group="asking", exclusive=True)
 
+    def action_detach(self) -> None:
+        """Ask, then have the run go on without us."""
+        self.run_worker(acting.detach(self), group="asking", exclusive=True)
+
     def action_preset(self) -> None:
         """Choose a preset."""
-        asking.preset(self)
+        editing.preset(self)
 
     def action_undo(self) -> None:
         """Take the last edit back, of hosts or parameters, and say which that was."""
-        draft = self.session.draft
-        before = Texts.of(draft)
-        if draft.undo():
-            self.draft_changed()
-            self.say(taken_back(before, Texts.of(draft)))
-        else:
-            self.say("There is no edit to take back.")
+        editing.undo(self)
 
     def action_save(self) -> None:
         """Save the draft."""
-        self.run_worker(self.save(), group="asking", exclusive=True)
-
-    async def save(self) -> bool:
-        """Save the draft; ask when the file was changed meanwhile. Whether it was saved."""
-        draft = self.session.draft
-        if draft is None:
-            return False
-        try:
-            draft.save()
-        except ChangedOnDisk as error:
-            if not await asking.changed_on_disk(self, str(error)):
-                return False
-        except HostsFileError as error:
-            await self.push_screen_wait(Message("Not saved", str(error)))
-            return False
-        self.draft_changed()
-        if self.session.unsaved:
-            self.say(f"Saved {self.session.path.name}, but for texts that are no value: 2 shows them.", "warning")
-        else:
-            self.say(f"Saved {self.session.path.name}.")
-        return True
+        self.run_worker(editing.save(self), group="asking", exclusive=True)
 
     def action_keys(self) -> None:
         """Show the keys of where one is."""
@@ -267,6 +249,8 @@ class GarfieldApp(App[str]):
         """Keys that would do nothing are not offered."""
         if action == "stop":
             return self.session.running
+        if action == "detach":
+            return self.session.running and not self.session.stopping
         if action == "launch":
             return self.session.draft is not None and not self.session.running
         if action == "save":
@@ -278,6 +262,11 @@ class GarfieldApp(App[str]):
     def say(self, text: str, severity: str = "information") -> None:
         """A passing word; never markup."""
         self.notify(text, severity=severity, markup=False)
+
+    def copy(self, text: str) -> None:
+        """To the clipboard, over OSC 52."""
+        self.copy_to_clipboard(text)
+        self.say("Copied, if your terminal allows it (OSC 52).")
 
     # --- ways out
 

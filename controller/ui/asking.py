@@ -1,4 +1,4 @@
-"""Questions before something is lost or ended: stop, kill, quit, unsaved changes, a file changed meanwhile.
+"""Questions before something begins, is lost or ends: launch, stop, kill, quit, suspend.
 
 Each is a short conversation: `await` a dialog, act on the answer. Cancel has the focus everywhere.
 """
@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from controller.hostsfile import HostsFileError
-from controller.ui import formats
-from controller.ui.screens.dialogs import Answer, Choice, Message, Question
+from controller.hostvalues import format_lease, parse_lease
+from controller.ui import acting, editing, formats
+from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Question
 from controller.ui.screens.stopping import Stopping
+from controller.ui.widgets.outcome import leftovers
 
 if TYPE_CHECKING:
-    from controller.state import Now
     from controller.ui.app import GarfieldApp
     from controller.ui.session import Session
 
-CANCEL = Answer("cancel", "Cancel")
+NAMED = 6  # problems that a dialog lists
+LEASES = {
+    "15s": "then they end: nothing is left behind when this machine or its network is gone",
+    "15m": "time for a network to come back",
+    "until finished": "they end nothing by themselves, also when this app or its terminal is closed",
+}
+_COMMAND = re.compile(r"with: (\S.*)\Z", re.DOTALL)
 
 
 def refusal(session: Session) -> str:
@@ -33,70 +40,72 @@ def refusal(session: Session) -> str:
     return f"{reasons}\n\n1 Cluster changes the hosts, 2 Experiment the parameters."
 
 
-async def launch_beside(app: GarfieldApp) -> None:
-    """Launch; ask first if a run that was started elsewhere still goes on."""
+async def launch(app: GarfieldApp) -> None:
+    """Ask how long the ranks go on without us, then launch; ask before that if another run still goes on."""
+    session = app.session
+    if session.elsewhere is not None and not await _beside(app):
+        return
+    if not session.can_launch:
+        return
+    own, leases = format_lease(session.plan.lease), dict(LEASES)
+    options = [(text, text, why) for text, why in ({own: "as the hosts file says"} | leases).items()]
+    text = Content.assemble(
+        (session.plan.summary(), "bold"),
+        "\n\nHow long its ranks go on by themselves when this machine falls silent; what this app stops ends at once.",
+    )
+    name = session.draft.run_name(session.clock())
+    dialog = Choice(f"Launch {name}", options, own, text=text, keys="↑ ↓ how long   ⏎ launches   esc doesn't")
+    lease = await app.push_screen_wait(dialog)
+    if lease is not None and session.can_launch:
+        app.launch(parse_lease(lease))
+
+
+async def _beside(app: GarfieldApp) -> bool:
+    """Whether to launch though a run that was started elsewhere goes on."""
     session = app.session
     await asyncio.to_thread(session.look_for_last_run)
     other = session.elsewhere
-    if other is not None:
-        hosts = f" on {', '.join(other.hosts[:6])}{' …' if len(other.hosts) > 6 else ''}" if other.hosts else ""
-        text = (
-            f"{other.name} runs{hosts}, started elsewhere. Two runs on the same hosts slow each other down.\n\n"
-            f"{session.ends_elsewhere()} ends it."
-        )
-        answers = [CANCEL, Answer("launch", "Launch beside it", "warning")]
-        if await app.push_screen_wait(Question("Another run goes on", text, answers)) != "launch":
-            return
-    if session.can_launch:
-        app.launch()
+    if other is None:
+        return True
+    hosts = f" on {', '.join(other.hosts[:6])}{' …' if len(other.hosts) > 6 else ''}" if other.hosts else ""
+    text = (
+        f"{other.name} runs{hosts}, started elsewhere. Two runs on the same hosts slow each other down.\n\n"
+        f"{session.ends_elsewhere()} ends it."
+    )
+    answers = [CANCEL, Answer("launch", "Launch beside it", "warning")]
+    return await app.push_screen_wait(Question("Another run goes on", text, answers)) == "launch"
 
 
-def preset(app: GarfieldApp) -> None:
-    """Offer the presets of the hosts file, and none."""
-    draft = app.session.draft
-    if draft is None or not draft.file.presets:
-        app.say("The hosts file has no [preset.NAME] table.")
-        return
-    options = [("", "no preset", "the [experiment] table as it is")]
-    options += [
-        (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
-        for name, table in draft.file.presets.items()
-    ]
-
-    def chosen(name: str | None) -> None:
-        if name is not None:
-            draft.preset = name or None
-            app.draft_changed()
-
-    app.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
-
-
-def what_runs(now: Now) -> str:
-    """The hosts and processes that an end of the run concerns."""
-    alive = [rank for rank in now.ranks.values() if rank.alive and rank.pid is not None]
-    servers = sum(rank.role == "ps" for rank in alive)
-    hosts = [host.name for host in now.hosts.values()]
-    named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
-    if not alive:
-        return f"No rank has started yet; the launch on {named} is given up."
-    processes = formats.plural(len(alive), "training process")
-    workers = formats.plural(len(alive) - servers, "worker")
-    return f"{processes} ({servers} PS, {workers}) on {formats.plural(len(hosts), 'host')}: {named}."
+async def launch_failed(app: GarfieldApp) -> None:
+    """Say why no rank made a step, and what to do next."""
+    now = app.session.now
+    said = list(dict.fromkeys([*now.problems, now.root_cause or ""]))
+    said = [text for text in said if text and not any(text != other and text in other for other in said)]
+    command = next((found[1] for text in said if (found := _COMMAND.search(text))), None)
+    started = any(rank.state != "waiting" for rank in now.ranks.values())
+    advice = "4 shows what the ranks printed." if started else "P on the Cluster screen says what mends each host."
+    text = "\n\n".join([*(f"✖ {text}" for text in said[:NAMED]), f"{leftovers(now)} {advice}"])
+    answers = [Answer("ok", "OK", "primary")]
+    answers += [Answer("copy", "Copy the command", key="y")] if command else []
+    answer = await app.push_screen_wait(Question("The launch failed", text, answers))
+    if answer == "copy":
+        app.copy(command)
 
 
 async def stop(app: GarfieldApp) -> None:
     """Ask whether to stop, or, while it stops, to kill."""
     session = app.session
     if session.stopping:
-        text = "The run is stopping: ranks finish their step and say goodbye, within about 10 s.\n\n" + what_runs(
-            session.now
+        text = (
+            "The run is stopping: ranks finish their step and say goodbye, within about 10 s.\n\n"
+            + acting.what_runs(session.now)
         )
         answers = [Answer("cancel", "Wait"), Answer("kill", "Kill all at once", "error", "S")]
         if await app.push_screen_wait(Question("Kill what still runs?", text, answers)) == "kill":
             session.stop(kill=True)
         return
     name = session.now.name or session.run.run_id
-    text = f"{what_runs(session.now)}\n\nRanks finish their step, then end. What was recorded stays."
+    text = f"{acting.what_runs(session.now)}\n\nRanks finish their step, then end. What was recorded stays."
     answers = [CANCEL, Answer("stop", "Stop the run", "error", "S")]
     if await app.push_screen_wait(Question(f"Stop {name}?", text, answers)) == "stop":
         session.stop()
@@ -108,15 +117,34 @@ async def quit_(app: GarfieldApp) -> None:
     session = app.session
     if session.unsaved and not await _leave_unsaved(app):
         return
-    if session.running:
-        name = session.now.name or session.run.run_id
-        text = f"{name} goes on: {what_runs(session.now)}\n\nQuitting stops it on every host first."
-        answers = [Answer("stay", "Stay"), Answer("stop", "Stop it and quit", "error")]
-        if not session.stopping and await app.push_screen_wait(Question("A run goes on", text, answers)) != "stop":
+    if session.running and not session.stopping:
+        answer = await _leave_running(app)
+        if answer == "detach":
+            if not await acting.leave_alone(app):
+                return
+            await session.ended()
+        elif answer == "stop":
+            session.stop()
+        else:
             return
-        session.stop()
+    if session.running:
         await app.push_screen_wait(Stopping())
     app.leave()
+
+
+async def _leave_running(app: GarfieldApp) -> str | None:
+    """Stop what runs, leave it to itself, or stay."""
+    session = app.session
+    text = f"{session.now.name or session.run.run_id} goes on: {acting.what_runs(session.now)}\n\n"
+    answers = [Answer("stay", "Stay")]
+    if session.run.holds:
+        text += f"Stopped, its ranks finish their step and end. {acting.meaning(app)}"
+        answers += [Answer("detach", "Detach and quit", "warning", "D")]
+        answers += [Answer("stop", "Stop it and quit", "error", "S")]
+    else:
+        text += "Another controller holds it: it goes on as it is."
+        answers += [Answer("detach", "Leave it and quit", "primary", "D")]
+    return await app.push_screen_wait(Question("A run goes on", text, answers))
 
 
 async def suspend(app: GarfieldApp) -> None:
@@ -134,26 +162,4 @@ async def _leave_unsaved(app: GarfieldApp) -> bool:
     answers = [CANCEL, Answer("save", "Save and quit", "primary"), Answer("discard", "Quit without saving", "error")]
     text = f"{app.session.path} has changes that are not saved."
     answer = await app.push_screen_wait(Question("Unsaved changes", text, answers))
-    return answer == "discard" or (answer == "save" and await app.save())
-
-
-async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
-    """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved."""
-    answers = [
-        CANCEL,
-        Answer("reload", "Read theirs, drop my changes", "warning"),
-        Answer("overwrite", "Overwrite", "error"),
-    ]
-    answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
-    if answer == "reload":
-        app.session.open()
-        app.open_first_screen()
-        app.draft_changed()
-    if answer != "overwrite":
-        return False
-    try:
-        app.session.draft.file.save(overwrite=True)
-    except HostsFileError as error:
-        await app.push_screen_wait(Message("Not saved", Content(str(error))))
-        return False
-    return True
+    return answer == "discard" or (answer == "save" and await editing.save(app))

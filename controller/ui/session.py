@@ -8,7 +8,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,19 +122,34 @@ class Session:
         return self.running and self._stopping is not None
 
     @property
+    def launch_failed(self) -> bool:
+        """The run ended in failure before its first step."""
+        now = self.now
+        failed = now is not None and (now.outcome or {}).get("outcome") == "failed"
+        return failed and now.first_step is None
+
+    @property
     def can_launch(self) -> bool:
         """Nothing refuses a launch."""
         return not self.running and self.plan is not None and self.plan.ok
 
-    def launch(self) -> LiveRun:
-        """Start a run of the plan; it goes on in a task of its own, whatever becomes of the screens."""
+    def launch(self, lease: float | None = None) -> LiveRun:
+        """Start a run of the plan, with another `lease` (seconds) if given.
+
+        It goes on in a task of its own, whatever becomes of the screens.
+        """
         if not self.can_launch:
             raise RuntimeError("launch was asked for while it can't be")
-        self.run = self._launcher(self.plan, self.draft.run_name(self.clock()), self.draft.file.text())
+        plan = self.plan if lease is None else replace(self.plan, lease=lease)
+        return self.follow(self._launcher(plan, self.draft.run_name(self.clock()), self.draft.file.text()))
+
+    def follow(self, run: LiveRun) -> LiveRun:
+        """Start `run`, launched or attached, as the one that is watched."""
+        self.run = run
         self.fault = self._stopping = None
-        self.run.subscribe(self._records_came)
-        self._driving = asyncio.create_task(self._drive(self.run), name="run")
-        return self.run
+        run.subscribe(self._records_came)
+        self._driving = asyncio.create_task(self._drive(run), name="run")
+        return run
 
     async def _drive(self, run: LiveRun) -> None:
         try:
@@ -161,14 +176,34 @@ class Session:
             await asyncio.wait([self._driving])
 
     async def leave(self) -> None:
-        """Stop what still runs, kill it if that takes too long, and come back within LEAVE_WAIT seconds."""
-        if not self.running:
+        """Stop what still runs, kill it if that takes too long, and come back within LEAVE_WAIT seconds.
+
+        A run that is another controller's, or that was launched to go on until it has finished, is left to itself.
+        """
+        if not self.running or await self._left_alone():
             return
         self.stop()
         done, _ = await asyncio.wait([self._driving], timeout=LEAVE_WAIT * 2 / 3)
         if not done:
             self.stop(kill=True)
             await asyncio.wait([self._driving], timeout=LEAVE_WAIT / 3)
+
+    @property
+    def outlives_us(self) -> bool:
+        """The run goes on when the app ends without a word: its lease says so, or somebody else holds it."""
+        return self.running and not self.stopping and (not self.run.holds or self.plan_lease == math.inf)
+
+    async def _left_alone(self) -> bool:
+        from controller.liverun import RunRefused
+
+        if not self.outlives_us:
+            return False
+        try:
+            await self.run.leave()
+        except RunRefused:
+            return False  # no rank is there yet, or a host can't be told
+        await asyncio.wait([self._driving], timeout=LEAVE_WAIT / 3)
+        return True
 
     def look_for_last_run(self) -> None:
         """Find the newest recorded run: what became of it, or that it still goes on. Reads files: not for the loop."""

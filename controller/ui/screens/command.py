@@ -58,6 +58,5 @@ class CommandDialog(Dialog[None]):
 
     def action_copy(self) -> None:
         """Copy the command over OSC 52 and close."""
-        self.app.copy_to_clipboard(self.command)
-        self.app.say("Copied, if your terminal allows it (OSC 52).")
+        self.app.copy(self.command)
         self.dismiss(None)

@@ -34,6 +34,7 @@ class Answer:
         return f"{self.label} ({self.key})" if self.key else self.label
 
 
+CANCEL = Answer("cancel", "Cancel")
 Result = TypeVar("Result")
 
 
@@ -106,16 +107,29 @@ class Message(Question):
 class Choice(Dialog[str]):
     """One of several things, each with a line of explanation."""
 
-    def __init__(self, title: str, options: Sequence[tuple[str, str, str]], chosen: str | None = None) -> None:
-        """`options` are (value, name, explanation); all text is shown as it is."""
+    KEYS = "⏎ chooses   esc leaves it as it is"
+
+    def __init__(
+        self,
+        title: str,
+        options: Sequence[tuple[str, str, str]],
+        chosen: str | None = None,
+        *,
+        text: str | Content = "",
+        keys: str = KEYS,
+    ) -> None:
+        """`options` are (value, name, explanation), `text` is said above them; all is shown as it is."""
         super().__init__()
         self._title, self._options, self._chosen = title, options, chosen
+        self._text, self._keys = text, keys
 
     def compose(self) -> ComposeResult:
         """The list."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(f" {self._title} ")
-            frame.border_subtitle = Content(" ⏎ chooses   esc leaves it as it is ")
+            frame.border_subtitle = Content(f" {self._keys} ")
+            if self._text:
+                yield Static(self._text, markup=False, classes="above")
             width = max(len(name) for _, name, _ in self._options) + 2
             yield OptionList(
                 *(

@@ -17,7 +17,8 @@ def leftovers(now: Now) -> str:
     """What the end left running, as a sentence or two."""
     outcome = now.outcome or {}
     if outcome.get("outcome") == "detached":
-        return f"It goes on until its ranks have finished: python -m controller attach {now.run} follows it again."
+        again = f"A, or python -m controller attach {now.run} from any machine, follows it again."
+        return f"It goes on, on {', '.join(now.hosts)}, until its ranks have finished. {again}"
     unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
     if unconfirmed or left is None:
         names = ", ".join(unconfirmed) or "every host"
@@ -64,7 +65,7 @@ class Outcome(Static):
         if word == "finished" and now.diverged is not None:
             mark, style = "!", "$text-warning"
         what, left = sentences(now)
-        bad = leftovers(now) != "Nothing is left running."
+        bad = word != "detached" and left != "Nothing is left running."
         self.set_class(word == "failed" or bad, "-bad")
         doing = "2 changes the experiment"
         if word == "failed":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from controller.state import Now
 
 RUN_MARKS = {"planned": "○", "launching": "◌", "running": "●", "stopping": "◌", "ended": "■"}
-OUTCOME_MARKS = {"finished": "✓", "stopped": "■", "failed": "✖"}
+OUTCOME_MARKS = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "◌"}
 ROOMY = 100
 LONGEST_BAR, SHORTEST_BAR = 30, 6
 
@@ -25,7 +25,7 @@ def run_title(now: Now, *, width: int = 120) -> str:
         mark = OUTCOME_MARKS.get(word, "■")
         state = "! diverged" if word == "finished" and now.diverged is not None else f"{mark} {word}"
     else:
-        state = f"{RUN_MARKS.get(now.state, '?')} {now.state}"
+        state = f"{RUN_MARKS.get(now.state, '?')} {now.state}{', attached' if now.attached else ''}"
     gone = [host for host in now.hosts.values() if host.state in ("failed", "lost")]
     total = len(now.hosts)
     hosts = f"{total - len(gone)} of {total} hosts" if gone else formats.plural(total, "host")

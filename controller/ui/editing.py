@@ -1,0 +1,88 @@
+"""Edits of the draft as a whole: a preset laid over it, an undo, a save, and what is asked on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from controller.hostsfile import ChangedOnDisk, HostsFileError
+from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
+from controller.ui.undoing import Texts, taken_back
+
+if TYPE_CHECKING:
+    from controller.ui.app import GarfieldApp
+
+
+def preset(app: GarfieldApp) -> None:
+    """Offer the presets of the hosts file, and none."""
+    draft = app.session.draft
+    if draft is None or not draft.file.presets:
+        app.say("The hosts file has no [preset.NAME] table.")
+        return
+    options = [("", "no preset", "the [experiment] table as it is")]
+    options += [
+        (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
+        for name, table in draft.file.presets.items()
+    ]
+
+    def chosen(name: str | None) -> None:
+        if name is not None:
+            draft.preset = name or None
+            app.draft_changed()
+
+    app.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
+
+
+def undo(app: GarfieldApp) -> None:
+    """Take the last edit back, and say which that was."""
+    draft = app.session.draft
+    before = Texts.of(draft)
+    if draft.undo():
+        app.draft_changed()
+        app.say(taken_back(before, Texts.of(draft)))
+    else:
+        app.say("There is no edit to take back.")
+
+
+async def save(app: GarfieldApp) -> bool:
+    """Save the draft; ask when the file was changed meanwhile. Whether it was saved."""
+    draft = app.session.draft
+    if draft is None:
+        return False
+    try:
+        draft.save()
+    except ChangedOnDisk as error:
+        if not await changed_on_disk(app, str(error)):
+            return False
+    except HostsFileError as error:
+        await app.push_screen_wait(Message("Not saved", str(error)))
+        return False
+    app.draft_changed()
+    if app.session.unsaved:
+        app.say(f"Saved {app.session.path.name}, but for texts that are no value: 2 shows them.", "warning")
+    else:
+        app.say(f"Saved {app.session.path.name}.")
+    return True
+
+
+async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
+    """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved."""
+    answers = [
+        CANCEL,
+        Answer("reload", "Read theirs, drop my changes", "warning"),
+        Answer("overwrite", "Overwrite", "error"),
+    ]
+    answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
+    if answer == "reload":
+        app.session.open()
+        app.open_first_screen()
+        app.draft_changed()
+    if answer != "overwrite":
+        return False
+    try:
+        app.session.draft.file.save(overwrite=True)
+    except HostsFileError as error:
+        await app.push_screen_wait(Message("Not saved", Content(str(error))))
+        return False
+    return True

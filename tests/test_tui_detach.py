@@ -1,0 +1,131 @@
+"""Runs that outlive the app: the lease at a launch, detaching, quitting while a run goes on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from textual.widgets import Static
+
+from tests.simulated import simulate
+from tests.tuitools import Driven, driven
+
+
+async def running(tui: Driven) -> None:
+    """A run that goes on."""
+    await tui.launch()
+    tui.run.feed(simulate(steps=300, until=20, outcome=False))
+    await tui.until(lambda: "● running" in tui.picture())
+
+
+@pytest.mark.parametrize(("downs", "lease"), [(0, 15.0), (1, 900.0), (2, math.inf)])
+async def test_the_lease_is_offered_at_a_launch(tmp_path, downs, lease):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("L")
+        await tui.until(lambda: "when this machine" in " ".join(tui.picture().split()))
+        assert "1 PS + 5 workers on 1 host" in tui.picture()
+        await tui.press(*["down"] * downs, "enter")
+        await tui.until(lambda: tui.runs)
+        assert tui.run.plan.lease == lease
+        assert not tui.app.unsaved  # it is this launch's, not the file's
+
+
+async def test_a_launch_is_thought_better_of(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+        assert not tui.runs
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_detaching_says_what_it_means_and_asks(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await running(tui)
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        said = " ".join(tui.picture().replace("│", " ").split())
+        assert "6 training processes (1 PS, 5 workers) on 1 host: here" in said
+        assert "it goes on until it has finished" in said
+        assert "controller attach fake" in said
+        await tui.press("enter")
+        assert tui.app.session.running
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("D")
+        await tui.until(lambda: not tui.app.session.running)
+        await tui.until(lambda: "◌ detached" in tui.picture().split("\n")[0])
+        await tui.until(lambda: "Detached: " in tui.picture())
+        assert "It goes on, on here, until its ranks have finished." in " ".join(tui.text("Outcome").split())
+        assert tui.run.stops == []
+
+
+async def test_a_refused_detach_is_told_and_the_run_is_still_ours(tmp_path):
+    async with driven(tmp_path) as tui:
+        await running(tui)
+        tui.run.refuses = "here: no answer within 20 s; is the host overloaded? The run goes on as it was."
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "no answer within 20 s" in tui.picture())
+        assert tui.app.session.running
+
+
+async def test_quitting_may_leave_the_run_to_itself(tmp_path):
+    async with driven(tmp_path) as tui:
+        await running(tui)
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-stay"
+        await tui.press("D")
+        await tui.until(lambda: not tui.app.is_running)
+    assert tui.run.stops == []
+    assert "Detached: " in tui.app.return_value
+    assert "follows it again" in tui.app.return_value
+
+
+async def test_another_controllers_run_is_not_stopped_by_quitting(tmp_path):
+    async with driven(tmp_path) as tui:
+        await running(tui)
+        tui.run.holds = False
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert not tui.app.screen.query("#answer-stop")
+        await tui.press("y")
+        await tui.until(lambda: not tui.app.is_running)
+    assert tui.run.stops == []
+
+
+@pytest.mark.parametrize(("downs", "stops"), [(0, [False]), (2, [])])
+async def test_being_told_to_leave_does_what_the_lease_announced(tmp_path, downs, stops):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.press(*["down"] * downs, "enter")
+        await tui.until(lambda: tui.runs)
+        tui.run.feed(simulate(until=5, outcome=False))
+        tui.app.told_to_leave(15)
+        if stops:
+            await tui.until(lambda: tui.run.stops == stops)
+            tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])
+        await tui.until(lambda: not tui.app.is_running)
+    assert tui.run.stops == stops
+    assert tui.app.return_code == 143
+
+
+async def test_a_launch_that_failed_says_why_and_what_to_do_and_copies_the_command(tmp_path):
+    problem = "here: its Python has no torch; install it with: /venv/bin/python -m pip install torch==2.13.0"
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        start = [record for record in simulate(steps=300, until=20, outcome=False) if record["kind"] in ("run", "act")]
+        end = {"kind": "outcome", "outcome": "failed", "root_cause": problem, "left": 0, "seconds": 2.0}
+        tui.run.feed([*start, {"kind": "problem", "text": problem}, end])
+        await tui.until(lambda: "The launch failed" in tui.picture())
+        said = "".join(str(static.content) for static in tui.app.screen.query(Static))
+        assert said.count("its Python has no torch") == 1
+        assert "Nothing is left running. P on the Cluster screen" in said
+        await tui.press("y")
+        assert tui.app.clipboard == "/venv/bin/python -m pip install torch==2.13.0"
