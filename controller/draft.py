@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from controller.hosts import RUN_KEYS, FileProblem
-from controller.hostsfile import HostsFile
+from controller.hostsfile import HostsFile, HostsFileError
 from controller.hostsfile.schema import printable, shown
 from controller.hostsfile.tomlvalues import same
 from controller.hostvalues import HostValueError, parse_lease
@@ -122,6 +122,23 @@ class Draft:
         _parse(name, _default(name))
         self._typed.pop(name, None)
         self._write(name, None)
+
+    def fill(self, values: Mapping[str, Any]) -> list[str]:
+        """Edit all parameters to be those of a recorded run; the sentences about what can't be.
+
+        What the run doesn't name gets its default; ranks stay on the hosts as they are placed.
+        """
+        refused = []
+        for name, setting in settings.SETTINGS.items():
+            if setting.scope == "experiment":
+                try:
+                    self.set(name, values.get(name, setting.default))
+                except (SettingError, HostsFileError) as error:
+                    refused.append(printable(str(error)))
+        unknown = sorted(name for name in values if name not in settings.SETTINGS)
+        return refused + [
+            printable(f"{name} = {values[name]}: this version has no such parameter.") for name in unknown
+        ]
 
     def undo(self) -> bool:
         """Take back the last edit, of hosts or parameters; False when there is none."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import TextIO
 from controller.cli.out import complain
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_run
-from controller.runs.export import Row, rows
+from controller.runs.export import Row, rows, whole_file, write_csv
 
 
 def main(options: argparse.Namespace) -> int:
@@ -25,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         with _target(options.output) as target:
             found = (row for run in runs for row in rows(run, options.metric, damage))
-            count = _write_json(found, target) if options.json else _write_csv(found, target)
+            count = _write_json(found, target) if options.json else write_csv(found, target)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -35,16 +33,6 @@ def main(options: argparse.Namespace) -> int:
     if not count:
         complain(f"{' and '.join(run.id for run in runs)} recorded nothing{' of that' if options.metric else ''} yet.")
     return 1 if damage or not count else 0
-
-
-def _write_csv(found: Iterator[Row], target: TextIO) -> int:
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(Row._fields)
-    count = 0
-    for row in found:
-        writer.writerow(["" if value is None else value for value in row])
-        count += 1
-    return count
 
 
 def _write_json(found: Iterator[Row], target: TextIO) -> int:
@@ -60,11 +48,6 @@ def _target(path: str | None) -> Iterator[TextIO]:
     """Standard output, or the file at `path`, which appears whole or not at all. Raises OSError."""
     if path is None:
         yield sys.stdout
-        return
-    beside = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
+    else:
+        with whole_file(Path(path)) as file:
             yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

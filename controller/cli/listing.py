@@ -11,7 +11,7 @@ from controller import paths
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.refused import Refused
 from controller.hostsfile import HostsFile, HostsFileError
-from controller.runs import RunInfo, list_runs
+from controller.runs import RunInfo, list_runs, mentions
 
 
 def main(options: argparse.Namespace) -> int:
@@ -59,12 +59,8 @@ def _only(runs: list[RunInfo], words: list[str]) -> list[RunInfo]:
             names = {host.name for host in HostsFile.open(word).hosts}
             runs = [run for run in runs if run.hosts and names.issuperset(run.hosts)]
         else:
-            runs = [run for run in runs if word.lower() in _searched(run)]
+            runs = [run for run in runs if mentions(run, word)]
     return runs
-
-
-def _searched(run: RunInfo) -> str:
-    return " ".join([run.id, run.name, run.note, run.outcome, run.summary]).lower()
 
 
 def _keys(options: argparse.Namespace) -> int:

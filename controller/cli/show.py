@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.words import recorded_run
+from controller.runs.compare import value_text
 from controller.runs.report import Report, report
 from controller.state import collateral
 from garfield.settings import SETTINGS
@@ -65,17 +66,10 @@ def _titled(title: str, text: str) -> str:
 
 def _parameters(found: Report) -> str:
     rows = [
-        [name, _text(name, value), f"[{_text(name, SETTINGS[name].default)}]"]
+        [name, value_text(name, value), f"[{value_text(name, SETTINGS[name].default)}]"]
         for name, value in found.parameters.items()
     ]
     return table(["parameter", "value", "default"], rows) if rows else ""
-
-
-def _text(name: str, value: Any) -> str:
-    try:
-        return SETTINGS[name].format(tuple(value) if isinstance(value, list) else value)
-    except (TypeError, ValueError, AttributeError):  # recorded by another version, or edited
-        return str(value)
 
 
 def _hosts(found: Report) -> list[list[str]]:

@@ -12,6 +12,7 @@ from controller.runs.library import (
     list_runs,
     load_records,
     load_state,
+    mentions,
     read_run,
 )
 from controller.runs.recorder import Recorder, new_run_id
@@ -25,6 +26,7 @@ __all__ = [
     "list_runs",
     "load_records",
     "load_state",
+    "mentions",
     "new_run_id",
     "read_run",
 ]

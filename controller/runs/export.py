@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
 
 from controller.runs.library import RunInfo, load_records
 
@@ -35,6 +39,29 @@ def rows(run: RunInfo, metrics: Iterable[str] = (), damage: list[str] | None = N
         for time, step, rank, metric, value in found.of(record):
             if not wanted or metric in wanted:
                 yield Row(run.id, time, step, rank, found.roles.get(rank, ""), metric, value)
+
+
+def write_csv(found: Iterable[Row], target: TextIO) -> int:
+    """Write `found` below a line of names; how many rows these are."""
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(Row._fields)
+    count = 0
+    for row in found:
+        writer.writerow(["" if value is None else value for value in row])
+        count += 1
+    return count
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """The file at `path`, which appears, or takes the place of another, whole or not at all. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 class _Values:

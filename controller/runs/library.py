@@ -69,6 +69,11 @@ def find_runs(word: str, folder: Path | None = None) -> list[RunInfo]:
     return [run for run in runs if run.id == word] or [r for r in runs if r.id.startswith(word) or r.name == word]
 
 
+def mentions(run: RunInfo, word: str) -> bool:
+    """Whether the id, name, note, outcome or setup of `run` has `word` in it, upper and lower case alike."""
+    return word.casefold() in " ".join([run.id, run.name, run.note, run.outcome, run.summary]).casefold()
+
+
 def hosts_text(folder: Path) -> str:
     """The hosts file that the run in `folder` was launched from; empty when that isn't recorded.
 

@@ -19,7 +19,7 @@ from controller.state import RunState
 
 FRAMES = 64  # at most so many saved states
 SPACING = 500  # records between two of them, at first
-BATCH = 1000  # records between two words on how far the reading is
+BATCH = 200  # records between two words on how far a reading is
 WHY_NOT = "This is a recording: nothing can be done to its ranks."
 
 
@@ -98,20 +98,30 @@ class ReplayRun:
 
     def seek(self, time: float) -> None:
         """Stand where the run stood at `time` (Unix seconds), after every record that had come by then."""
+        for _ in self.seeking(time):
+            pass
+
+    def seeking(self, time: float) -> Iterator[None]:
+        """As `seek`, but in pieces, so that others can go on between: the state is on its way there meanwhile."""
         place = bisect_right(self._frames, time, key=lambda frame: frame.time) - 1
         frame = self._frames[max(0, place)]
         if not (self.time <= time and frame.records <= self._applied):
             self._load(frame)
-        self._go_on(time)
+        while len(self._go_on(time, BATCH)) == BATCH:
+            yield
+
+    def time_of(self, step: int) -> float:
+        """When the run first got to `step` (Unix seconds); its end if it never did."""
+        place = bisect_left(self._steps, step)
+        return self._step_times[place] if place < len(self._steps) else self.end
 
     def seek_step(self, step: int) -> None:
         """Stand where the run first got to `step`; at its end if it never did."""
-        place = bisect_left(self._steps, step)
-        self.seek(self._step_times[place] if place < len(self._steps) else self.end)
+        self.seek(self.time_of(step))
 
-    def play(self, until: float) -> Sequence[Record]:
-        """Go on to the moment `until`, telling subscribers what came meanwhile; returns that."""
-        batch = self._go_on(until)
+    def play(self, until: float, most: int | None = None) -> Sequence[Record]:
+        """Go on to the moment `until`, or by `most` records, telling subscribers what came meanwhile; returns that."""
+        batch = self._go_on(until, most)
         for callback in list(self._subscribers) if batch else ():
             callback(batch)
         return batch
@@ -131,10 +141,12 @@ class ReplayRun:
 
     # Reading
 
-    def _go_on(self, until: float) -> list[Record]:
-        """Apply every record that had come at `until`; returns them."""
-        taken = []
+    def _go_on(self, until: float, most: int | None = None) -> list[Record]:
+        """Apply every record that had come at `until`, or the first `most` of them; returns them."""
+        taken: list[Record] = []
         while True:
+            if len(taken) == most:
+                return taken
             here = self._segment, self._offset
             record = self._next()
             if record is None:

@@ -6,22 +6,25 @@ import asyncio
 import contextlib
 import signal
 import traceback
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.content import Content
 from textual.driver import Driver
+from textual.screen import Screen
 
 from controller.ui import acting, asking, editing, theme
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
-from controller.ui.screens.dialogs import Keys, Message, keys_here
+from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
+from controller.ui.screens.runs import RunsScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
 from controller.ui.widgets.lines import findings, worth_telling
@@ -46,6 +49,7 @@ class GarfieldApp(App[str]):
         "experiment": ExperimentScreen,
         "live": LiveScreen,
         "logs": LogsScreen,
+        "runs": RunsScreen,
         "problem": ProblemScreen,
     }
     BINDINGS: ClassVar = [
@@ -53,6 +57,7 @@ class GarfieldApp(App[str]):
         Binding("2", "show_screen('experiment')", "Experiment", show=False, tooltip="The parameters and the plan"),
         Binding("3", "show_screen('live')", "Live", show=False, tooltip="The run as it goes"),
         Binding("4", "show_screen('logs')", "Logs", show=False, tooltip="What every rank and host prints"),
+        Binding("5", "show_screen('runs')", "Runs", show=False, tooltip="Every recorded run: open, compare, export"),
         Binding("L", "launch", "launch", tooltip="Launch the plan"),
         Binding("S", "stop", "stop", tooltip="Stop the run on all hosts; asks first, and pressed again kills"),
         Binding("D", "detach", "detach", tooltip="Have the run go on without this app; asks first"),
@@ -77,6 +82,11 @@ class GarfieldApp(App[str]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, under every theme."""
         return theme.VARIABLES
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        """The command palette: what the keys do where one is, and Textual's own."""
+        yield from commands_here(self, screen)
+        yield from super().get_system_commands(screen)
 
     # --- life
 

@@ -12,6 +12,9 @@ from controller.ui.widgets.keybar import KeyBar
 from controller.ui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
+    from controller.liverun import LiveRun
+    from controller.runs.replay import ReplayRun
+    from controller.state import Now
     from controller.ui.app import GarfieldApp
 
 SMALLEST = (80, 24)
@@ -26,6 +29,16 @@ class MainScreen(Screen[None]):
     app: GarfieldApp
     _version = -1  # of the draft that is shown
     ready = False  # composed and shown once: it may be told of changes
+
+    @property
+    def watched(self) -> LiveRun | ReplayRun | None:
+        """The run that the screen shows; None before the first."""
+        return self.app.session.run
+
+    @property
+    def now(self) -> Now | None:
+        """The facts of the run that the screen shows."""
+        return self.watched.state.now if self.watched is not None else None
 
     def compose(self) -> ComposeResult:
         """The top line, the screen's own body, the keys."""

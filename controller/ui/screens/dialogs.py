@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import events, on
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -163,6 +164,18 @@ def keys_here(app: App[Any]) -> dict[str, list[tuple[str, str]]]:
     return {
         where: [(" ".join(sorted(keys, key=len)), text) for text, keys in acts.items()] for where, acts in told.items()
     }
+
+
+def commands_here(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
+    """The active bindings of ours on `screen` as entries of the command palette, each once."""
+    told: set[str] = set()
+    for active in screen.active_bindings.values():
+        binding, ours = active.binding, type(active.node).__module__.startswith("controller.")
+        if active.enabled and ours and binding.tooltip and binding.tooltip not in told:
+            told.add(binding.tooltip)
+            title = f"{binding.description}: {binding.tooltip}" if binding.description else binding.tooltip
+            act = partial(app.run_action, binding.action, active.node)
+            yield SystemCommand(title, f"key {app.get_key_display(binding)}", act)
 
 
 class Keys(Dialog[None]):

@@ -42,6 +42,8 @@ class LiveScreen(MainScreen):
         Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
     ]
 
+    NEXT = "L launches again"  # what can be done once the run has ended
+
     def __init__(self) -> None:
         super().__init__()
         self._log_scale = False
@@ -73,14 +75,18 @@ class LiveScreen(MainScreen):
         """The table has the focus: arrows and Enter work at once."""
         self.query_one(RankTable).focus()
 
+    @property
+    def moment(self) -> float:
+        """The time at which the run is looked at, Unix seconds."""
+        return self.app.session.clock()
+
     def draft_changed(self) -> None:
         """The empty page tells what a launch would start."""
         self._show_empty()
 
     def tick(self, charts: bool) -> None:
         """Show the run's facts of this moment."""
-        state = self.app.session.state
-        now = state.now if state else None
+        now = self.now
         self.set_class(now is None, "-no-run")
         if now is None:
             self._show_empty()
@@ -95,15 +101,15 @@ class LiveScreen(MainScreen):
             return
         self.query_one(StatusLine).show(now)
         if launching:
-            self.query_one(Checklist).show(now, self.app.session.clock())
+            self.query_one(Checklist).show(now, self.moment)
         if now.state == "ended":
-            self.query_one(Outcome).show(now, str(self.app.session.run.folder))
+            self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT)
         self._show_ranks(now)
         reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"  # as often as the status line says it
         self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
         self.query_one(EventLog).show(now.log)
         if charts:
-            self._show_charts(now, state.series)
+            self._show_charts(now, self.watched.state.series)
 
     def _show_ranks(self, now: Now) -> None:
         ranks = list(now.ranks.values())
@@ -247,7 +253,7 @@ class LiveScreen(MainScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
         if action in ("open_log", "freeze", "zoom", "log_scale", "smooth", "reveal", "next_chart"):
-            if self.app.session.state is None:
+            if self.now is None:
                 return False
             if action == "next_chart":
                 return self.has_class("-low") or self.has_class("-narrow")

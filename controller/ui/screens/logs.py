@@ -64,7 +64,7 @@ class LogsScreen(MainScreen):
 
     def choose_rank(self, rank: int) -> None:
         """Show what `rank` prints."""
-        now = self.app.session.now
+        now = self.now
         if now is not None and rank in now.ranks:
             self._source = (now.ranks[rank].host, rank)
             if self.ready:
@@ -72,7 +72,7 @@ class LogsScreen(MainScreen):
 
     def tick(self, charts: bool) -> None:
         """New sources and new lines."""
-        now = self.app.session.now
+        now = self.now
         if now is not None:
             self._list_sources(now)
             if self._source is None and self._sources:
@@ -121,7 +121,7 @@ class LogsScreen(MainScreen):
         self._show_lines(anew=True)
 
     def _show_lines(self, anew: bool = False) -> None:
-        now, view = self.app.session.now, self.query_one(LogView)
+        now, view = self.now, self.query_one(LogView)
         lines = list(now.output.get(self._source, ())) if now is not None and self._source is not None else []
         view.show(lines, anew=anew)
         view.display = bool(lines)
@@ -163,7 +163,7 @@ class LogsScreen(MainScreen):
     async def action_lines(self, act: str) -> None:
         """An act of the lines, whatever has the focus."""
         await self.query_one(LogView).run_action(act)
-        self._entitle(self.app.session.now)
+        self._entitle(self.now)
 
     def action_search(self) -> None:
         """Open the search line."""
@@ -177,12 +177,12 @@ class LogsScreen(MainScreen):
         self.remove_class("-searching")
         self.query_one(LogView).search("")
         self.query_one(LogView).focus()
-        self._entitle(self.app.session.now)
+        self._entitle(self.now)
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
         self.query_one(LogView).search(event.value)
-        self._entitle(self.app.session.now)
+        self._entitle(self.now)
 
     @on(Input.Submitted, "#search")
     def _submitted(self) -> None:

@@ -19,6 +19,7 @@ class Canvas:
         self.width, self.height = columns * 2, rows * 4
         self._dots = bytearray(columns * rows)
         self._layers = bytearray(columns * rows)
+        self._letters: dict[int, str] = {}  # by cell
 
     def dot(self, x: int, y: int, layer: int) -> None:
         """Set one dot."""
@@ -30,6 +31,12 @@ class Canvas:
         elif layer < self._layers[cell]:
             return
         self._dots[cell] |= DOT_BITS[y & 3][x & 1]
+
+    def letter(self, x: int, y: int, text: str, layer: int) -> None:
+        """Write a character of one cell in place of the dots around (x, y), in the colour of `layer`."""
+        if 0 <= x < self.width and 0 <= y < self.height:
+            cell = (y >> 2) * self.columns + (x >> 1)
+            self._letters[cell], self._layers[cell] = text, layer
 
     def column(self, x: int, top: int, bottom: int, layer: int) -> None:
         """Set the dots of column `x` from `top` down to `bottom`, both included."""
@@ -66,5 +73,6 @@ class Canvas:
                 yield text, layer
                 text = ""
             layer = self._layers[cell]
-            text += chr(BLANK + self._dots[cell]) if self._dots[cell] else " "
+            dots = chr(BLANK + self._dots[cell]) if self._dots[cell] else " "
+            text += self._letters.get(cell, dots)
         yield text, layer

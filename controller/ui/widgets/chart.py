@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -22,13 +22,15 @@ LINES = ("line-1", "line-2", "line-3", "line-4", "line-5", "line-6")
 class Curve:
     """One curve: its points in ascending x, its name in the legend, and whether its lows and highs make a band.
 
-    `style` is one of LINES. Curves later in the list are drawn over earlier ones.
+    `style` is one of LINES. Curves later in the list are drawn over earlier ones. `letter` stands on the
+    line and before its name, so that lines are told apart without their colours.
     """
 
     label: str
     points: Sequence[Point]
     style: str = "line-1"
     band: bool = False
+    letter: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ class Chart(Widget):
             if curve.band:
                 draw_band(canvas, curve, x_axis, y_axis)
             draw_line(canvas, curve, x_axis, y_axis, 2 + position)
+        for position, curve in enumerate(curves):
+            if curve.letter:
+                draw_letters(canvas, curve, x_axis, y_axis, 2 + position, (position + 0.5) / len(curves))
         uprights = {_column(canvas, x_axis, mark.x) // 2: mark for mark in self._marks}
         heads = headings(uprights, canvas.columns)
         lines = dict.fromkeys(uprights, "┊")
@@ -196,7 +201,7 @@ def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: boo
 def legend(curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:
     """What each line is, as runs of text and component class."""
     for curve in curves:
-        yield "━━ ", f"chart--{curve.style}"
+        yield f"━━ {curve.letter} ".replace("  ", " "), f"chart--{curve.style}"
         yield curve.label + "   ", "chart--text"
         if curve.band:
             yield "⢕⢕ ", "chart--band"
@@ -209,7 +214,7 @@ def smoothed(curve: Curve, keep: float) -> Curve:
         return curve
     means = smooth([point[2] for point in curve.points], keep)
     points = [(x, low, mean, high) for (x, low, _, high), mean in zip(curve.points, means, strict=True)]
-    return Curve(curve.label, points, curve.style, curve.band)
+    return replace(curve, points=points)
 
 
 def _heights(curve: Curve, point: Point) -> tuple[float, ...]:
@@ -229,6 +234,15 @@ def draw_line(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer:
         else:
             canvas.segment(*before, *here, layer)
         before = here
+
+
+def draw_letters(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int, place: float) -> None:
+    """The curve's letter on its line, twice: at `place` (0 to 1) of each half, where other curves have none."""
+    first, last = curve.points[0][0], curve.points[-1][0]
+    for half in (0.0, 0.5):
+        x = first + (last - first) * (half + place / 2)
+        nearest = min(curve.points, key=lambda point: abs(point[0] - x))
+        canvas.letter(_column(canvas, x_axis, nearest[0]), _row(canvas, y_axis, nearest[2]), curve.letter, layer)
 
 
 def draw_band(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale) -> None:

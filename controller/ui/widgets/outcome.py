@@ -58,8 +58,8 @@ class Outcome(Static):
     def __init__(self, **options) -> None:
         super().__init__(markup=False, **options)
 
-    def show(self, now: Now, folder: str) -> None:
-        """Say how the run of `now` ended; its records are in `folder`."""
+    def show(self, now: Now, folder: str, first: str) -> None:
+        """Say how the run of `now` ended; `first` is what can be done next, its records are in `folder`."""
         word = (now.outcome or {}).get("outcome", "failed")
         mark, style = self.MARKS.get(word, ("■", ""))
         if word == "finished" and now.diverged is not None:
@@ -83,7 +83,7 @@ class Outcome(Static):
                         " ",
                         Content.styled(left, style if bad else ""),
                     ),
-                    Content.styled(f"  L launches again · {doing} · {kept}: {folder}", "$muted"),
+                    Content.styled(f"  {first} · {doing} · {kept}: {folder}", "$muted"),
                 ]
             )
         )

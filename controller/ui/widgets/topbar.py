@@ -6,7 +6,13 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-SCREENS = (("cluster", "1", "Cluster"), ("experiment", "2", "Experiment"), ("live", "3", "Live"), ("logs", "4", "Logs"))
+SCREENS = (
+    ("cluster", "1", "Cluster"),
+    ("experiment", "2", "Experiment"),
+    ("live", "3", "Live"),
+    ("logs", "4", "Logs"),
+    ("runs", "5", "Runs"),
+)
 ROOMY = 100  # columns from which the app's own name fits too
 
 

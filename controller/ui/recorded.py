@@ -1,0 +1,123 @@
+"""What can be done with recorded runs: export them, delete them, fill the form to launch one again.
+
+Each is a short conversation, as those in `controller.ui.asking`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.runs import RunInfo, removal
+from controller.runs.export import rows, whole_file, write_csv
+from controller.ui import formats
+from controller.ui.asking import CANCEL
+from controller.ui.screens.dialogs import Answer, Message, Question
+from controller.ui.screens.naming import Naming
+from controller.ui.widgets.runtable import started, title_of
+
+if TYPE_CHECKING:
+    from controller.ui.app import GarfieldApp
+
+NAMED = 6  # runs that a question names
+
+
+def _names(runs: Sequence[RunInfo]) -> str:
+    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+    return ", ".join(title_of(run) for run in runs[:NAMED]) + more
+
+
+async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
+    """Ask for a file, and write there what `runs` measured."""
+    text = f"What {_names(runs)} measured, one value a row: run, time, step, rank, role, metric, value."
+    first = f"{runs[0].id}.csv" if len(runs) == 1 else "runs.csv"
+    typed = await app.push_screen_wait(Naming("Export as CSV to", text, str(_path(first))))
+    if not typed:
+        return
+    path = _path(typed)
+    if await asyncio.to_thread(path.exists):
+        question = Question(
+            "Overwrite it?", f"{path} is there already.", [CANCEL, Answer("over", "Overwrite", "error")]
+        )
+        if await app.push_screen_wait(question) != "over":
+            return
+    damage: list[str] = []
+    try:
+        count = await asyncio.to_thread(_write, runs, path, damage)
+    except OSError as error:
+        await app.push_screen_wait(Message("Not exported", f"{path} can't be written ({error.strerror or error})."))
+        return
+    app.say(f"Wrote {formats.plural(count, 'value')} to {path}.")
+    for sentence in damage:
+        app.say(f"Not all of it could be read: {sentence}", "warning")
+
+
+def _path(text: str) -> Path:
+    """The path that a person typed; ~ is their home."""
+    return Path(text).expanduser().absolute()
+
+
+def _write(runs: Sequence[RunInfo], path: Path, damage: list[str]) -> int:
+    with whole_file(path) as target:
+        return write_csv((row for run in runs for row in rows(run, damage=damage)), target)
+
+
+async def delete(app: GarfieldApp, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Ask, naming them and their bytes, and delete `runs`; those that are gone."""
+    running = [run for run in runs if run.outcome == "running"]
+    if running:
+        app.say(f"{_names(running)} goes on: what is being recorded can't be deleted.", "warning")
+        return []
+    sizes = await asyncio.to_thread(lambda: [removal.size(run.folder) for run in runs])
+    listed = [
+        f"{title_of(run)}, launched {started(run, '%Y-%m-%d %H:%M')}: {formats.plural(size, 'byte')}"
+        for run, size in zip(runs[:NAMED], sizes, strict=False)
+    ]
+    more = [f"and {len(runs) - NAMED} more"] if len(runs) > NAMED else []
+    total = [f"{formats.plural(sum(sizes), 'byte')} together"] if len(runs) > 1 else []
+    text = "\n".join([*listed, *more, *total, "", "Records, outcome and model are gone for good."])
+    which = title_of(runs[0]) if len(runs) == 1 else formats.plural(len(runs), "run")
+    answers = [CANCEL, Answer("delete", "Delete", "error")]
+    if await app.push_screen_wait(Question(f"Delete {which}?", text, answers)) != "delete":
+        return []
+    gone, kept = await asyncio.to_thread(_delete, runs)
+    if kept:
+        await app.push_screen_wait(Message("Not deleted", "\n".join(kept)))
+    return gone
+
+
+def _delete(runs: Sequence[RunInfo]) -> tuple[list[RunInfo], list[str]]:
+    gone, kept = [], []
+    for run in runs:
+        try:
+            removal.delete(run)
+            gone.append(run)
+        except removal.NotDeleted as error:
+            kept.append(str(error))
+    return gone, kept
+
+
+async def again(app: GarfieldApp, run: RunInfo) -> None:
+    """Fill the form with the parameters of `run`; ask first where unsaved edits would be mixed with them."""
+    draft, name = app.session.draft, title_of(run)
+    if draft is None or not run.values:
+        app.say(f"Nothing is recorded of the parameters of {name}.", "warning")
+        return
+    if draft.dirty:
+        text = f"{app.session.path} has edits that are not saved; all parameters would become those of {name}."
+        answers = [CANCEL, Answer("fill", "Fill them in", "warning")]
+        if await app.push_screen_wait(Question("Unsaved edits", text, answers)) != "fill":
+            return
+    refused = draft.fill(run.values)
+    app.draft_changed()
+    app.switch_mode("experiment")
+    placed = {key: run.values[key] for key in ("num_ps", "num_workers") if key in run.values}
+    if any(draft.value(key) != value for key, value in placed.items()):
+        had = f"{placed.get('num_ps', '–')} PS and {placed.get('num_workers', '–')} workers"
+        refused.append(f"It had {had}; 1 Cluster says how many the hosts carry now.")
+    if refused:
+        await app.push_screen_wait(Message(f"Not all is as in {name}", "\n".join(refused)))
+    else:
+        app.say(f"All parameters are those of {name} now. L launches it again.")

@@ -1,0 +1,279 @@
+"""Runs: every recorded run in a list; open one, compare some, export, delete, launch one again."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import DataTable, Input, Static
+
+from controller import wire
+from controller.runs import RunInfo, list_runs, mentions
+from controller.ui import formats, recorded
+from controller.ui.screens.base import MainScreen
+from controller.ui.screens.reading import Reading
+from controller.ui.widgets.entry import Entry
+from controller.ui.widgets.panel import Panel
+from controller.ui.widgets.runfacts import told
+from controller.ui.widgets.runtable import FIXED, RunColumn, RunTable, columns_of, ordered, title_of
+
+LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
+FEWEST = 2  # runs that can be compared
+
+
+class RunsScreen(MainScreen):
+    """The list, and below it the run under the cursor."""
+
+    MODE = "runs"
+    AUTO_FOCUS = "RunTable"
+    BINDINGS: ClassVar = [
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Show only runs that have all words one types"),
+        Binding("space", "mark", "mark", key_display="␣", tooltip="Mark the run, or take its mark away"),
+        Binding("c", "compare", "compare", tooltip="Compare the marked runs"),
+        Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
+        Binding("o", "reverse", show=False, tooltip="The other way round"),
+        Binding("r", "again", "again", tooltip="Fill Experiment with the run's parameters, to launch it again"),
+        Binding("x", "export", "export", tooltip="Export what the marked runs measured, or the one here, as CSV"),
+        Binding(
+            "delete,backspace", "delete", "delete", key_display="del", tooltip="Delete the marked runs or this one"
+        ),
+        Binding("escape", "clear", "all", tooltip="Leave the filter, then forget it, then the marks"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all: list[RunInfo] | None = None  # None: not read yet
+        self._marked: frozenset[str] = frozenset()
+        self._by, self._reverse = "started", True
+
+    def body(self) -> ComposeResult:
+        """The list with its filter, or how to make a run; the run under the cursor."""
+        yield Static(id="no-runs", markup=False)
+        with Panel(id="runs"):
+            yield RunTable()
+            yield Static(id="none-found", markup=False)
+            yield Entry(placeholder="words that a run has to have, then ⏎", id="run-filter", compact=True)
+        with Panel(id="run"):
+            yield Static(id="run-told", markup=False)
+
+    # --- the list
+
+    def on_mount(self) -> None:
+        """Look at the folder now and then."""
+        self.set_interval(LOOK_EVERY, self._look)
+        self._show()
+
+    def on_screen_resume(self) -> None:
+        """Runs may have come meanwhile."""
+        self._look()
+
+    def draft_changed(self) -> None:
+        """The page without runs tells what a launch would start."""
+        self._show_empty()
+
+    def _look(self) -> None:
+        if self.app.screen is self:
+            self.run_worker(self._list, group="list", exclusive=True)
+
+    async def _list(self) -> None:
+        self._all = await asyncio.to_thread(list_runs)
+        self._marked &= {run.id for run in self._all}
+        self._show()
+
+    @property
+    def listed(self) -> list[RunInfo]:
+        """The runs that the filter lets through, newest first."""
+        words = self.query_one("#run-filter", Input).value.split()
+        return [run for run in self._all or () if all(mentions(run, word) for word in words)]
+
+    def _columns(self) -> list[RunColumn]:
+        return columns_of(self.listed)
+
+    def _show(self) -> None:
+        runs, every = self.listed, self._all
+        self.set_class(every == [], "-empty")
+        self.set_class(bool(every) and not runs, "-none-found")
+        columns = self._columns()
+        by = next((column for column in columns if column.title == self._by), FIXED[1])
+        self.query_one(RunTable).show(ordered(runs, by, self._reverse), columns, self._marked, by.title, self._reverse)
+        title = "runs" if every is None else formats.plural(len(every), "run")
+        title += f" · {len(runs)} shown" if every and len(runs) < len(every) else ""
+        title += f" · {len(self._marked)} marked" if self._marked else ""
+        self.query_one("#runs", Panel).entitle(title, "⏎ open  ␣ mark  c compare" if runs else "")
+        self.query_one("#none-found", Static).update("No run has all of these words. esc shows all again.")
+        self._show_empty()
+        self._show_run()
+
+    def _show_empty(self) -> None:
+        plan = self.app.session.plan
+        if plan is None:
+            return
+        ready = self.app.session.can_launch
+        lines = [
+            Content("No run is recorded yet.").stylize("bold"),
+            Content("Every run is recorded by itself while it goes on, and listed here from its launch on."),
+            Content(""),
+            Content(f"A launch would start {plan.summary()}." if ready else "The plan can't be launched as it is."),
+            Content(""),
+            *([Content.assemble(("L", "bold $primary"), "  launches it")] if ready else []),
+            Content.assemble(("2", "bold $primary"), "  changes the experiment"),
+            Content.assemble(("1", "bold $primary"), "  changes the hosts"),
+        ]
+        self.query_one("#no-runs", Static).update(Content("\n").join(lines))
+
+    def _show_run(self) -> None:
+        run = self.query_one(RunTable).run_here
+        self.query_one("#run").display = run is not None
+        if run is not None:
+            self.query_one("#run-told", Static).update(Content("\n").join(told(run)))
+            identity = f" · {wire.one_line(run.id, 60)}" if run.name else ""
+            self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}", "r again  x export")
+
+    @on(DataTable.RowHighlighted)
+    def _highlighted(self) -> None:
+        self._show_run()
+
+    @on(DataTable.HeaderSelected)
+    def _header(self, event: DataTable.HeaderSelected) -> None:
+        title = event.column_key.value
+        if title == self._by:
+            self.action_reverse()
+        elif any(column.title == title for column in self._columns()):
+            self._by = title
+            self._show()
+
+    def action_sort(self) -> None:
+        """The next column."""
+        titles = [column.title for column in self._columns()]
+        here = titles.index(self._by) if self._by in titles else 0
+        self._by = titles[(here + 1) % len(titles)]
+        self._show()
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self._reverse = not self._reverse
+        self._show()
+
+    def action_filter(self) -> None:
+        """Type words."""
+        self.add_class("-filtering")
+        self.query_one("#run-filter", Input).focus()
+
+    @on(Input.Changed, "#run-filter")
+    def _typed(self) -> None:
+        self._show()
+
+    @on(Input.Submitted, "#run-filter")
+    def _submitted(self) -> None:
+        self.query_one(RunTable).focus()
+
+    def action_clear(self) -> None:
+        """Out of the filter, then without it, then without marks."""
+        words = self.query_one("#run-filter", Input)
+        if words.has_focus and words.value:
+            self.query_one(RunTable).focus()
+        elif self.has_class("-filtering"):
+            words.value = ""
+            self.remove_class("-filtering")
+            self.query_one(RunTable).focus()
+        else:
+            self._marked = frozenset()
+        self._show()
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or not any more, and go on to the next."""
+        table = self.query_one(RunTable)
+        if table.run_here is not None:
+            self._marked ^= {table.run_here.id}
+            self._show()
+            table.move_cursor(row=min(table.cursor_row + 1, len(table.runs) - 1))
+
+    # --- acts
+
+    @property
+    def _chosen(self) -> list[RunInfo]:
+        """The marked runs, oldest first; else the one under the cursor."""
+        here = self.query_one(RunTable).run_here
+        marked = [run for run in reversed(self._all or []) if run.id in self._marked]
+        return marked or ([here] if here is not None else [])
+
+    @on(DataTable.RowSelected)
+    def _opened(self) -> None:
+        run = self.query_one(RunTable).run_here
+        if run is None:
+            return
+        if self.app.session.running and self.app.session.run.run_id == run.id:
+            self.app.switch_mode("live")
+        else:
+            self.run_worker(partial(self._replay, run), group="open", exclusive=True)
+
+    async def _replay(self, run: RunInfo) -> None:
+        from controller.runs.replay import ReplayRun
+        from controller.ui.screens.replay import ReplayScreen
+
+        try:
+            replay = ReplayRun(run.folder)
+        except OSError as error:  # no room for the saved states
+            self.app.say(f"{title_of(run)} can't be opened: {error.strerror or error}.", "error")
+            return
+        pieces = ((share, "Its records are read once; then any moment of it is near.") for share in replay.index())
+        if not await self.app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
+            replay.close()
+            return
+        for sentence in replay.damage:
+            self.app.say(f"Not all of it could be read: {sentence}", "warning")
+        if run.outcome == "running":
+            self.app.say("It goes on: this is what was recorded until now.", "warning")
+        if not replay.state.now.ranks:
+            replay.close()
+            self.app.say(f"{title_of(run)} recorded nothing that could be shown.", "warning")
+        else:
+            self.app.push_screen(ReplayScreen(replay))
+
+    def action_compare(self) -> None:
+        """Compare what is marked."""
+        runs = self._chosen if self._marked else []
+        if len(runs) < FEWEST:
+            self.app.say("Mark two runs or more with the space bar: c then compares them.")
+        else:
+            self.run_worker(partial(self._compare, runs), group="open", exclusive=True)
+
+    async def _compare(self, runs: list[RunInfo]) -> None:
+        from controller.ui.screens.compare import CompareScreen, reading
+
+        found, pieces = reading(runs)
+        if await self.app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
+            self.app.push_screen(CompareScreen(found))
+
+    def action_again(self) -> None:
+        """Fill the form with the parameters of the run under the cursor."""
+        run = self.query_one(RunTable).run_here
+        if run is not None:
+            self.app.run_worker(partial(recorded.again, self.app, run), group="asking", exclusive=True)
+
+    def action_export(self) -> None:
+        """Export."""
+        if self._chosen:
+            self.app.run_worker(partial(recorded.export, self.app, self._chosen), group="asking", exclusive=True)
+
+    def action_delete(self) -> None:
+        """Delete, after asking."""
+        if self._chosen:
+            self.run_worker(partial(self._delete, self._chosen), group="asking", exclusive=True)
+
+    async def _delete(self, runs: list[RunInfo]) -> None:
+        if await recorded.delete(self.app, runs):
+            await self._list()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a run there is nothing to do to one, without filter and marks nothing to forget."""
+        if action == "clear":
+            return self.has_class("-filtering") or bool(self._marked)
+        if action in ("filter", "mark", "compare", "sort", "reverse", "again", "export", "delete"):
+            return bool(self._all)
+        return True

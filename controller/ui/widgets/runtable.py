@@ -1,0 +1,146 @@
+"""The table of recorded runs: their columns, their order, and which are marked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.coordinate import Coordinate
+from textual.widgets import DataTable
+
+from controller import wire
+from controller.runs import RunInfo
+from controller.runs.compare import differing, value_text
+from controller.ui import formats
+
+OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "running": "●", "cut off": "!"}
+MARKED = "◆"
+LONGEST = 26  # cells of a column
+
+
+@dataclass(frozen=True)
+class RunColumn:
+    """One column: its title, its text of a run, and what it is ordered by; None is not known, and always last."""
+
+    title: str
+    text: Callable[[RunInfo], Text]
+    order: Callable[[RunInfo], Any]
+
+
+def title_of(run: RunInfo) -> str:
+    """What a run is called; its folder's name where it has none. One line without control characters."""
+    return wire.one_line(run.name or run.id, 80)
+
+
+def started(run: RunInfo, form: str = "%m-%d %H:%M") -> str:
+    """When it was launched, here."""
+    try:
+        return "–" if run.started is None else time.strftime(form, time.localtime(run.started))
+    except (OverflowError, ValueError, OSError):
+        return "–"
+
+
+def outcome(run: RunInfo) -> str:
+    """How it ended, after a mark; "damaged" where something of it can't be read."""
+    return f"{OUTCOMES[run.outcome]} {run.outcome}{' damaged' if run.damage else ''}"
+
+
+def _cell(text: str, right: bool = False) -> Text:
+    cell = Text(wire.one_line(text, 200), justify="right" if right else "left", no_wrap=True)
+    cell.truncate(LONGEST, overflow="ellipsis")
+    return cell
+
+
+def _parameter(name: str) -> RunColumn:
+    def order(run: RunInfo) -> tuple[bool, Any] | None:
+        value = run.values.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if value is None else (not number, value if number else value_text(name, value))
+
+    def text(run: RunInfo) -> Text:
+        return _cell(value_text(name, run.values[name]) if name in run.values else "–")
+
+    return RunColumn(name, text, order)
+
+
+FIXED = (
+    RunColumn("name", lambda run: _cell(title_of(run)), lambda run: title_of(run).casefold()),
+    RunColumn("started", lambda run: _cell(started(run)), lambda run: run.started),
+    RunColumn("outcome", lambda run: _cell(outcome(run)), lambda run: run.outcome),
+    RunColumn("accuracy", lambda run: _cell(formats.number(run.accuracy), True), lambda run: run.accuracy),
+    RunColumn("steps", lambda run: _cell(formats.count(run.steps), True), lambda run: run.steps),
+    RunColumn("time", lambda run: _cell(formats.duration(run.seconds), True), lambda run: run.seconds),
+)
+NOTE = RunColumn("note", lambda run: _cell(run.note), lambda run: run.note.casefold() or None)
+
+
+def columns_of(runs: Sequence[RunInfo]) -> list[RunColumn]:
+    """The columns that tell `runs` from one another."""
+    notes = [NOTE] if any(run.note for run in runs) else []
+    return [*FIXED, *map(_parameter, differing(runs)), *notes]
+
+
+def ordered(runs: Iterable[RunInfo], column: RunColumn, reverse: bool) -> list[RunInfo]:
+    """`runs` by `column`; of those that are alike in it the newest is first."""
+    runs = sorted(runs, key=lambda run: (run.started or 0.0, run.id), reverse=True)
+    known = [run for run in runs if column.order(run) is not None]
+    return sorted(known, key=column.order, reverse=reverse) + [run for run in runs if column.order(run) is None]
+
+
+class RunTable(DataTable[Text]):
+    """A row a run."""
+
+    BINDINGS: ClassVar = [
+        Binding("home,ctrl+home", "go_to(0)", show=False, tooltip="The first run"),
+        Binding("end,ctrl+end", "go_to(-1)", show=False, tooltip="The last run"),
+    ]
+
+    def __init__(self, **options) -> None:
+        super().__init__(cursor_type="row", zebra_stripes=False, fixed_columns=2, **options)
+        self._runs: list[RunInfo] = []
+
+    @property
+    def runs(self) -> list[RunInfo]:
+        """The runs in their order."""
+        return self._runs
+
+    @property
+    def run_here(self) -> RunInfo | None:
+        """The run under the cursor."""
+        return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
+
+    def action_go_to(self, row: int) -> None:
+        """The run in `row`, from the end if that is negative."""
+        self.move_cursor(row=row % max(1, len(self._runs)))
+
+    def show(
+        self, runs: Sequence[RunInfo], columns: Sequence[RunColumn], marked: frozenset[str], by: str, reverse: bool
+    ) -> None:
+        """Show `runs` in this order; `by` names the column that has made it. The cursor stays on its run."""
+        here = self.run_here
+        titles = ["", *(column.title + (("▼" if reverse else "▲") if column.title == by else "") for column in columns)]
+        same = [column.label.plain for column in self.ordered_columns] == titles
+        rows = [[Text(MARKED if run.id in marked else " "), *(c.text(run) for c in columns)] for run in runs]
+        if same and [run.id for run in runs] == [run.id for run in self._runs]:
+            self._runs = list(runs)
+            self._update(rows)
+            return
+        self._runs = list(runs)
+        self.clear(columns=not same)
+        if not same:
+            for title, column in zip(titles, [None, *columns], strict=True):
+                self.add_column(Text(title), key=column.title if column else "marked")
+        for row in rows:
+            self.add_row(*row)
+        ids = [run.id for run in runs]
+        self.move_cursor(row=ids.index(here.id) if here and here.id in ids else 0)
+
+    def _update(self, rows: Sequence[Sequence[Text]]) -> None:
+        for row, cells in enumerate(rows):
+            for column, cell in enumerate(cells):
+                if self.get_cell_at(Coordinate(row, column)) != cell:
+                    self.update_cell_at(Coordinate(row, column), cell, update_width=True)

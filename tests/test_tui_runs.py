@@ -1,0 +1,347 @@
+"""The Runs screen by keys: list, filter, order, marks, comparison, export, deletion, launching again."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+from textual.widgets import DataTable, Input, Static
+
+from controller import paths
+from controller.runs import Recorder
+from controller.ui.screens.runs import RunsScreen
+from controller.ui.widgets.chart import Chart
+from controller.ui.widgets.runtable import RunTable
+from tests.recording import record_run
+from tests.simulated import Fault
+from tests.tuitools import HOSTS, Driven, driven
+
+MARKUP = ["[/foo]", "[true,false] \\[", "[@click=app.quit]x[/"]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+
+
+def record_some() -> None:
+    """Three runs that differ in rule and seed, one that failed, and a damaged one."""
+    record_run("r1", "krum", seed=1, steps=60)
+    record_run("r2", "krum", note="again", seed=2, steps=60)
+    record_run("r3", "average", seed=3, steps=60, values={"aggregator": "average"})
+    record_run("r4", "night", seed=4, steps=60, faults=[Fault(2, 20)])
+    (paths.runs_dir() / "r5").mkdir()
+    (paths.runs_dir() / "r5" / "run.json").write_text("{")
+
+
+async def opened(tui: Driven, runs: int) -> RunTable:
+    """The Runs screen, once it lists `runs` runs."""
+    await tui.press("5")
+    screen = tui.app.screen
+    assert isinstance(screen, RunsScreen)
+    table = screen.query_one(RunTable)
+    await tui.until(lambda: len(table.runs) == runs)
+    await tui.pilot.pause()
+    return table
+
+
+def ids(table: RunTable) -> list[str]:
+    return [run.id for run in table.runs]
+
+
+def titles(table: DataTable) -> list[str]:
+    return [column.label.plain for column in table.ordered_columns]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_without_a_run_it_is_said_how_to_make_one(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await tui.press("5")
+        await tui.until(lambda: "No run is recorded yet." in tui.picture())
+        assert "L  launches it" in tui.picture()
+        await tui.press("space", "c", "x", "r", "delete", "enter", "s")
+        assert tui.screen_name == "RunsScreen"
+        await tui.press("L")
+        assert len(tui.runs) == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_runs_are_listed_newest_first_with_what_differs(tmp_path, size):
+    record_some()
+    async with driven(tmp_path, size=size) as tui:
+        table = await opened(tui, 5)
+        assert ids(table) == ["r4", "r3", "r2", "r1", "r5"]
+        fixed = ["", "name", "started▼", "outcome", "accuracy", "steps", "time"]
+        assert titles(table) == [*fixed, "aggregator", "seed", "note"]
+        assert "✖ failed" in tui.picture()
+        assert "worker 2 on here: killed by signal 9 (SIGKILL)" in " ".join(tui.text("#run-told").split())
+        rows = tui.picture().split("\n")
+        assert rows[-1].rstrip().endswith("q quit")
+        assert "[5 Runs]" in rows[0]
+
+
+async def test_a_damaged_run_is_listed_with_what_is_wrong(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("end")
+        await tui.until(lambda: "run.json can't be read" in tui.text("#run-told"))
+        assert "! cut off damaged" in tui.picture()
+        await tui.press("r")
+        assert "Nothing is recorded of the parameters" in [n.message for n in tui.app._notifications][-1]
+        await tui.press("enter")
+        await tui.until(
+            lambda: "recorded nothing that could be shown" in [n.message for n in tui.app._notifications][-1]
+        )
+        assert tui.screen_name == "RunsScreen"
+
+
+async def test_runs_are_filtered_while_one_types(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        await tui.press("slash")
+        await tui.write("KRUM")
+        assert ids(table) == ["r2", "r1"]
+        assert "aggregator" not in titles(table)  # these two have the same
+        await tui.write(" again")
+        assert ids(table) == ["r2"]
+        await tui.write("st")
+        assert ids(table) == []
+        await tui.until(lambda: "No run has all of these words" in tui.picture())
+        await tui.press("enter")
+        assert tui.app.focused is table or not table.display
+        await tui.press("escape")
+        assert len(table.runs) == 5
+        assert tui.app.screen.query_one("#run-filter", Input).value == ""
+
+
+async def test_runs_are_ordered_by_any_column(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        await tui.press("o")
+        assert ids(table) == ["r1", "r2", "r3", "r4", "r5"]  # what isn't known stays last
+        for _ in range(3):
+            await tui.press("s")
+        assert "steps▲" in titles(table)
+        assert ids(table) == ["r4", "r3", "r2", "r1", "r5"]
+        await tui.press("o")
+        assert ids(table) == ["r3", "r2", "r1", "r4", "r5"]
+        await tui.pilot.click(RunTable, offset=(7, 0))
+        await tui.until(lambda: "name▼" in titles(table))
+        assert ids(table) == ["r5", "r4", "r2", "r1", "r3"]
+
+
+async def test_the_cursor_stays_on_its_run(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        await tui.press("down")
+        assert table.run_here.id == "r3"
+        await tui.press("o", "s")
+        assert table.run_here.id == "r3"
+
+
+async def test_marked_runs_are_compared_seeds_together_or_apart(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("c")
+        assert "Mark two runs or more" in [notice.message for notice in tui.app._notifications][-1]
+        await tui.press("down", "space", "space", "space")
+        assert "5 runs · 3 marked" in tui.picture()
+        await tui.press("c")
+        await tui.until(lambda: tui.screen_name == "CompareScreen")
+        await tui.until(lambda: "1 parameter differs" in tui.picture())
+        table = tui.app.screen.query_one(DataTable)
+        assert titles(table) == ["", "A krum ×2", "B average"]
+        assert [cell.plain for cell in table.get_row_at(0)] == ["aggregator", "multi-krum", "average"]
+        curves = tui.app.screen.query_one("#loss Chart", Chart).curves
+        assert [(curve.label, curve.letter, curve.band) for curve in curves] == [
+            ("krum ×2", "A", True),
+            ("average", "B", False),
+        ]
+        assert any(low < high for _, low, _, high in curves[0].points)
+        await tui.until(lambda: "━━ A krum ×2" in tui.picture())
+        await tui.press("g")
+        assert titles(table) == ["", "A krum", "B krum", "C average"]
+        assert [table.get_row_at(row)[0].plain for row in range(2)] == ["aggregator", "seed"]
+        assert [curve.band for curve in tui.app.screen.query_one("#accuracy Chart", Chart).curves] == [False] * 3
+        await tui.press("escape")
+        assert tui.screen_name == "RunsScreen"
+        await tui.press("escape")
+        assert "3 marked" not in tui.picture()
+
+
+async def test_a_low_terminal_shows_one_chart_of_the_comparison(tmp_path):
+    record_some()
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await opened(tui, 5)
+        await tui.press("down", "space", "space", "c")
+        await tui.until(lambda: tui.screen_name == "CompareScreen")
+        await tui.until(lambda: "accuracy on the test set" in tui.picture())
+        assert "loss, median" not in tui.picture()
+        await tui.press("c")
+        await tui.until(lambda: "loss, median of the workers" in tui.picture())
+        assert tui.picture().split("\n")[-1].rstrip().endswith("q quit")
+
+
+async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
+    record_some()
+    monkeypatch.chdir(tmp_path)
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        assert tui.app.screen.query_one("#named", Input).value == str(tmp_path / "r4.csv")
+        await tui.press("escape", "down", "space", "space", "x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.press("enter")
+        await tui.until((tmp_path / "runs.csv").exists)
+        with (tmp_path / "runs.csv").open() as file:
+            found = list(csv.DictReader(file))
+        assert {row["run"] for row in found} == {"r2", "r3"}
+        (tmp_path / "runs.csv").write_text("mine")
+        for key, kept in (("n", True), ("y", False)):
+            await tui.press("x")
+            await tui.until(lambda: tui.screen_name == "Naming")
+            await tui.press("enter")
+            await tui.until(lambda: tui.screen_name == "Question")
+            assert tui.app.focused.id == "answer-cancel"
+            await tui.press(key)
+            await tui.until(lambda: ((tmp_path / "runs.csv").read_text() == "mine") is kept)  # noqa: B023
+
+
+async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        tui.app.screen.query_one("#named", Input).value = str(tmp_path / "no" / "[/foo].csv")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Message")
+        told = " ".join(str(part.content) for part in tui.app.screen.query(Static))
+        assert told == f"{tmp_path}/no/[/foo].csv can't be written (No such file or directory)."
+
+
+async def test_deleting_asks_with_names_and_bytes(tmp_path):
+    record_some()
+    size = sum(path.stat().st_size for path in (paths.runs_dir() / "r4").iterdir())
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        for key, left in (("enter", 5), ("escape", 5), ("y", 4)):
+            await tui.press("delete")
+            await tui.until(lambda: tui.screen_name == "Question")
+            await tui.until(lambda: "Delete night?" in tui.picture())
+            assert f"{size:,} bytes".replace(",", " ") in tui.picture()
+            assert tui.app.focused.id == "answer-cancel"
+            await tui.press(key)
+            await tui.until(lambda: len(table.runs) == left)  # noqa: B023
+        assert not (paths.runs_dir() / "r4").exists()
+        assert (paths.runs_dir() / "r3").exists()
+
+
+async def test_a_run_that_goes_on_elsewhere_is_not_deleted(tmp_path):
+    record_some()
+    recorder = Recorder(paths.runs_dir() / "r9", {"name": "busy", "started": 2e9, "values": {}})
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 6)
+        assert table.run_here.id == "r9"
+        assert "● running" in tui.picture()
+        await tui.press("delete")
+        await tui.until(lambda: "busy goes on" in [notice.message for notice in tui.app._notifications][-1])
+        assert tui.screen_name == "RunsScreen"
+    recorder.close({"outcome": "stopped"})
+    assert recorder.folder.exists()
+
+
+async def test_a_run_is_launched_again_with_its_parameters(tmp_path):
+    record_run("r1", "krum", steps=77, values={"lr": 0.25})
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "ExperimentScreen")
+        draft = tui.app.session.draft
+        assert (draft.value("lr"), draft.value("steps"), draft.value("aggregator")) == (0.25, 77, "multi-krum")
+        assert "L launches it again" in [notice.message for notice in tui.app._notifications][-1]
+        assert tui.app.unsaved
+        await tui.press("L")
+        assert tui.run.plan.values["steps"] == 77
+
+
+async def test_launching_again_asks_about_unsaved_edits(tmp_path):
+    record_run("r1", "krum", n_workers=3, steps=77)
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        await opened(tui, 1)
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("enter")
+        assert tui.app.session.draft.value("steps") == 300
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "It had 1 PS and 3 workers" in tui.picture())
+        assert tui.app.session.draft.value("steps") == 77
+
+
+@pytest.mark.parametrize("payload", MARKUP)
+async def test_hostile_names_notes_and_values_are_text(tmp_path, payload):
+    record_run("r1", payload, note=f"note {payload}", seed=1, steps=20, values={"data_dir": payload, payload: payload})
+    record_run("r2", f"{payload}\x1b]0;owned\x07\u202e", seed=2, steps=20, values={payload: f"other {payload}"})
+    (paths.runs_dir() / "r3\x1b]0;owned\x07[b]").mkdir()
+    async with driven(tmp_path, size=(200, 50)) as tui:
+        await opened(tui, 3)
+        assert f"note {payload}" in tui.picture()
+        assert f"other {payload}" in tui.picture()
+        await tui.press("space", "space", "slash")
+        await tui.write("r1")
+        await tui.press("enter", "escape", "delete")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: payload in tui.picture())
+        await tui.press("escape", "x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.press("escape", "c")
+        await tui.until(lambda: tui.screen_name == "CompareScreen")
+        await tui.until(lambda: f"A {payload[:18]}" in tui.picture())
+        await tui.press("escape", "enter")
+        await tui.until(lambda: tui.screen_name == "ReplayScreen")
+        await tui.until(lambda: f"RECORDING of {payload}"[:20] in tui.picture())
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "this version has no such parameter" in tui.picture())
+        raw = tui.picture().replace("\n", "")
+        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in raw)
+        assert "\u202e" not in raw
+
+
+async def test_the_command_palette_has_what_the_keys_do(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("ctrl+p")
+        await tui.until(lambda: isinstance(tui.app.screen, CommandPalette))
+        await tui.write("order by the next")
+        await tui.until(lambda: "sort: Order by the next column" in tui.picture())
+        await tui.press("down", "enter")
+        await tui.until(lambda: tui.screen_name == "RunsScreen")
+        await tui.until(lambda: "outcome▼" in titles(tui.app.screen.query_one(RunTable)))
+
+
+async def test_a_run_of_ours_is_listed_when_it_has_begun(tmp_path):
+    async with driven(tmp_path, HOSTS) as tui:
+        await tui.press("5")
+        await tui.until(lambda: "No run is recorded yet." in tui.picture())
+        record_run("r1", "krum", steps=5)
+        await tui.press("1", "5")
+        await tui.until(lambda: "krum" in tui.picture())
+
+
+def test_the_folder_of_the_tests_is_their_own(tmp_path: Path) -> None:
+    assert paths.runs_dir().is_relative_to(tmp_path)
