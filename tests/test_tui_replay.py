@@ -12,7 +12,7 @@ from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.replaybar import ReplayBar
 from controller.ui.widgets.runtable import RunTable
 from tests.recording import record_run
-from tests.simulated import simulate
+from tests.simulated import Fault, simulate
 from tests.tuitools import Driven, driven
 
 
@@ -119,11 +119,18 @@ async def test_any_moment_is_reached_by_keys_and_by_the_bar(tmp_path, small):
         await at(tui, screen, end)
 
 
+async def test_a_failed_run_says_which_key_shows_its_output_here(tmp_path, small):
+    record_run("r1", "night", steps=60, faults=[Fault(2, 20)])
+    async with driven(tmp_path) as tui:
+        await opened(tui)
+        await tui.until(lambda: "l shows the ranks' output" in tui.text("Outcome"))
+
+
 async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, small):
     record_run("r1", "night", steps=20)
     async with driven(tmp_path) as tui:
         await opened(tui)
-        for key in ("L", "S", "D", "enter"):
+        for key in ("L", "S", "D", "A", "enter"):
             tui.app.clear_notifications()
             await tui.press(key)
             assert "This is a recording" in [notice.message for notice in tui.app._notifications][-1]
@@ -134,7 +141,7 @@ async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, smal
 async def test_a_run_that_goes_on_is_untouched_by_a_recording(tmp_path, small):
     record_run("r1", "night", steps=20)
     async with driven(tmp_path) as tui:
-        await tui.press("L")
+        await tui.launch()
         tui.run.feed(simulate(until=10, outcome=False))
         screen = await opened(tui)
         assert screen.now.step == 20

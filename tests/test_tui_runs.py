@@ -63,8 +63,8 @@ async def test_without_a_run_it_is_said_how_to_make_one(tmp_path, size):
         assert "L  launches it" in tui.picture()
         await tui.press("space", "c", "x", "r", "delete", "enter", "s")
         assert tui.screen_name == "RunsScreen"
-        await tui.press("L")
-        assert len(tui.runs) == 1
+        await tui.launch()
+        assert tui.screen_name == "LiveScreen"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -96,6 +96,14 @@ async def test_a_damaged_run_is_listed_with_what_is_wrong(tmp_path):
             lambda: "recorded nothing that could be shown" in [n.message for n in tui.app._notifications][-1]
         )
         assert tui.screen_name == "RunsScreen"
+
+
+@pytest.mark.parametrize("outcome", ["finished", "stopped", "failed", "detached", "nonsense"])
+async def test_every_outcome_is_listed_by_its_name(tmp_path, outcome):
+    Recorder(paths.runs_dir() / "r1", {"name": "night", "values": {"lr": 0.1}}).close({"outcome": outcome})
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+        assert ("cut off" if outcome == "nonsense" else outcome) in tui.picture()
 
 
 async def test_runs_are_filtered_while_one_types(tmp_path):
@@ -269,7 +277,7 @@ async def test_a_run_is_launched_again_with_its_parameters(tmp_path):
         assert (draft.value("lr"), draft.value("steps"), draft.value("aggregator")) == (0.25, 77, "multi-krum")
         assert "L launches it again" in [notice.message for notice in tui.app._notifications][-1]
         assert tui.app.unsaved
-        await tui.press("L")
+        await tui.launch()
         assert tui.run.plan.values["steps"] == 77
 
 

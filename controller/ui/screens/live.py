@@ -43,6 +43,7 @@ class LiveScreen(MainScreen):
     ]
 
     NEXT = "L launches again"  # what can be done once the run has ended
+    LOGS = "4"  # the key to what its ranks printed
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class LiveScreen(MainScreen):
         if launching:
             self.query_one(Checklist).show(now, self.moment)
         if now.state == "ended":
-            self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT)
+            self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT, self.LOGS)
         self._show_ranks(now)
         reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"  # as often as the status line says it
         self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")

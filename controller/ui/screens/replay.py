@@ -32,6 +32,7 @@ class ReplayScreen(LiveScreen):
 
     MODE = "runs"
     NEXT = "␣ plays it from its start · r launch again"
+    LOGS = "l"
     BINDINGS: ClassVar = [
         Binding("space", "play", "play", key_display="␣", tooltip="Play, from its start if it is at its end; or pause"),
         Binding("left", "jump(-1)", "seek", key_display="← →", priority=True, tooltip="Back or on by a fiftieth of it"),
@@ -45,7 +46,7 @@ class ReplayScreen(LiveScreen):
         Binding("r", "again", "again", tooltip="Fill Experiment with its parameters, to launch it again"),
         Binding("x", "export", show=False, tooltip="Export what it measured as CSV"),
         Binding("escape", "back", "back", tooltip="Back to the list of runs"),
-        Binding("L,S,D", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
+        Binding("L,S,D,A", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]
 
     def __init__(self, replay: ReplayRun) -> None:

@@ -58,8 +58,11 @@ class Outcome(Static):
     def __init__(self, **options) -> None:
         super().__init__(markup=False, **options)
 
-    def show(self, now: Now, folder: str, first: str) -> None:
-        """Say how the run of `now` ended; `first` is what can be done next, its records are in `folder`."""
+    def show(self, now: Now, folder: str, first: str, logs: str) -> None:
+        """Say how the run of `now` ended; its records are in `folder`.
+
+        `first` is what can be done next, `logs` the key to what its ranks printed.
+        """
         word = (now.outcome or {}).get("outcome", "failed")
         mark, style = self.MARKS.get(word, ("■", ""))
         if word == "finished" and now.diverged is not None:
@@ -70,7 +73,7 @@ class Outcome(Static):
         doing = "2 changes the experiment"
         if word == "failed":
             started = any(rank.state != "waiting" for rank in now.ranks.values())
-            doing = "4 shows the ranks' output" if started else "1 changes the hosts, 2 the experiment"
+            doing = f"{logs} shows the ranks' output" if started else "1 changes the hosts, 2 the experiment"
         elif now.diverged is not None:
             doing = "2 changes the experiment: a smaller lr, or a rule that withstands attacks"
         kept = "records and model" if now.model else "records"

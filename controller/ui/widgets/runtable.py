@@ -17,7 +17,7 @@ from controller.runs import RunInfo
 from controller.runs.compare import differing, value_text
 from controller.ui import formats
 
-OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "running": "●", "cut off": "!"}
+OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "→", "running": "●", "cut off": "!"}
 MARKED = "◆"
 LONGEST = 26  # cells of a column
 
