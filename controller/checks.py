@@ -74,8 +74,12 @@ async def check(
     lease: float,
     told: Told | None = None,
     prompter: Prompter | None = None,
+    heard: Callable[[HostCheck], None] | None = None,
 ) -> Checked:
-    """Look at `hosts` for a run of the parameters `values`. A host that fails holds up no other."""
+    """Look at `hosts` for a run of the parameters `values`. A host that fails holds up no other.
+
+    `heard` gets each host as soon as it was looked at; what is found of the network is added to it after that.
+    """
     ways: Ways | None = None
     if any(not host.local for host in hosts):
         from controller.ssh import SshWays
@@ -96,6 +100,8 @@ async def check(
             waiting.remove(checked.host.name)
             if told:
                 told(len(checks) - len(waiting), tuple(waiting))
+            if heard:
+                heard(checked)
         return session
 
     sessions: list[HostSession] = []

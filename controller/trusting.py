@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 
 from controller import hostkeys
+from controller.connection import HostError as HostError  # what both functions raise
 from controller.connection import check_host
 from controller.hostkeys import ShownKey
 from controller.hosts import Host

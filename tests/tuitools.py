@@ -64,10 +64,13 @@ class Driven:
         await self.press(*("space" if character == " " else character for character in text))
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Return once `condition` holds; fail after BOUND seconds."""
-        async with asyncio.timeout(BOUND):
-            while not condition():
-                await self.pilot.pause(0.02)
+        """Return once `condition` holds; fail after BOUND seconds, with what is on the screen then."""
+        try:
+            async with asyncio.timeout(BOUND):
+                while not condition():
+                    await self.pilot.pause(0.02)
+        except TimeoutError:
+            raise AssertionError(f"waited {BOUND:.0f} s in vain\n{self.picture()}") from None
 
     async def launch(self) -> None:
         """Launch the plan with the lease that the file says."""

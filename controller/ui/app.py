@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.driver import Driver
 from textual.screen import Screen
 
-from controller.ui import acting, asking, editing, theme
+from controller.ui import acting, asking, checking, editing, theme
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
@@ -60,6 +60,7 @@ class GarfieldApp(App[str]):
         Binding("5", "show_screen('runs')", "Runs", show=False, tooltip="Every recorded run: open, compare, export"),
         Binding("L", "launch", "launch", tooltip="Launch the plan"),
         Binding("S", "stop", "stop", tooltip="Stop the run on all hosts; asks first, and pressed again kills"),
+        Binding("P", "check", "check", tooltip="Check every host: what is missing, and what mends it"),
         Binding("D", "detach", "detach", tooltip="Have the run go on without this app; asks first"),
         Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
@@ -231,6 +232,11 @@ class GarfieldApp(App[str]):
         """Ask, then have the run go on without us."""
         self.run_worker(acting.detach(self), group="asking", exclusive=True)
 
+    def action_check(self) -> None:
+        """Check every host; the Cluster screen shows what is found."""
+        self.switch_mode("cluster")
+        self.run_worker(checking.check(self), group="checking")
+
     def action_preset(self) -> None:
         """Choose a preset."""
         editing.preset(self)
@@ -265,7 +271,7 @@ class GarfieldApp(App[str]):
             return self.session.draft is not None and not self.session.running
         if action == "save":
             return self.session.unsaved
-        if action in ("preset", "show_screen"):
+        if action in ("preset", "show_screen", "check"):
             return self.session.draft is not None
         return True
 

@@ -16,6 +16,7 @@ from controller.draft import Draft
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.plan import Plan
 from controller.ui import formats
+from controller.ui.checked import HostChecks
 
 if TYPE_CHECKING:
     from controller.liverun import LiveRun
@@ -57,6 +58,7 @@ class Session:
         self.problem: str | None = None
         self.run: LiveRun | None = None
         self.fault: str | None = None  # a failure of the launcher itself, which no record tells
+        self.checks = HostChecks()
         self.dirty = False  # the run has records that no screen has shown
         self.last_run: str | None = None  # the newest recorded run in a line
         self.elsewhere: Elsewhere | None = None  # the newest recorded run, if another controller runs it now

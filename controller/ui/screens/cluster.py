@@ -11,24 +11,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Static
 
 from controller.hosts import HOST_KEYS, Host
 from controller.hostsfile import HostsFileError
-from controller.ui import formats
+from controller.ui import checking, formats, hostfacts
 from controller.ui.screens.base import MainScreen
+from controller.ui.screens.findings import Findings
 from controller.ui.screens.hostform import HostForm, as_text
+from controller.ui.widgets.hosttable import HostTable
 from controller.ui.widgets.lines import Parts, rank_numbers
 from controller.ui.widgets.panel import Panel
 
-HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
-SIZES = {"memory": "memory", "memory_available": "memory free"}  # facts in bytes
 ALWAYS_TOLD = ("connection", "address", "servers", "workers")  # settings shown even when they are the default
-
-
-class HostTable(DataTable[Text]):
-    """The hosts; a row is a host, in the file's order."""
 
 
 class ClusterScreen(MainScreen):
@@ -38,7 +33,9 @@ class ClusterScreen(MainScreen):
     AUTO_FOCUS = "HostTable"
     BINDINGS: ClassVar = [
         Binding("a", "add", "add", tooltip="Add a host"),
-        Binding("e", "edit", "edit", tooltip="Edit all settings of the host (Enter too)"),
+        Binding("e", "edit", "edit", tooltip="Edit all settings of the host"),
+        Binding("y", "copy", "copy", show=False, tooltip="Copy the command that mends the host"),
+        Binding("t", "trust", "trust key", show=False, tooltip="Show the keys on the way to the host, to trust them"),
         Binding("plus,equals_sign", "servers(1)", "PS", key_display="+ −", tooltip="A PS more, or less"),
         Binding("minus", "servers(-1)", show=False),
         Binding("greater_than_sign", "workers(1)", "workers", key_display="> <", tooltip="A worker more, or less"),
@@ -93,19 +90,7 @@ class ClusterScreen(MainScreen):
     def _fill(self) -> None:
         table, hosts = self.query_one(HostTable), self.app.session.draft.file.hosts
         columns = self._columns()
-        if [column.label.plain for column in table.ordered_columns] != list(columns) or table.row_count != len(hosts):
-            row = table.cursor_row
-            table.clear(columns=True)
-            for name in columns:
-                table.add_column(Text(name), key=name)
-            for host in hosts:
-                table.add_row(*(make(host) for make in columns.values()))
-            table.move_cursor(row=max(0, min(row, len(hosts) - 1)))
-        for row, host in enumerate(hosts):
-            for column, make in enumerate(columns.values()):
-                cell = make(host)
-                if table.get_cell_at(Coordinate(row, column)) != cell:
-                    table.update_cell_at(Coordinate(row, column), cell, update_width=True)
+        table.show([{name: make(host) for name, make in columns.items()} for host in hosts])
         carrying = sum(host.enabled for host in hosts)
         title = formats.plural(len(hosts), "host") + (f", {carrying} on" if carrying < len(hosts) else "")
         self.query_one("#hosts", Panel).entitle(title)
@@ -120,38 +105,22 @@ class ClusterScreen(MainScreen):
             "python": lambda host: Text(self._fact(host, "python")),
             "torch": lambda host: Text(self._fact(host, "torch")),
             "cores": lambda host: Text(self._fact(host, "cores"), justify="right"),
-            "memory": lambda host: Text(self._memory(host), justify="right"),
+            "memory": lambda host: Text(hostfacts.memory(hostfacts.facts(self.app.session, host)), justify="right"),
+            "GPU": lambda host: Text(hostfacts.cards(hostfacts.facts(self.app.session, host))),
         }
-        if not self.has_class("-wide"):
-            del columns["python"], columns["memory"]
+        for column in () if self.has_class("-wide") else ("address", "python", "memory"):
+            del columns[column]
         return columns
 
     def _state(self, host: Host) -> Text:
-        if not host.enabled:
-            return Text("○ off", "dim")
-        known = self._known(host)
-        if known is None or known.state == "planned":
-            return Text("○ not checked yet", "dim")
-        mark = HOST_MARKS.get(known.state, "◌")
-        if mark != "✖":
-            return Text(f"{mark} {known.state}")
-        why = Text(f"✖ {known.detail.removeprefix(f'{host.name}: ') or known.state}", "bold")
-        why.truncate(44 if self.has_class("-wide") else 24, overflow="ellipsis")
-        return why
-
-    def _known(self, host: Host):
-        now = self.app.session.now
-        return now.hosts.get(host.name) if now is not None else None
+        mark, words = hostfacts.state(self.app.session, host)
+        told = Text(f"{mark} {words}", {"○": "dim", "✖": "bold"}.get(mark, ""))
+        told.truncate(40 if self.has_class("-wide") else 28, overflow="ellipsis")
+        return told
 
     def _fact(self, host: Host, name: str) -> str:
-        known = self._known(host)
-        value = known.facts.get(name) if known is not None else None
-        return "–" if value is None else str(value)
-
-    def _memory(self, host: Host) -> str:
-        known = self._known(host)
-        value = known.facts.get("memory") if known is not None else None
-        return formats.bytes_of(value) if isinstance(value, int | float) else "–" if value is None else str(value)
+        value = hostfacts.facts(self.app.session, host).get(name)
+        return "–" if value is None else str(value).partition("+")[0]
 
     @property
     def _host(self) -> Host | None:
@@ -164,27 +133,28 @@ class ClusterScreen(MainScreen):
             self.query_one("#known", Static).update("No host yet: a adds one.")
             return
         self.query_one("#known", Static).update(self._known_lines(host))
-        self.query_one("#host-known", Panel).entitle(f"{host.name}: what is known")
+        checked = hostfacts.checked_later(self.app.session, host)
+        when = formats.clock(self.app.session.checks.when(host)) if checked else ""
+        title = f"{host.name} · checked {when}" if checked else f"{host.name}: what is known"
+        keys = "enter all  " * bool(checked) + "y copy" * bool(hostfacts.command(checked))
+        self.query_one("#host-known", Panel).entitle(title, keys.strip())
         self.query_one("#settings", Static).update(self._setting_lines(host))
         self.query_one("#host-settings", Panel).entitle(f"{host.name}: settings", "e edit")
 
     def _known_lines(self, host: Host) -> Content:
-        plan, known = self.app.session.plan, self._known(host)
+        plan, known = self.app.session.plan, hostfacts.in_run(self.app.session, host)
+        check = hostfacts.checked_later(self.app.session, host)
         numbers = rank_numbers(plan.ranks_on(host)) if plan and host.enabled else ""
         lines = [Content(f"ranks       {numbers or ('none' if host.enabled else 'none: it is switched off')}")]
         for finding in plan.findings if plan else ():
             if host.name in finding.text.split(":")[0]:
                 lines.append(Content.assemble(("✖ ", "$text-error"), Content(finding.text)))
-        if known is None or known.state == "planned":
-            lines.append(
-                Content.styled("Not looked at yet: a launch checks every host before any rank starts.", "$muted")
-            )
+        if check is not None:
+            lines += hostfacts.details(check)
+        elif known is None:
+            lines.append(Content.styled("Not checked yet: P checks every host, as a launch does.", "$muted"))
         else:
-            mark = HOST_MARKS.get(known.state, "◌")
-            why = known.detail.removeprefix(f"{host.name}: ")
-            detail = f": {why}" if why else ""
-            lines.append(Content(f"{mark} {known.state}{detail}"))
-            lines += [Content(_fact_line(name, value)) for name, value in known.facts.items()]
+            lines += hostfacts.of_run(known)
         return Content("\n").join(lines)
 
     def _setting_lines(self, host: Host) -> Content:
@@ -206,6 +176,27 @@ class ClusterScreen(MainScreen):
             self._show_host()
 
     @on(DataTable.RowSelected)
+    def _open(self) -> None:
+        """What a check found of the host; its form while there is none."""
+        check = self.app.session.checks.of(self._host) if self._host is not None else None
+        if check is None:
+            self.action_edit()
+        else:
+            self.app.push_screen(Findings(check))
+
+    def action_copy(self) -> None:
+        """The command that mends the host under the cursor."""
+        command = hostfacts.command(self.app.session.checks.of(self._host)) if self._host is not None else ""
+        if command:
+            self.app.copy(command)
+        else:
+            self.app.say("There is no command to copy: P checks the hosts.")
+
+    def action_trust(self) -> None:
+        """Ask about the keys on the way to the host under the cursor."""
+        if self._host is not None:
+            self.app.run_worker(checking.trust(self.app, self._host), group="checking")
+
     def action_edit(self) -> None:
         """The form of the host under the cursor."""
         host = self._host
@@ -289,10 +280,3 @@ def _where(host: Host) -> str:
 
 def _number(host: Host, number: int) -> Text:
     return Text(str(number) if host.enabled else "–", "" if number else "dim", justify="right")
-
-
-def _fact_line(name: str, value: Any) -> str:
-    """A fact of the preflight; sizes as people say them."""
-    if name in SIZES and isinstance(value, int | float):
-        value = formats.bytes_of(value)
-    return f"{SIZES.get(name, name):<11} {value}"

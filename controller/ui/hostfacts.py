@@ -1,0 +1,135 @@
+"""What is known of a host, in the words of the Cluster screen: from its last check, else from the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.content import Content
+
+from controller.hosts import Host
+from controller.ui import formats
+from controller.ui.widgets.lines import MARKS
+
+if TYPE_CHECKING:
+    from controller.checks import HostCheck
+    from controller.findings import CheckFinding
+    from controller.state import HostNow
+    from controller.ui.session import Session
+
+HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
+SIZES = {"memory": "memory", "memory_available": "memory free"}  # facts in bytes
+LEVELS = {"error": 0, "warning": 1}
+
+
+def in_run(session: Session, host: Host) -> HostNow | None:
+    """What the run tells of `host`; None when it is not part of it."""
+    known = session.now.hosts.get(host.name) if session.now is not None else None
+    return None if known is None or known.state == "planned" else known
+
+
+def checked_later(session: Session, host: Host) -> HostCheck | None:
+    """The check of `host`, unless the run has newer word of it."""
+    known = in_run(session, host)
+    later = known is None or (not session.running and session.checks.when(host) > known.since)
+    return session.checks.of(host) if later else None
+
+
+def state(session: Session, host: Host) -> tuple[str, str]:
+    """The state of `host` as a mark and some words."""
+    if not host.enabled:
+        return "○", "off"
+    if host.name in session.checks.waiting:
+        return "◌", "checking"
+    check, known = checked_later(session, host), in_run(session, host)
+    if check is not None:
+        worst = next(iter(ordered(check)), None)
+        if worst is None:
+            return "✓", "ready"
+        return MARKS[worst.level][0], worst.text.removeprefix(f"{host.name}: ")
+    if known is None:
+        return "○", "not checked yet"
+    mark = HOST_MARKS.get(known.state, "◌")
+    return mark, known.detail.removeprefix(f"{host.name}: ") or known.state if mark == "✖" else known.state
+
+
+def ordered(check: HostCheck) -> list[CheckFinding]:
+    """Its findings, errors first."""
+    return sorted(check.findings, key=lambda finding: LEVELS.get(finding.level, 2))
+
+
+def facts(session: Session, host: Host) -> Mapping[str, Any]:
+    """python, torch, cores, memory … as the check or the run tells them."""
+    check, known = session.checks.of(host), in_run(session, host)
+    told = dict(known.facts) if known is not None else {}
+    if check is not None and check.facts:
+        told |= check.facts | {"torch": (check.facts.get("packages") or {}).get("torch")}
+    return told
+
+
+def memory(told: Mapping[str, Any]) -> str:
+    """Free of all memory: 24/34 GB."""
+    free, total = told.get("memory_available"), told.get("memory")
+    if not isinstance(total, int | float):
+        return "–"
+    return f"{free / 1e9:.0f}/{total / 1e9:.0f} GB" if isinstance(free, int | float) else formats.bytes_of(total)
+
+
+def cards(told: Mapping[str, Any]) -> str:
+    """Its GPUs: 2 A4000, 1 held."""
+    listed = told.get("gpus")
+    if not isinstance(listed, list) or not listed:
+        return "–"
+    names = {str(card.get("name") or "").split()[-1:][0] if card.get("name") else "" for card in listed}
+    held = sum(bool(card.get("held")) for card in listed)
+    return f"{len(listed)} {names.pop() if len(names) == 1 else ''}".strip() + (f", {held} held" if held else "")
+
+
+def details(check: HostCheck) -> Iterator[Content]:
+    """The findings with what mends them, then what is well, a line each."""
+    for finding in ordered(check):
+        mark, style = MARKS[finding.level]
+        yield Content.assemble(
+            (f"{mark} {finding.about:<10} ", style), Content(finding.text.partition(": ")[2] or finding.text)
+        )
+        if finding.command:
+            yield Content.styled(f"  {'':<10} {finding.command}", "bold")
+    yield from well(check)
+
+
+def well(check: HostCheck) -> Iterator[Content]:
+    """What there is on the host, a line each."""
+    for name, text in _there(check):
+        yield Content.assemble(("✓ ", "$text-success"), Content(f"{name:<10} {text}"))
+
+
+def _there(check: HostCheck) -> Iterator[tuple[str, str]]:
+    told = check.facts
+    if "cores" not in told:
+        return
+    packages = [f"{name} {version}" for name, version in (told.get("packages") or {}).items()]
+    yield "python", ", ".join([str(told.get("python")), *packages])
+    yield "machine", f"{told['cores']} cores, {memory(told)} free, disk {formats.bytes_of(told.get('disk'))} free"
+    if told.get("gpus"):
+        yield "gpus", cards(told)
+    network = [f"listens {address}" for address in check.listens] + [f"by {way}" for way in check.ways]
+    if network:
+        yield "network", ", ".join(network)
+    if check.skew is not None:
+        yield "clock", f"{check.skew:+.1f} s from ours"
+    yield "clean-up", "cgroup: all gone at once" if told.get("cgroup") else "guardian: all gone within seconds"
+
+
+def command(check: HostCheck | None) -> str:
+    """The command that mends the first thing that one mends."""
+    return next((finding.command for finding in ordered(check) if finding.command), "") if check else ""
+
+
+def of_run(known: HostNow) -> Iterator[Content]:
+    """What the run tells of a host, a line each; sizes as people say them."""
+    why = known.detail.removeprefix(f"{known.name}: ")
+    yield Content(f"{HOST_MARKS.get(known.state, '◌')} {known.state}{f': {why}' if why else ''}")
+    for name, value in known.facts.items():
+        if name in SIZES and isinstance(value, int | float):
+            value = formats.bytes_of(value)
+        yield Content(f"{SIZES.get(name, name):<11} {value}")
