@@ -45,6 +45,11 @@ async def at(tui: Driven, screen: ReplayScreen, moment: float) -> None:
     await tui.until(lambda: screen._target is None and abs(screen.replay.time - moment) < 1e-6)
 
 
+async def said(tui: Driven, words: str) -> None:
+    """Wait until `words` are in the last thing that was said in passing."""
+    await tui.until(lambda: words in " ".join(notice.message for notice in list(tui.app._notifications)[-1:]))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_run_is_opened_at_its_end_and_called_a_recording(tmp_path, small, size):
     record_run("r1", "night", steps=60)
@@ -133,7 +138,7 @@ async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, smal
         for key in ("L", "S", "D", "A", "enter"):
             tui.app.clear_notifications()
             await tui.press(key)
-            assert "This is a recording" in [notice.message for notice in tui.app._notifications][-1]
+            await said(tui, "This is a recording")
             assert tui.screen_name == "ReplayScreen"
         assert tui.runs == []
 
@@ -146,7 +151,7 @@ async def test_a_run_that_goes_on_is_untouched_by_a_recording(tmp_path, small):
         screen = await opened(tui)
         assert screen.now.step == 20
         await tui.press("S")
-        assert "The run that goes on is on 3 Live." in [notice.message for notice in tui.app._notifications][-1]
+        await said(tui, "The run that goes on is on 3 Live.")
         assert tui.run.stops == []
         await tui.press("3")
         assert tui.app.screen.now.step == 10

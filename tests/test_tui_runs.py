@@ -47,6 +47,11 @@ async def opened(tui: Driven, runs: int) -> RunTable:
     return table
 
 
+async def said(tui: Driven, words: str) -> None:
+    """Wait until `words` are in the last thing that was said in passing."""
+    await tui.until(lambda: words in " ".join(notice.message for notice in list(tui.app._notifications)[-1:]))
+
+
 def ids(table: RunTable) -> list[str]:
     return [run.id for run in table.runs]
 
@@ -90,11 +95,9 @@ async def test_a_damaged_run_is_listed_with_what_is_wrong(tmp_path):
         await tui.until(lambda: "run.json can't be read" in tui.text("#run-told"))
         assert "! cut off damaged" in tui.picture()
         await tui.press("r")
-        assert "Nothing is recorded of the parameters" in [n.message for n in tui.app._notifications][-1]
+        await said(tui, "Nothing is recorded of the parameters")
         await tui.press("enter")
-        await tui.until(
-            lambda: "recorded nothing that could be shown" in [n.message for n in tui.app._notifications][-1]
-        )
+        await said(tui, "recorded nothing that could be shown")
         assert tui.screen_name == "RunsScreen"
 
 
@@ -104,6 +107,17 @@ async def test_every_outcome_is_listed_by_its_name(tmp_path, outcome):
     async with driven(tmp_path) as tui:
         await opened(tui, 1)
         assert ("cut off" if outcome == "nonsense" else outcome) in tui.picture()
+
+
+async def test_a_parameter_that_is_called_as_a_column_has_one_of_its_own(tmp_path):
+    record_run("r1", seed=1, steps=5)
+    record_run("r2", seed=2, steps=9, values={"note": "x", "name": "y"})
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 2)
+        assert titles(table)[7:] == ["steps set", "seed", "note set", "name set"]
+        await tui.press(*["s"] * 5)
+        assert "steps set▼" in titles(table)
+        assert ids(table) == ["r2", "r1"]
 
 
 async def test_runs_are_filtered_while_one_types(tmp_path):
@@ -158,7 +172,7 @@ async def test_marked_runs_are_compared_seeds_together_or_apart(tmp_path):
     async with driven(tmp_path) as tui:
         await opened(tui, 5)
         await tui.press("c")
-        assert "Mark two runs or more" in [notice.message for notice in tui.app._notifications][-1]
+        await said(tui, "Mark two runs or more")
         await tui.press("down", "space", "space", "space")
         assert "5 runs · 3 marked" in tui.picture()
         await tui.press("c")
@@ -261,7 +275,7 @@ async def test_a_run_that_goes_on_elsewhere_is_not_deleted(tmp_path):
         assert table.run_here.id == "r9"
         assert "● running" in tui.picture()
         await tui.press("delete")
-        await tui.until(lambda: "busy goes on" in [notice.message for notice in tui.app._notifications][-1])
+        await said(tui, "busy goes on")
         assert tui.screen_name == "RunsScreen"
     recorder.close({"outcome": "stopped"})
     assert recorder.folder.exists()
@@ -275,7 +289,7 @@ async def test_a_run_is_launched_again_with_its_parameters(tmp_path):
         await tui.until(lambda: tui.screen_name == "ExperimentScreen")
         draft = tui.app.session.draft
         assert (draft.value("lr"), draft.value("steps"), draft.value("aggregator")) == (0.25, 77, "multi-krum")
-        assert "L launches it again" in [notice.message for notice in tui.app._notifications][-1]
+        await said(tui, "L launches it again")
         assert tui.app.unsaved
         await tui.launch()
         assert tui.run.plan.values["steps"] == 77

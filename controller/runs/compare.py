@@ -14,7 +14,7 @@ from controller.state.series import Point
 from garfield.settings import SETTINGS
 
 UNCOMPARED = ("rank", "master", "checkpoint_dir", "data_dir")  # what follows from where a run took place
-BATCH = 200  # records between two words on how far a reading is
+BATCH = 50  # records between two words on how far a reading is
 GRID = 400  # points of a curve that several runs make together
 
 
@@ -33,7 +33,14 @@ def differing(runs: Sequence[RunInfo]) -> list[str]:
     """
     told = [run.values for run in runs if run.values]
     names = dict.fromkeys([*SETTINGS, *(name for values in told for name in values)])
-    return [name for name in names if name not in UNCOMPARED and len({_same(v, name) for v in told}) > 1]
+    return [name for name in names if name not in UNCOMPARED and _differs(told, name)]
+
+
+def _differs(told: Sequence[Mapping[str, Any]], name: str) -> bool:
+    first = told[0].get(name) if told else None
+    if all(name in values and values[name] == first for values in told):
+        return False  # most are, and this is told quickly
+    return len({_same(values, name) for values in told}) > 1
 
 
 def _same(values: Mapping[str, Any], name: str) -> Hashable:

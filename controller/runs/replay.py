@@ -19,7 +19,7 @@ from controller.state import RunState
 
 FRAMES = 64  # at most so many saved states
 SPACING = 500  # records between two of them, at first
-BATCH = 200  # records between two words on how far a reading is
+BATCH = 50  # records between two words on how far a reading is
 WHY_NOT = "This is a recording: nothing can be done to its ranks."
 
 

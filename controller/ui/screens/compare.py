@@ -109,7 +109,7 @@ class CompareScreen(MainScreen):
         facts = {
             "outcome": lambda run: outcome(run),
             "accuracy": lambda run: formats.number(run.accuracy),
-            "steps": lambda run: formats.count(run.steps),
+            "steps made": lambda run: formats.count(run.steps),
             "time": lambda run: formats.duration(run.seconds),
         }
         for name, fact in facts.items():

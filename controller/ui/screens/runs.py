@@ -42,7 +42,7 @@ class RunsScreen(MainScreen):
         Binding(
             "delete,backspace", "delete", "delete", key_display="del", tooltip="Delete the marked runs or this one"
         ),
-        Binding("escape", "clear", "all", tooltip="Leave the filter, then forget it, then the marks"),
+        Binding("escape", "clear", "show all", tooltip="Leave the filter, then forget it, then the marks"),
     ]
 
     def __init__(self) -> None:
@@ -81,9 +81,11 @@ class RunsScreen(MainScreen):
             self.run_worker(self._list, group="list", exclusive=True)
 
     async def _list(self) -> None:
-        self._all = await asyncio.to_thread(list_runs)
-        self._marked &= {run.id for run in self._all}
-        self._show()
+        found = await asyncio.to_thread(list_runs)
+        if found != self._all:
+            self._all = found
+            self._marked &= {run.id for run in found}
+            self._show()
 
     @property
     def listed(self) -> list[RunInfo]:
@@ -140,12 +142,11 @@ class RunsScreen(MainScreen):
 
     @on(DataTable.HeaderSelected)
     def _header(self, event: DataTable.HeaderSelected) -> None:
-        title = event.column_key.value
-        if title == self._by:
-            self.action_reverse()
-        elif any(column.title == title for column in self._columns()):
-            self._by = title
-            self._show()
+        if not event.column_index:
+            return  # the marks
+        title = self._columns()[event.column_index - 1].title
+        self._by, self._reverse = title, self._reverse != (title == self._by)
+        self._show()
 
     def action_sort(self) -> None:
         """The next column."""

@@ -56,6 +56,8 @@ def _cell(text: str, right: bool = False) -> Text:
 
 
 def _parameter(name: str) -> RunColumn:
+    """A parameter's column; one that is called as another column says that it is what was set."""
+
     def order(run: RunInfo) -> tuple[bool, Any] | None:
         value = run.values.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -64,7 +66,8 @@ def _parameter(name: str) -> RunColumn:
     def text(run: RunInfo) -> Text:
         return _cell(value_text(name, run.values[name]) if name in run.values else "–")
 
-    return RunColumn(name, text, order)
+    title = wire.one_line(name, LONGEST)
+    return RunColumn(f"{title} set" if title in TAKEN else title, text, order)
 
 
 FIXED = (
@@ -75,6 +78,7 @@ FIXED = (
     RunColumn("steps", lambda run: _cell(formats.count(run.steps), True), lambda run: run.steps),
     RunColumn("time", lambda run: _cell(formats.duration(run.seconds), True), lambda run: run.seconds),
 )
+TAKEN = ("note", *(column.title for column in FIXED))
 NOTE = RunColumn("note", lambda run: _cell(run.note), lambda run: run.note.casefold() or None)
 
 
@@ -132,8 +136,8 @@ class RunTable(DataTable[Text]):
         self._runs = list(runs)
         self.clear(columns=not same)
         if not same:
-            for title, column in zip(titles, [None, *columns], strict=True):
-                self.add_column(Text(title), key=column.title if column else "marked")
+            for title in titles:
+                self.add_column(Text(title))
         for row in rows:
             self.add_row(*row)
         ids = [run.id for run in runs]
