@@ -58,7 +58,7 @@ async def test_detaching_says_what_it_means_and_asks(tmp_path, size):
         await tui.until(lambda: not tui.app.session.running)
         await tui.until(lambda: "◌ detached" in tui.picture().split("\n")[0])
         await tui.until(lambda: "Detached: " in tui.picture())
-        assert "It goes on, on here, until its ranks have finished." in " ".join(tui.text("Outcome").split())
+        assert "It goes on, on here; A, or" in " ".join(tui.text("Outcome").split())
         assert tui.run.stops == []
 
 
@@ -107,7 +107,7 @@ async def test_being_told_to_leave_does_what_the_lease_announced(tmp_path, downs
         await tui.press(*["down"] * downs, "enter")
         await tui.until(lambda: tui.runs)
         tui.run.feed(simulate(until=5, outcome=False))
-        tui.app.told_to_leave(15)
+        tui.app.departure.told(15)
         if stops:
             await tui.until(lambda: tui.run.stops == stops)
             tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])

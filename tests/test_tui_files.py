@@ -33,3 +33,26 @@ async def test_an_unknown_key_opens_with_its_line_and_refuses_the_launch(tmp_pat
         await tui.press("L")
         assert tui.screen_name == "Message"
         assert not tui.runs
+
+
+async def test_a_first_file_is_made_of_lists_that_are_there(tmp_path):
+    (tmp_path / "servers").write_text("lab1\n")
+    (tmp_path / "workers").write_text("lab2\nlab3\n")
+    async with driven(tmp_path, None, size=(80, 24)) as tui:
+        await tui.press("i")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.write(f"{tmp_path}/servers {tmp_path}/no-such-list")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "No such file or directory" in tui.picture())
+        await tui.press("escape", "i")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.write(f"{tmp_path}/servers {tmp_path}/workers")
+        await tui.press("enter")
+        await tui.until(lambda: tui.app.session.draft is not None)
+        hosts = tui.app.session.draft.file.hosts
+        assert [(host.name, host.servers, host.workers) for host in hosts] == [
+            ("lab1", 1, 0),
+            ("lab2", 0, 1),
+            ("lab3", 0, 1),
+        ]

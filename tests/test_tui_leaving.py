@@ -51,9 +51,9 @@ async def test_being_told_to_leave_stops_the_run_first(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.launch()
         tui.run.feed(simulate(until=5, outcome=False))
-        tui.app.told_to_leave(15)
+        tui.app.departure.told(15)
         await tui.until(lambda: tui.run.stops == [False])
-        tui.app.told_to_leave(15)
+        tui.app.departure.told(15)
         await tui.until(lambda: tui.run.stops == [False, True])
         tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])
         await tui.until(lambda: not tui.app.is_running)

@@ -26,14 +26,14 @@ def possible(rank: RankNow, now: Now) -> list[tuple[str, str, str]]:
         if rank.state == "paused":
             acts.append(("resume", "resume", "let it go on where it was"))
         else:
-            acts.append(("pause", "pause", "hold it still (SIGSTOP): to the others it looks stalled"))
-        acts.append(("attack", "attack …", "have it lie from now on: choose how"))
+            acts.append(("pause", "pause", "hold it still, as if it had stalled"))
+        acts.append(("attack", "attack …", "have it lie from now on; choose how"))
         if rank.byzantine:
-            acts.append(("honest", "attack off", "have it send what it computes from now on"))
+            acts.append(("honest", "attack off", "have it be honest from now on"))
         if rank.role == "ps":
-            acts.append(("checkpoint", "checkpoint", "have it save its model after this step"))
-        acts.append(("kill", "kill …", "end its process at once (SIGKILL); asks first"))
-    acts.append(("restart", "restart …", "start it again, with a new process; asks first"))
+            acts.append(("checkpoint", "checkpoint", "have it save its model now"))
+        acts.append(("kill", "kill …", "end its process at once; asks first"))
+    acts.append(("restart", "restart …", "a new process in its place; asks first"))
     acts.append(("log", "its log", "what it prints (l)"))
     return acts
 

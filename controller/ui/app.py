@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import traceback
 from collections.abc import Iterable
 from typing import ClassVar
@@ -16,7 +13,8 @@ from textual.content import Content
 from textual.driver import Driver
 from textual.screen import Screen
 
-from controller.ui import acting, asking, checking, editing, theme
+from controller.ui import acting, asking, attending, checking, editing, theme
+from controller.ui.departure import Departure
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
@@ -35,7 +33,6 @@ CHART_TICKS = 4  # charts every so many ticks: 2.5 Hz
 LOOK_EVERY = 5.0  # seconds between looks for a run that was started elsewhere
 IDLE_TICKS = 10  # ticks after which the times on the screen move on without a record
 QUIT = "Quit (^q from a field too); asks when a run goes on or something is unsaved"
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class GarfieldApp(App[str]):
@@ -62,6 +59,7 @@ class GarfieldApp(App[str]):
         Binding("S", "stop", "stop", tooltip="Stop the run on all hosts; asks first, and pressed again kills"),
         Binding("P", "check", "check", tooltip="Check every host: what is missing, and what mends it"),
         Binding("D", "detach", "detach", tooltip="Have the run go on without this app; asks first"),
+        Binding("A", "attach", show=False, tooltip="Runs that go on elsewhere: choose one to follow here"),
         Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
         Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
@@ -76,8 +74,7 @@ class GarfieldApp(App[str]):
         self._launch_at_once = launch
         self._ticks = 0
         self._fault_told = False
-        self._leaving: asyncio.Task[None] | None = None
-        self.left_by: signal.Signals | None = None
+        self.departure = Departure(self)
         theme.register(self)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -97,10 +94,7 @@ class GarfieldApp(App[str]):
         self.open_first_screen()
         self.set_interval(TICK, self._tick)
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(number, self.told_to_leave, number)
+        self.departure.listen()
         self.call_after_refresh(self._painted)
 
     def open_first_screen(self) -> None:
@@ -232,6 +226,10 @@ class GarfieldApp(App[str]):
         """Ask, then have the run go on without us."""
         self.run_worker(acting.detach(self), group="asking", exclusive=True)
 
+    def action_attach(self) -> None:
+        """Choose a run that goes on elsewhere, and follow it here."""
+        self.run_worker(attending.attach(self), group="asking", exclusive=True)
+
     def action_check(self) -> None:
         """Check every host; the Cluster screen shows what is found."""
         self.switch_mode("cluster")
@@ -267,7 +265,7 @@ class GarfieldApp(App[str]):
             return self.session.running
         if action == "detach":
             return self.session.running and not self.session.stopping
-        if action == "launch":
+        if action in ("launch", "attach"):
             return self.session.draft is not None and not self.session.running
         if action == "save":
             return self.session.unsaved
@@ -289,20 +287,6 @@ class GarfieldApp(App[str]):
     def leave(self) -> None:
         """Exit; `session.leave` has stopped what ran."""
         self.exit(self.session.farewell())
-
-    def told_to_leave(self, number: int) -> None:
-        """A signal, or the terminal is gone: stop the run first, in bounded time; a second signal kills it."""
-        before, self.left_by = self.left_by, signal.Signals(number)
-        if self._leaving is None:
-            self._leaving = asyncio.create_task(self._leave_after_stop(), name="leave")
-        elif number != signal.SIGHUP and before is not None:
-            self.session.stop(kill=True)
-
-    async def _leave_after_stop(self) -> None:
-        try:
-            await self.session.leave()
-        finally:
-            self.exit(self.session.farewell(), return_code=128 + self.left_by)
 
     def _fatal_error(self) -> None:
         """A fault of ours: the traceback without local variables, which may hold what is nobody's business."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 NAMED = 6  # problems that a dialog lists
 LEASES = {
-    "15s": "then they end: nothing is left behind when this machine or its network is gone",
+    "15s": "then they end; nothing is left behind",
     "15m": "time for a network to come back",
-    "until finished": "they end nothing by themselves, also when this app or its terminal is closed",
+    "until finished": "also if this app or terminal is closed",
 }
 _COMMAND = re.compile(r"with: (\S.*)\Z", re.DOTALL)
 
@@ -139,11 +139,11 @@ async def _leave_running(app: GarfieldApp) -> str | None:
     answers = [Answer("stay", "Stay")]
     if session.run.holds:
         text += f"Stopped, its ranks finish their step and end. {acting.meaning(app)}"
-        answers += [Answer("detach", "Detach and quit", "warning", "D")]
-        answers += [Answer("stop", "Stop it and quit", "error", "S")]
+        answers += [Answer("detach", "Detach, quit", "warning", "D")]
+        answers += [Answer("stop", "Stop, quit", "error", "S")]
     else:
         text += "Another controller holds it: it goes on as it is."
-        answers += [Answer("detach", "Leave it and quit", "primary", "D")]
+        answers += [Answer("detach", "Leave it, quit", "primary", "D")]
     return await app.push_screen_wait(Question("A run goes on", text, answers))
 
 

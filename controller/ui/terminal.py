@@ -63,6 +63,6 @@ class SteadyDriver(LinuxDriver):
 
     def _tell(self) -> None:
         """Called in Textual's threads."""
-        leave = getattr(self._app, "told_to_leave", None)
-        if leave is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(leave, signal.SIGHUP)
+        departure = getattr(self._app, "departure", None)
+        if departure is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(departure.told, signal.SIGHUP)

@@ -201,6 +201,7 @@ class LiveScreen(MainScreen):
             lines += [
                 Content(""),
                 Content.assemble(("! ", "$text-warning"), f"{session.elsewhere.name} is running, started elsewhere."),
+                Content.assemble(("  A", "bold $primary"), "  follows it here"),
                 Content.styled(f"  {session.ends_elsewhere()} ends it", "$muted"),
             ]
         elif session.last_run:

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from controller.hostsfile import HostsFileError
+from controller.ui import firststart
 from controller.ui.widgets.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ProblemScreen(Screen[None]):
 
     BINDINGS: ClassVar = [
         Binding("m", "make", "make one", tooltip="Make a hosts file for this machine alone"),
+        Binding("i", "import", "import", tooltip="Make a hosts file of lists of hosts that are there already"),
         Binding("r", "read_again", "read it again", tooltip="Read the hosts file again, once it is mended"),
     ]
     app: GarfieldApp
@@ -42,8 +44,10 @@ class ProblemScreen(Screen[None]):
             yield Static(self._text(), markup=False, id="problem-text")
             with Horizontal(classes="buttons"):
                 if session.missing:
-                    yield Button("Make one for this machine", variant="primary", id="make")
-                yield Button("Read it again", id="read")
+                    yield Button("Use this machine", variant="primary", id="make")
+                    yield Button("Import lists", id="import")
+                else:
+                    yield Button("Read it again", id="read")
                 yield Button("Quit", id="quit")
         yield KeyBar()
 
@@ -59,7 +63,8 @@ class ProblemScreen(Screen[None]):
                 Content.styled(f"There is no hosts file {where.name} in {where.parent}.", "bold"),
                 "\n\nA hosts file lists the machines to train on and the parameters of the experiment. One can be made "
                 "now with this machine alone: one parameter server and three workers, no SSH and no download. "
-                "More machines are added to it on the Cluster screen.",
+                "More machines are added to it on the Cluster screen. Or it is made of lists that you have: files "
+                "called servers and workers, a node list of Slurm or OAR, a hostfile of MPI.",
             )
         lines = [Content.styled(session.problem or "", "bold"), Content("")]
         return Content("\n").join([*lines, *self._excerpt()])
@@ -96,6 +101,11 @@ class ProblemScreen(Screen[None]):
             return
         self.app.open_first_screen()
 
+    @on(Button.Pressed, "#import")
+    def action_import(self) -> None:
+        """Make a hosts file of lists of hosts."""
+        self.app.run_worker(firststart.import_lists(self.app), group="asking", exclusive=True)
+
     @on(Button.Pressed, "#read")
     def action_read_again(self) -> None:
         """Read the file again and go on if it is well."""
@@ -111,4 +121,4 @@ class ProblemScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A file is made only where there is none."""
-        return action != "make" or self.app.session.missing
+        return action not in ("make", "import") or self.app.session.missing

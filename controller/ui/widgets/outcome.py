@@ -17,8 +17,8 @@ def leftovers(now: Now) -> str:
     """What the end left running, as a sentence or two."""
     outcome = now.outcome or {}
     if outcome.get("outcome") == "detached":
-        again = f"A, or python -m controller attach {now.run} from any machine, follows it again."
-        return f"It goes on, on {', '.join(now.hosts)}, until its ranks have finished. {again}"
+        names = ", ".join(list(now.hosts)[:4]) + (" …" if len(now.hosts) > 4 else "")
+        return f"It goes on, on {names}; A, or python -m controller attach {now.run}, follows it again."
     unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
     if unconfirmed or left is None:
         names = ", ".join(unconfirmed) or "every host"
@@ -53,6 +53,7 @@ class Outcome(Static):
         "finished": ("✓", "$text-success"),
         "stopped": ("■", "$text-warning"),
         "failed": ("✖", "$text-error"),
+        "detached": ("◌", "$text-warning"),
     }
 
     def __init__(self, **options) -> None:
