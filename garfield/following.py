@@ -45,7 +45,9 @@ class Following(Upstreams):
 
         Raises RankLost where no server is left, or all are silent.
         """
-        self._step, self._wanted, self._asked, self._turns = step, step, None, 0
+        self._step, self._wanted, self._turns = step, step, 0
+        asked = self._asked_with_gradient(step)
+        self._asked = self._roster.links[self._acting] if self._acting in asked else None
         self._heard = time.monotonic()
         self._ask()
         while self._answer is None:

@@ -15,14 +15,15 @@ class Pull:
     """One pull: models of `step` or later, of which `quorum` of the same step are wanted.
 
     That step is the (f+1)-th highest answered, so that no claim of f servers moves it. A server whose answer is of
-    another step is asked again; where that doesn't help all are asked for a later step.
+    another step is asked again; where that doesn't help all are asked for a later step. Those of `asked` have been
+    asked for the model of `step` already.
     """
 
-    def __init__(self, step: int, quorum: int, f: int) -> None:
+    def __init__(self, step: int, quorum: int, f: int, asked: Collection[int] = ()) -> None:
         self._least, self._quorum, self._f = step, quorum, f
         self.answers: dict[int, Message] = {}
-        self._asked: dict[int, int] = {}  # the step each was asked for last
-        self._open: set[int] = set()  # who has not answered that yet
+        self._asked: dict[int, int] = dict.fromkeys(asked, step)  # the step each was asked for last
+        self._open: set[int] = set(asked)  # who has not answered that yet
         self._lead = 1  # how far ahead the servers are asked to meet, where they don't agree
         self._done: set[int] = set()
 

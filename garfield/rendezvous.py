@@ -26,6 +26,8 @@ from garfield.transport import Inbox, Link, Result, Up, make_device, make_group
 OWN_ADDRESS = "GARFIELD_ADDRESS"  # in the environment: the address of this host to talk over
 _HELLO = "hello"
 _TRIES_FIRST, _TRIES_LAST = 0.02, 0.5  # seconds between two looks for a server that isn't there yet
+_LOOK_OFTEN, _LOOK_SELDOM = 0.01, 0.2  # seconds between two looks whether a rank has said hello
+_DELAY = 0.05  # between them, as a share of the time since the last one came
 _ATTEMPT = 15.0  # seconds after which a link that does not come is tried anew: its other end may have died meanwhile
 _LONGEST_ATTEMPT = 240.0
 
@@ -82,14 +84,13 @@ class Host:
 
     def _accept_all(self, inbox: Inbox, slots: Callable[[int], list[Tensor] | None]) -> None:
         store = self.client()
-        quiet = 0
+        heard = time.monotonic()
         while True:
             if not store.queue_len(_HELLO):
                 # Often while ranks are joining, seldom afterwards, when only a restarted one may come.
-                quiet += 1
-                time.sleep(0.01 if quiet < 1000 else 0.2)
+                time.sleep(min(max(_LOOK_OFTEN, _DELAY * (time.monotonic() - heard)), _LOOK_SELDOM))
                 continue
-            quiet = 0
+            heard = time.monotonic()
             try:
                 hello = json.loads(store.queue_pop(_HELLO))
                 rank, life = int(hello["rank"]), (int(hello["incarnation"]), int(hello["attempt"]))

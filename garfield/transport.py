@@ -37,7 +37,7 @@ class Kind(IntEnum):
 
     PULL = 1  # worker: send me the model of step `step` or later
     MODEL = 2  # PS: the model after `step` updates
-    GRADIENT = 3  # worker: the gradient at the model of `step`, and the loss there
+    GRADIENT = 3  # worker: the gradient at the model of `step`, and the loss there; if `done` also a PULL of `step` + 1
     LOSS = 4  # worker: as GRADIENT, but the gradient travels by a collective
     BUSY = 5  # either: still loading data, don't give me up
     BYE = 6  # either: I leave; `done` if the run is over for you too

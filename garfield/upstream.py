@@ -36,6 +36,7 @@ class Upstream:
         self._rank, self._dimension = rank, dimension
         self._timeout: float = rank.values["timeout"]
         self._link: Link | None = None
+        self._pulled: int | None = None  # the step that was asked for with the last gradient
         self._sent = self._received = 0  # bytes, but for those over the link
         self._dismissed = False  # the PS said goodbye first
         self._left = threading.Event()  # the last gradient has
@@ -76,7 +77,9 @@ class Upstream:
 
     def pull(self, step: int) -> Model | None:
         """The model of `step` or of a later one; None if a stop was asked for or the run was given up."""
-        self._link.send(Kind.PULL, step)
+        if step != self._pulled:
+            self._link.send(Kind.PULL, step)
+        self._pulled = None
         deadline = time.monotonic() + self._timeout + PATIENCE
         while True:
             match self._wait(deadline, self._silent(f"sent no model of step {step + 1}")):
@@ -88,9 +91,13 @@ class Upstream:
                     deadline = time.monotonic() + self._timeout + PATIENCE
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
-        """Send the gradient (d,) at the model of `step`; it must not change before `pushed` returns."""
+        """Send the gradient (d,) at the model of `step`, and ask for the next one with it.
+
+        It must not change before `pushed` returns.
+        """
         self._left.clear()
-        self._link.send(Kind.GRADIENT, step, gradient, loss, sent=self._left.set)
+        self._link.send(Kind.GRADIENT, step, gradient, loss, done=True, sent=self._left.set)
+        self._pulled = step + 1
 
     def rest(self, seconds: float) -> bool:
         """Wait; False if a stop was asked for or the run was given up meanwhile. Raises RankLost."""

@@ -42,6 +42,7 @@ class Upstreams:
         self._over: set[int] = set()  # servers that said that the run is over
         self._replaced: set[int] = set()  # servers that said that another process is this rank now
         self._fed: set[int] = set()  # servers that were ready to take the last gradient
+        self._pulled: int | None = None  # the step that they were asked for with it, until that is waited for
         rank.handlers.append(self._handle)
 
     @property
@@ -107,13 +108,20 @@ class Upstreams:
         return [travelling(self._dimension) for _ in range(2)]
 
     def _send_gradient(self, servers: list[int], step: int, gradient: Tensor, loss: float, copy: bool = True) -> None:
-        """Send the gradient (d,) to those of `servers` that have taken the one before; others do without it."""
+        """Send the gradient (d,), and ask for the next model by it, where the one before was taken; else do without."""
         links = self._roster.links
         self._fed = {server for server in servers if server in links and not links[server].sending}
         vector = self._pool.take(keep=gradient).copy_(gradient) if copy and self._fed else gradient
         for server in self._fed:
             self._pool.lend(vector)
-            links[server].send(Kind.GRADIENT, step, vector, loss, sent=partial(self._pool.give_back, vector))
+            given_back = partial(self._pool.give_back, vector)
+            links[server].send(Kind.GRADIENT, step, vector, loss, done=True, sent=given_back)
+        self._pulled = step + 1
+
+    def _asked_with_gradient(self, step: int) -> set[int]:
+        """The servers that were asked for the model of `step` with the last gradient; once."""
+        pulled, self._pulled = self._pulled, None
+        return self._fed.intersection(self._roster.links) if pulled == step else set()
 
     def _can_be_asked(self, link: Link) -> bool:
         """Whether the server has taken all it was sent before the last gradient: else questions would pile up."""
@@ -220,7 +228,7 @@ class Merging(Upstreams):
         """The merged model of `step` or of a later one; None if a stop was asked for. Raises RankLost."""
         self._step = step
         self._heard = time.monotonic()
-        self._pull = pull = Pull(step, self._needed, self._f)
+        self._pull = pull = Pull(step, self._needed, self._f, self._asked_with_gradient(step))
         self._ask()
         asked = self._heard
         while not pull.complete and not pull.over:

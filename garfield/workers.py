@@ -171,15 +171,15 @@ class Workers:
         match message.kind:
             case Kind.PULL:
                 self._loading.discard(rank)
-                self._serving.pull(message.link, message.step)
-                if self._peers.turned_to(message.link):
-                    self._heard = time.monotonic()
+                self._pulled(message.link, message.step)
             case self.GRADIENT:
                 self._loading.discard(rank)
                 if self._done:
                     message.release()
                 elif self._filing.add(rank, message):
                     self._heard = time.monotonic()
+                if message.done:
+                    self._pulled(message.link, message.step + 1)
             case Kind.BUSY if rank in self._loading:
                 # Those who are done with loading wait for this one too, and should not give us up.
                 self._heard = time.monotonic()
@@ -190,6 +190,11 @@ class Workers:
                 self._leave(message)
             case _:
                 message.release()
+
+    def _pulled(self, link: Link, step: int) -> None:
+        self._serving.pull(link, step)
+        if self._peers.turned_to(link):
+            self._heard = time.monotonic()
 
     def _leave(self, message: Message) -> None:
         """A worker says goodbye."""

@@ -31,7 +31,13 @@ class FakeLink:
         return self.busy
 
     def send(
-        self, kind: Kind, step: int = 0, payload: Tensor | None = None, done: bool = False, sent: Any = None, **_: Any
+        self,
+        kind: Kind,
+        step: int = 0,
+        payload: Tensor | None = None,
+        loss: float = 0.0,
+        done: bool = False,
+        sent: Any = None,
     ) -> None:
         self.said.append((kind, step, None if payload is None else payload.clone(), done))
         if sent and not self.busy:

@@ -131,6 +131,15 @@ def test_an_answer_that_was_not_asked_for_is_dropped() -> None:
     assert pulling.answers[0].step == 7
 
 
+def test_those_who_were_asked_before_are_not_asked_again() -> None:
+    pulling = Pull(7, 3, 1, asked=(0, 2))
+    assert pulling.asks(ALL) == {1: 7, 3: 7}
+    for rank in (0, 1, 2):
+        pulling.answer(rank, model(rank, 7))
+    assert pulling.take().ranks == [0, 1, 2]
+    assert Pull(7, 3, 1, asked=(0, 2)).again(ALL) == dict.fromkeys(ALL, 7), "unless nothing comes"
+
+
 def test_a_new_link_is_asked_anew() -> None:
     pulling = pull(7)
     pulling.forget(2)
