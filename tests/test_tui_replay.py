@@ -135,7 +135,7 @@ async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, smal
     record_run("r1", "night", steps=20)
     async with driven(tmp_path) as tui:
         await opened(tui)
-        for key in ("L", "S", "D", "A", "enter"):
+        for key in ("L", "S", "D", "A", "P", "enter"):
             tui.app.clear_notifications()
             await tui.press(key)
             await said(tui, "This is a recording")
@@ -152,6 +152,8 @@ async def test_a_run_that_goes_on_is_untouched_by_a_recording(tmp_path, small):
         assert screen.now.step == 20
         await tui.press("S")
         await said(tui, "The run that goes on is on 3 Live.")
+        await tui.press("enter")
+        assert tui.app.screen is screen
         assert tui.run.stops == []
         await tui.press("3")
         assert tui.app.screen.now.step == 10

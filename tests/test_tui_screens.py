@@ -24,7 +24,7 @@ async def test_a_small_terminal_is_told_the_size_that_is_needed(tmp_path, size):
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_every_screen_fits_and_names_its_way_out(tmp_path, size):
     async with driven(tmp_path, size=size) as tui:
-        for digit in "1234":
+        for digit in "12345":
             await tui.press(digit)
             rows = tui.picture().split("\n")
             assert rows[-1].rstrip().endswith("q quit")
@@ -44,7 +44,7 @@ async def test_keys_are_told_where_one_is(tmp_path):
 
 async def test_every_act_is_told_once_with_all_its_keys(tmp_path):
     async with driven(tmp_path, size=(80, 24)) as tui:
-        for screen in "1234":
+        for screen in "12345":
             await tui.press(screen, "question_mark")
             lines = [[str(part.content) for part in line.query(Static)] for line in tui.app.screen.query(".key-line")]
             assert len({text for _, text in lines}) == len(lines) > 5

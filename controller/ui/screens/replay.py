@@ -46,7 +46,7 @@ class ReplayScreen(LiveScreen):
         Binding("r", "again", "again", tooltip="Fill Experiment with its parameters, to launch it again"),
         Binding("x", "export", show=False, tooltip="Export what it measured as CSV"),
         Binding("escape", "back", "back", tooltip="Back to the list of runs"),
-        Binding("L,S,D,A", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
+        Binding("L,S,D,A,P", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]
 
     def __init__(self, replay: ReplayRun) -> None:
