@@ -1,4 +1,4 @@
-"""Simulated runs, recorded as real ones are."""
+"""Simulated runs, recorded as real ones are, and the screen that lists them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 from controller import paths
 from controller.runs import Recorder
-from tests.simulated import simulate
+from controller.ui.screens.runs import RunsScreen
+from controller.ui.widgets.runtable import RunTable
+from tests.simulated import Fault, simulate
+from tests.tuitools import Driven
 
 APART = 4_000.0  # seconds between the launches of runs whose seeds are one apart
 
@@ -24,3 +27,29 @@ def record_run(run: str, name: str = "", *, note: str = "", seed: int = 1, end: 
     if end:
         writer.close(records[-1])
     return writer.folder
+
+
+def record_some() -> None:
+    """Three runs that differ in rule and seed, one that failed, and a damaged one."""
+    record_run("r1", "krum", seed=1, steps=60)
+    record_run("r2", "krum", note="again", seed=2, steps=60)
+    record_run("r3", "average", seed=3, steps=60, values={"aggregator": "average"})
+    record_run("r4", "night", seed=4, steps=60, faults=[Fault(2, 20)])
+    (paths.runs_dir() / "r5").mkdir()
+    (paths.runs_dir() / "r5" / "run.json").write_text("{")
+
+
+async def opened(tui: Driven, runs: int) -> RunTable:
+    """The Runs screen, once it lists `runs` runs."""
+    await tui.press("5")
+    screen = tui.app.screen
+    assert isinstance(screen, RunsScreen)
+    table = screen.query_one(RunTable)
+    await tui.until(lambda: len(table.runs) == runs)
+    await tui.pilot.pause()
+    return table
+
+
+async def said(tui: Driven, words: str) -> None:
+    """Wait until `words` are in the last thing that was said in passing."""
+    await tui.until(lambda: words in " ".join(notice.message for notice in list(tui.app._notifications)[-1:]))

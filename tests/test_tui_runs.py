@@ -1,22 +1,19 @@
-"""The Runs screen by keys: list, filter, order, marks, comparison, export, deletion, launching again."""
+"""The Runs screen by keys: list, filter, order, marks, comparison."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Input
 
 from controller import paths
 from controller.runs import Recorder
-from controller.ui.screens.runs import RunsScreen
 from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.runtable import RunTable
-from tests.recording import record_run
-from tests.simulated import Fault
-from tests.tuitools import HOSTS, Driven, driven
+from tests.recording import opened, record_run, record_some, said
+from tests.tuitools import HOSTS, driven
 
 MARKUP = ["[/foo]", "[true,false] \\[", "[@click=app.quit]x[/"]
 
@@ -24,32 +21,6 @@ MARKUP = ["[/foo]", "[true,false] \\[", "[@click=app.quit]x[/"]
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
-
-
-def record_some() -> None:
-    """Three runs that differ in rule and seed, one that failed, and a damaged one."""
-    record_run("r1", "krum", seed=1, steps=60)
-    record_run("r2", "krum", note="again", seed=2, steps=60)
-    record_run("r3", "average", seed=3, steps=60, values={"aggregator": "average"})
-    record_run("r4", "night", seed=4, steps=60, faults=[Fault(2, 20)])
-    (paths.runs_dir() / "r5").mkdir()
-    (paths.runs_dir() / "r5" / "run.json").write_text("{")
-
-
-async def opened(tui: Driven, runs: int) -> RunTable:
-    """The Runs screen, once it lists `runs` runs."""
-    await tui.press("5")
-    screen = tui.app.screen
-    assert isinstance(screen, RunsScreen)
-    table = screen.query_one(RunTable)
-    await tui.until(lambda: len(table.runs) == runs)
-    await tui.pilot.pause()
-    return table
-
-
-async def said(tui: Driven, words: str) -> None:
-    """Wait until `words` are in the last thing that was said in passing."""
-    await tui.until(lambda: words in " ".join(notice.message for notice in list(tui.app._notifications)[-1:]))
 
 
 def harmless(picture: str) -> bool:
@@ -214,108 +185,6 @@ async def test_a_low_terminal_shows_one_chart_of_the_comparison(tmp_path):
         await tui.press("c")
         await tui.until(lambda: "loss, median of the workers" in tui.picture())
         assert tui.picture().split("\n")[-1].rstrip().endswith("q quit")
-
-
-async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
-    record_some()
-    monkeypatch.chdir(tmp_path)
-    async with driven(tmp_path) as tui:
-        await opened(tui, 5)
-        await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Naming")
-        assert tui.app.screen.query_one("#named", Input).value == str(tmp_path / "r4.csv")
-        await tui.press("escape", "down", "space", "space", "x")
-        await tui.until(lambda: tui.screen_name == "Naming")
-        await tui.press("enter")
-        await tui.until((tmp_path / "runs.csv").exists)
-        with (tmp_path / "runs.csv").open() as file:
-            found = list(csv.DictReader(file))
-        assert {row["run"] for row in found} == {"r2", "r3"}
-        (tmp_path / "runs.csv").write_text("mine")
-        for key, kept in (("n", True), ("y", False)):
-            await tui.press("x")
-            await tui.until(lambda: tui.screen_name == "Naming")
-            await tui.press("enter")
-            await tui.until(lambda: tui.screen_name == "Question")
-            assert tui.app.focused.id == "answer-cancel"
-            await tui.press(key)
-            await tui.until(lambda: ((tmp_path / "runs.csv").read_text() == "mine") is kept)  # noqa: B023
-
-
-async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
-    record_some()
-    async with driven(tmp_path) as tui:
-        await opened(tui, 5)
-        await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Naming")
-        tui.app.screen.query_one("#named", Input).value = str(tmp_path / "no" / "[/foo].csv")
-        await tui.press("enter")
-        await tui.until(lambda: tui.screen_name == "Message")
-        told = " ".join(str(part.content) for part in tui.app.screen.query(Static))
-        assert told == f"{tmp_path}/no/[/foo].csv can't be written (No such file or directory)."
-
-
-async def test_deleting_asks_with_names_and_bytes(tmp_path):
-    record_some()
-    size = sum(path.stat().st_size for path in (paths.runs_dir() / "r4").iterdir())
-    async with driven(tmp_path) as tui:
-        table = await opened(tui, 5)
-        for key, left in (("enter", 5), ("escape", 5), ("y", 4)):
-            await tui.press("delete")
-            await tui.until(lambda: tui.screen_name == "Question")
-            await tui.until(lambda: "Delete night?" in tui.picture())
-            assert f"{size:,} bytes".replace(",", " ") in tui.picture()
-            assert tui.app.focused.id == "answer-cancel"
-            await tui.press(key)
-            await tui.until(lambda: len(table.runs) == left)  # noqa: B023
-        assert not (paths.runs_dir() / "r4").exists()
-        assert (paths.runs_dir() / "r3").exists()
-
-
-async def test_a_run_that_goes_on_elsewhere_is_not_deleted(tmp_path):
-    record_some()
-    recorder = Recorder(paths.runs_dir() / "r9", {"name": "busy", "started": 2e9, "values": {}})
-    async with driven(tmp_path) as tui:
-        table = await opened(tui, 6)
-        assert table.run_here.id == "r9"
-        assert "● running" in tui.picture()
-        await tui.press("delete")
-        await said(tui, "busy goes on")
-        assert tui.screen_name == "RunsScreen"
-    recorder.close({"outcome": "stopped"})
-    assert recorder.folder.exists()
-
-
-async def test_a_run_is_launched_again_with_its_parameters(tmp_path):
-    record_run("r1", "krum", steps=77, values={"lr": 0.25})
-    async with driven(tmp_path) as tui:
-        await opened(tui, 1)
-        await tui.press("r")
-        await tui.until(lambda: tui.screen_name == "ExperimentScreen")
-        draft = tui.app.session.draft
-        assert (draft.value("lr"), draft.value("steps"), draft.value("aggregator")) == (0.25, 77, "multi-krum")
-        await said(tui, "L launches it again")
-        assert tui.app.unsaved
-        await tui.launch()
-        assert tui.run.plan.values["steps"] == 77
-
-
-async def test_launching_again_asks_about_unsaved_edits(tmp_path):
-    record_run("r1", "krum", n_workers=3, steps=77)
-    async with driven(tmp_path) as tui:
-        await tui.press("plus")
-        await opened(tui, 1)
-        await tui.press("r")
-        await tui.until(lambda: tui.screen_name == "Question")
-        assert tui.app.focused.id == "answer-cancel"
-        await tui.press("enter")
-        assert tui.app.session.draft.value("steps") == 300
-        await tui.press("r")
-        await tui.until(lambda: tui.screen_name == "Question")
-        await tui.press("y")
-        await tui.until(lambda: tui.screen_name == "Message")
-        await tui.until(lambda: "It had 1 PS and 3 workers" in tui.picture())
-        assert tui.app.session.draft.value("steps") == 77
 
 
 @pytest.mark.parametrize("payload", MARKUP)

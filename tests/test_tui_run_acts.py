@@ -1,0 +1,120 @@
+"""What is done with recorded runs by keys: export, deletion, launching again."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from textual.widgets import Input, Static
+
+from controller import paths
+from controller.runs import Recorder
+from tests.recording import opened, record_run, record_some, said
+from tests.tuitools import driven
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+
+
+async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
+    record_some()
+    monkeypatch.chdir(tmp_path)
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        assert tui.app.screen.query_one("#named", Input).value == str(tmp_path / "r4.csv")
+        await tui.press("escape", "down", "space", "space", "x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.press("enter")
+        await tui.until((tmp_path / "runs.csv").exists)
+        with (tmp_path / "runs.csv").open() as file:
+            found = list(csv.DictReader(file))
+        assert {row["run"] for row in found} == {"r2", "r3"}
+        (tmp_path / "runs.csv").write_text("mine")
+        for key, kept in (("n", True), ("y", False)):
+            await tui.press("x")
+            await tui.until(lambda: tui.screen_name == "Naming")
+            await tui.press("enter")
+            await tui.until(lambda: tui.screen_name == "Question")
+            assert tui.app.focused.id == "answer-cancel"
+            await tui.press(key)
+            await tui.until(lambda: ((tmp_path / "runs.csv").read_text() == "mine") is kept)  # noqa: B023
+
+
+async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
+    record_some()
+    async with driven(tmp_path) as tui:
+        await opened(tui, 5)
+        await tui.press("x")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        tui.app.screen.query_one("#named", Input).value = str(tmp_path / "no" / "[/foo].csv")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Message")
+        told = " ".join(str(part.content) for part in tui.app.screen.query(Static))
+        assert told == f"{tmp_path}/no/[/foo].csv can't be written (No such file or directory)."
+
+
+async def test_deleting_asks_with_names_and_bytes(tmp_path):
+    record_some()
+    size = sum(path.stat().st_size for path in (paths.runs_dir() / "r4").iterdir())
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        for key, left in (("enter", 5), ("escape", 5), ("y", 4)):
+            await tui.press("delete")
+            await tui.until(lambda: tui.screen_name == "Question")
+            await tui.until(lambda: "Delete night?" in tui.picture())
+            assert f"{size:,} bytes".replace(",", " ") in tui.picture()
+            assert tui.app.focused.id == "answer-cancel"
+            await tui.press(key)
+            await tui.until(lambda: len(table.runs) == left)  # noqa: B023
+        assert not (paths.runs_dir() / "r4").exists()
+        assert (paths.runs_dir() / "r3").exists()
+
+
+async def test_a_run_that_goes_on_elsewhere_is_not_deleted(tmp_path):
+    record_some()
+    recorder = Recorder(paths.runs_dir() / "r9", {"name": "busy", "started": 2e9, "values": {}})
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 6)
+        assert table.run_here.id == "r9"
+        assert "● running" in tui.picture()
+        await tui.press("delete")
+        await said(tui, "busy goes on")
+        assert tui.screen_name == "RunsScreen"
+    recorder.close({"outcome": "stopped"})
+    assert recorder.folder.exists()
+
+
+async def test_a_run_is_launched_again_with_its_parameters(tmp_path):
+    record_run("r1", "krum", steps=77, values={"lr": 0.25})
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "ExperimentScreen")
+        draft = tui.app.session.draft
+        assert (draft.value("lr"), draft.value("steps"), draft.value("aggregator")) == (0.25, 77, "multi-krum")
+        await said(tui, "L launches it again")
+        assert tui.app.unsaved
+        await tui.launch()
+        assert tui.run.plan.values["steps"] == 77
+
+
+async def test_launching_again_asks_about_unsaved_edits(tmp_path):
+    record_run("r1", "krum", n_workers=3, steps=77)
+    async with driven(tmp_path) as tui:
+        await tui.press("plus")
+        await opened(tui, 1)
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("enter")
+        assert tui.app.session.draft.value("steps") == 300
+        await tui.press("r")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "It had 1 PS and 3 workers" in tui.picture())
+        assert tui.app.session.draft.value("steps") == 77
