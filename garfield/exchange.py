@@ -126,6 +126,8 @@ class Exchange(Peers):
 
     def _later(self, step: int) -> int | None:
         """The latest step after `step` that enough of the others have told a model of."""
+        if not self._filing.ahead:
+            return None
         counts = Counter(message.step for message in self._filing.ahead.values() if message.step > step)
         return max((s for s, count in counts.items() if count >= max(1, self._needed - 1)), default=None)
 
