@@ -23,8 +23,8 @@ async def on_rank(tui: Driven, rank: int) -> None:
     """Launch, run for 20 steps, and open the menu of `rank`."""
     await tui.launch()
     tui.run.feed(simulate(steps=300, until=20, outcome=False))
-    await tui.until(lambda: tui.app.screen.query_one(RankTable).rank is not None)
-    tui.app.screen.query_one(RankTable).focus()
+    table = tui.app.screen.query_one(RankTable)
+    await tui.until(lambda: table.has_focus and table.rank is not None)
     await tui.press(*["down"] * rank, "enter")
     await tui.until(lambda: tui.screen_name == "Choice")
 
@@ -33,7 +33,7 @@ async def on_rank(tui: Driven, rank: int) -> None:
 async def test_a_rank_is_paused_and_goes_on_and_both_mark_the_chart(tmp_path, size):
     async with driven(tmp_path, size=size) as tui:
         await on_rank(tui, 3)
-        assert "worker 3 on here: running, step 20" in tui.picture()
+        await tui.until(lambda: "worker 3 on here: running, step 20" in tui.picture())
         await choose(tui, "pause")
         await tui.until(lambda: tui.run.acts == [(3, "pause", None)])
         await tui.until(lambda: "‖ paused" in tui.picture() and "pause rank 3, by ada@lab1" in tui.picture())
@@ -103,6 +103,7 @@ async def test_a_refused_act_is_told_in_a_dialog(tmp_path):
 async def test_only_a_server_saves_a_checkpoint_and_a_menu_is_left_by_esc(tmp_path):
     async with driven(tmp_path) as tui:
         await on_rank(tui, 1)
+        await tui.until(lambda: "attack …" in tui.picture())
         assert "checkpoint" not in tui.picture()
         await tui.press("escape")
         await tui.until(lambda: tui.screen_name == "LiveScreen")

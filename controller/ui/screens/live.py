@@ -106,6 +106,8 @@ class LiveScreen(MainScreen):
         if now.state == "ended":
             self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT, self.LOGS)
         self._show_ranks(now)
+        if self.focused is None:
+            self.query_one(RankTable).focus()  # it could not take the focus before there was a run
         reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"  # as often as the status line says it
         self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
         self.query_one(EventLog).show(now.log)
