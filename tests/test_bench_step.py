@@ -70,7 +70,7 @@ def test_a_large_model_fits_a_small_machine() -> None:
 
 def test_several_servers_are_measured_too() -> None:
     arguments = ["--num_ps=3", "--num_workers=2", "--aggregator=average", "--mar=median", "--fps=1", "--quorum=all"]
-    done = bench(*arguments, "--batch=8", "--rounds=1", "--steps=12", "--json")
+    done = bench(*arguments, "--batch=8", "--rounds=1", "--steps=60", "--json")
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     measured, vanilla = results["setups"]["average"], results["setups"]["vanilla"]

@@ -172,7 +172,7 @@ def test_an_order_that_can_not_be_followed_is_a_warning_and_the_run_goes_on() ->
         for rank, attack, words in (
             (1, "sing-flip", "did you mean sign-flip"),
             (2, json.loads('{"a": 1}'), "can't change to attack = {'a': 1}"),
-            (0, "reverse", "the attack of a parameter server can't be changed"),
+            (0, "alie", "not an attack of a server"),
         ):
             run.control(rank, type="attack", attack=attack)
             notice = run.until(lambda event: event["kind"] == "notice")
