@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Collection
 
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.attend import asking
 from controller.cli.follow import follow
 from controller.cli.out import complain
@@ -22,7 +21,7 @@ from controller.survey import survey
 def main(options: argparse.Namespace) -> int:
     """Find the run and follow it; the exit code."""
     file, word = file_and_run(options.file, options.run)
-    return asyncio.run(_attach(hosts_of(file, word), word, options))
+    return interruptible.run(_attach(hosts_of(file, word), word, options))
 
 
 async def _attach(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
 from controller.cli.refused import Refused
@@ -23,10 +22,10 @@ SILENT = 5.0  # seconds without a word of its controller after which a run is sa
 def main(options: argparse.Namespace) -> int:
     """Look at every host of the file, and end a run when told to; the exit code."""
     if options.command == "status":
-        return asyncio.run(_status(hosts_of(options.file), options))
+        return interruptible.run(_status(hosts_of(options.file), options))
     file, word = file_and_run(options.file, options.run)
     act = {"stop": _stop, "detach": _detach}[options.command]
-    return asyncio.run(act(hosts_of(file, word), word, options))
+    return interruptible.run(act(hosts_of(file, word), word, options))
 
 
 def asking(line: OneLine) -> Told:

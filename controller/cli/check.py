@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from controller.checks import Checked, HostCheck, check
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.attend import asking
 from controller.cli.out import complain, say, say_json, table
 from controller.cli.progress import OneLine
@@ -38,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     if in_file:
         complain([f"{options.file}: {text}" for text in in_file])
         return 1
-    checked = asyncio.run(_check(hosts, plan))
+    checked = interruptible.run(_check(hosts, plan))
     if options.json:
         say_json(_json(checked))
     else:

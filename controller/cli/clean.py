@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Collection, Sequence
 
 from controller.cleanup import Cleaned, CleanPlan, clean_plan
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.asking import agrees, can_ask
 from controller.cli.attend import asking
 from controller.cli.out import complain, duration, say, say_json, table
@@ -26,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     file, word = file_and_run(options.file, options.run)
     if options.running and word is None:
         raise Refused("--running needs the RUN whose supervised processes are to be ended.", 2)
-    return asyncio.run(_clean(hosts_of(file, word), word, options))
+    return interruptible.run(_clean(hosts_of(file, word), word, options))
 
 
 async def _clean(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:

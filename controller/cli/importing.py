@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
+from controller.cli import interruptible
 from controller.cli.asking import agrees, can_ask
 from controller.cli.out import complain, say, say_json
 from controller.cli.refused import Refused
@@ -66,6 +66,6 @@ def _write(file: HostsFile, yes: bool) -> None:
     if file.path.exists() and not yes:
         if not can_ask():
             raise Refused(f"{file.path} is there already; to write over it, add --yes.")
-        if not asyncio.run(agrees(f"{file.path} is there already: write over it?")):
+        if not interruptible.run(agrees(f"{file.path} is there already: write over it?")):
             raise Refused(f"{file.path} is as it was.")
     file.save(overwrite=True)

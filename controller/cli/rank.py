@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Collection
 
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.attend import asking
 from controller.cli.out import complain, say, say_json
 from controller.cli.progress import OneLine
@@ -27,7 +26,7 @@ def main(options: argparse.Namespace) -> int:
     if options.act != "attack" and options.attack is not None:
         raise Refused(f"{options.act} takes no attack.", 2)
     try:
-        return asyncio.run(_act(hosts_of(options.file, options.run), options))
+        return interruptible.run(_act(hosts_of(options.file, options.run), options))
     except (HostError, ActRefused, SettingError) as error:
         raise Refused(str(error)) from None
 

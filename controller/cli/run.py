@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.follow import follow, refuse
 from controller.draft import Draft, assignments
 from controller.hostsfile import HostsFile, HostsFileError
@@ -34,4 +33,4 @@ def main(options: argparse.Namespace) -> int:
         prompter=terminal.ask,
     )
     head = [f"run {run.run_id}: {plan.summary()}", *(f"! {finding.text}" for finding in plan.findings)]
-    return asyncio.run(follow(run, head, options))
+    return interruptible.run(follow(run, head, options))

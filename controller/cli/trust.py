@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from dataclasses import asdict
 from difflib import get_close_matches
 
-from controller.cli import terminal
+from controller.cli import interruptible, terminal
 from controller.cli.asking import agrees, can_ask
 from controller.cli.out import complain, say, say_json
 from controller.connection import HostError
@@ -36,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     stored: list[ShownKey] = []
     try:
-        problem = asyncio.run(_trust(host, options, stored))
+        problem = interruptible.run(_trust(host, options, stored))
     except (HostError, OSError) as error:
         problem = str(error)
     if problem:
