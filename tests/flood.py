@@ -13,7 +13,6 @@ import dataclasses
 import gzip
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -149,7 +148,7 @@ async def flooded(folder: Path, megabytes: float) -> dict[str, Any]:
         "busy_p99": round(percentile(ticker.busy, 0.99), 4),
         "busy_max": round(max(ticker.busy), 4),
         "late_p99": round(percentile(ticker.late, 0.99), 4),
-        "controller_grew": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10) - before,
+        "controller_grew": memory(os.getpid(), "VmHWM") - before,
         "agent_peak": _agent_peak,
         "outcome": {key: outcome[key] for key in ("outcome", "root_cause", "left")},
         "lifecycle": _lifecycle(run.folder),
@@ -171,7 +170,10 @@ async def _highest(pids: list[int]) -> None:
 
 
 def memory(pid: int, which: str) -> int:
-    """Resident megabytes of a process, now (VmRSS) or at most (VmHWM); 0 when it is gone."""
+    """Resident megabytes of a process, now (VmRSS) or at most (VmHWM); 0 when it is gone.
+
+    Unlike getrusage's ru_maxrss, which a program inherits from who started it: a large test session, say.
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -120,7 +119,7 @@ async def attacked(folder: Path, attack: str, count: int) -> dict[str, Any]:
         "busy_p99": round(percentile(ticker.busy, 0.99), 4),
         "busy_max": round(max(ticker.busy), 4),
         "late_p99": round(percentile(ticker.late, 0.99), 4),
-        "grew": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10) - before,
+        "grew": memory(os.getpid(), "VmHWM") - before,
         "outcome": {key: outcome[key] for key in ("outcome", "root_cause", "left", "unconfirmed")},
         "host": now.hosts["here"].state,
         "records": now.records,

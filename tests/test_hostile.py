@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from controller import bringing, cluster, hostsession
+from controller import bringing, hostsession, sessions
 from controller.cluster import LaunchError
 from controller.hosts import Host
 from tests import flood, hostileagent
@@ -24,7 +24,8 @@ from tests.launching import Launch, until_gone, write_package
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
 
 LAG = 0.1  # seconds that a screen may have to wait for the loop
-GROWTH = 200  # MB
+GROWTH = 20  # MB that a controller may take for what it hears
+AGENT = 40  # MB that an agent may take in all, some 20 of them for its Python
 
 
 def _told(*command: str) -> str:
@@ -51,11 +52,11 @@ def test_a_flood_from_a_rank_costs_the_others_nothing() -> None:
     assert min(told["others_steps"]) > 5
     assert told["busy_p99"] <= LAG
     assert told["controller_grew"] <= GROWTH
-    assert told["agent_peak"] <= GROWTH
+    assert told["agent_peak"] <= AGENT
 
 
 async def test_an_agent_that_takes_no_code_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, bound in ((hostsession, "SEND_WITHIN"), (bringing, "HELD_WITHIN"), (cluster, "GOODBYE_WITHIN")):
+    for module, bound in ((hostsession, "SEND_WITHIN"), (bringing, "HELD_WITHIN"), (sessions, "GOODBYE_WITHIN")):
         monkeypatch.setattr(module, bound, 0.5)
     package = write_package(tmp_path)
     (package / "large.py").write_text(f"# {os.urandom(1 << 20).hex()}\n")
