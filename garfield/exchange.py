@@ -19,6 +19,7 @@ from garfield.roster import ranks_text
 from garfield.rounds import Filing, Round
 from garfield.transport import Kind, Link, Message
 
+NOTICED = 0.25  # seconds within which all who lost the same ranks have noticed it
 ASKING = 0.5  # seconds in which a server answers that is there
 STARVED = 0.5  # seconds that a server goes on waiting for its workers while the others have made the next step
 
@@ -163,7 +164,11 @@ class Exchange(Peers):
 
     def check_reachable(self, step: int) -> None:
         """As Peers.check_reachable."""
-        able, roster = self._able(), self.roster
+        self._check(step, self._able())
+
+    def _check(self, step: int, able: set[int]) -> None:
+        """Raise RankLost when those `able` to send a model are too few."""
+        roster = self.roster
         if len(able) >= self._needed - 1 or self._rank.stop.requested:
             return
         lost = [other for other in roster.expected if other not in able]
@@ -175,6 +180,17 @@ class Exchange(Peers):
             f"{len(roster.expected) + 1} are needed ({reasons}).",
             lost,
         )
+
+    def blame(self) -> None:
+        """As Peers.blame: workers leave because servers fell, and may be the first to notice.
+
+        That a model of one that fell is still here doesn't excuse it.
+        """
+        until = time.monotonic() + NOTICED
+        while not self._rank.stop.requested and time.monotonic() < until:
+            self._check(self._step, self.roster.able)
+            self._rank.attend(until)
+        self._check(self._step, self.roster.able)
 
     def _up(self, link: Link) -> None:
         super()._up(link)

@@ -28,6 +28,7 @@ class Following(Upstreams):
         self._asked: Link | None = None  # over which the model was asked for
         self._wanted: int | None = None  # the step to ask for; None: nothing
         self._answer: Message | None = None
+        self._answered: Link | None = None  # over which the last model came
         self._turns = 0  # how often it turned to another one since the last model
 
     def join(self) -> bool:
@@ -61,11 +62,13 @@ class Following(Upstreams):
                 self._turn(silent)
             self._rank.attend(self._heard + self._timeout)
         message, self._answer, self._wanted = self._answer, None, None
+        self._answered = message.link
         return Model(message.step, message.done, partial(write, message))
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """Send the gradient (d,) at the model of `step` to the server that acts."""
-        self._send_gradient([self._acting], step, gradient, loss)
+        awaited = self._roster.links.get(self._acting) is self._answered
+        self._send_gradient([self._acting], step, gradient, loss, awaited=awaited)
 
     def _turn(self, silent: bool) -> None:
         """Follow the next server that is here."""

@@ -102,6 +102,9 @@ class Peers:
     def check_reachable(self, step: int) -> None:
         """Raise RankLost when too few of the others are left."""
 
+    def blame(self) -> None:
+        """Workers are gone: raise RankLost if it is because too few of the others are left."""
+
     def check_silent(self) -> None:
         """Raise RankLost if it is one of the others that workers wait for, rather than this server for them."""
 

@@ -107,10 +107,16 @@ class Upstreams:
     def _slots(self) -> list[Tensor]:
         return [travelling(self._dimension) for _ in range(2)]
 
-    def _send_gradient(self, servers: list[int], step: int, gradient: Tensor, loss: float, copy: bool = True) -> None:
-        """Send the gradient (d,), and ask for the next model by it, where the one before was taken; else do without."""
+    def _send_gradient(
+        self, servers: list[int], step: int, gradient: Tensor, loss: float, copy: bool = True, awaited: bool = False
+    ) -> None:
+        """Send the gradient (d,), and ask for the next model by it, where the one before was taken; else do without.
+
+        `awaited`: the servers have answered, so they have taken all before, though our own thread may not know yet, and
+        they wait for this gradient.
+        """
         links = self._roster.links
-        self._fed = {server for server in servers if server in links and not links[server].sending}
+        self._fed = {server for server in servers if server in links and (awaited or not links[server].sending)}
         vector = self._pool.take(keep=gradient).copy_(gradient) if copy and self._fed else gradient
         for server in self._fed:
             self._pool.lend(vector)
@@ -249,7 +255,7 @@ class Merging(Upstreams):
 
     def push(self, step: int, gradient: Tensor, loss: float) -> None:
         """Send the gradient (d,) at the model of `step` to all; it must not change before `pushed` returns."""
-        self._send_gradient(list(self._roster.links), step, gradient, loss, copy=self._copies)
+        self._send_gradient(list(self._roster.links), step, gradient, loss, copy=self._copies, awaited=not self._copies)
 
     def pushed(self) -> None:
         """Wait until the last gradient has left."""

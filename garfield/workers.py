@@ -219,6 +219,9 @@ class Workers:
         lost = [rank for rank in self._expected if rank in roster.lost and rank not in able]
         if not lost or (roster.left and self._rank.stop_follows()):
             return
+        self._peers.blame()
+        if len(self._able()) >= self._quorum:
+            return
         reasons = "; ".join(f"rank {rank}: {roster.lost[rank]}" for rank in lost)
         raise RankLost(
             f"lost worker {ranks_text(lost)} at step {self._step + 1}, and the quorum is {self._quorum} of "

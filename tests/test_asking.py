@@ -30,13 +30,14 @@ SETUPS = {
     "crash-tolerant": {**SEVERAL, "mar": "crash", "fps": 0},
     "ByzSGD-like": {**SEVERAL, "mar": "median"},
 }
+SOME = {"num_ps": 4, "fps": 1, "quorum": "n-f"}  # of the servers are waited for
 
 
 class Worker:
     """The last worker of a setup; its servers are links that carry nothing."""
 
-    def __init__(self, kind: type, setup: str) -> None:
-        own = {"timeout": 0.5, "master": "127.0.0.1:1", **SETUPS[setup]}
+    def __init__(self, kind: type, setup: str, **parameters: Any) -> None:
+        own = {"timeout": 0.5, "master": "127.0.0.1:1", **SETUPS[setup], **parameters}
         values = settings.defaults() | own | {"rank": own["num_ps"] + own["num_workers"] - 1}
         self.inbox: SimpleQueue = SimpleQueue()
         self.rank = Rank(values, FakeReport(), Stop(lambda: None), self.inbox)
@@ -100,13 +101,22 @@ def test_another_step_than_the_gradient_asked_for_is_pulled(kind: type, setup: s
 
 
 def test_a_server_that_could_not_be_sent_the_gradient_is_asked_when_it_can_be() -> None:
-    worker = Worker(Merging, "ByzSGD-like")
+    worker = Worker(Merging, "ByzSGD-like", **SOME)
     worker.pull(7, 0, 1, 2)
     worker.links[1].busy = True
     worker.push(7)
     worker.links[1].busy = False
     assert worker.pull(8, 0, 1, 2) == 8
     assert [worker.said(server)[-1] for server in (0, 1)] == [(Kind.GRADIENT, 7, True), (Kind.PULL, 8, False)]
+
+
+@pytest.mark.parametrize(("kind", "setup"), [(Following, "crash-tolerant"), (Merging, "ByzSGD-like")])
+def test_a_server_that_answered_and_waits_for_all_gets_the_gradient_at_once(kind: type, setup: str) -> None:
+    worker = Worker(kind, setup)
+    worker.pull(7, 0, 1, 2)
+    worker.links[0].busy = True  # its sending thread has not come to say that the question has left
+    worker.push(7)
+    assert worker.said(0)[-1] == (Kind.GRADIENT, 7, True)
 
 
 @pytest.mark.parametrize(("kind", "setup"), [(Following, "crash-tolerant"), (Merging, "ByzSGD-like")])

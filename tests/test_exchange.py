@@ -153,6 +153,17 @@ def test_under_all_nobody_is_left_behind() -> None:
     assert not server.peers.ahead(7)
 
 
+def test_servers_that_fell_are_to_blame_for_workers_that_left_because_of_it() -> None:
+    server = Server()
+    server.peers.blame()  # nothing is wrong with the others
+    server.hear(2, 9, 1.0)  # before it fell
+    for rank in (0, 2):
+        server.inbox.put(Down(server.links[rank], "Connection closed by peer"))
+    with pytest.raises(RankLost) as raised:
+        server.peers.blame()
+    assert raised.value.missing == [0, 2]
+
+
 def test_too_few_left_is_one_sentence_that_names_who_is_lost_and_why() -> None:
     server = Server()
     for rank, reason in ((0, "Connection closed by peer"), (2, "it was stopped")):

@@ -54,8 +54,10 @@ def test_the_next_takes_over_when_the_first_is_killed_and_training_ends_well() -
     assert codes == {0: -signal.SIGKILL} | dict.fromkeys(range(1, 6), 0)
     made = [step["step"] for step in run.of("step", 1) if step["quorum"]]
     assert made == list(range(made[0], 61))
-    last = run.of("step", 0)[-1]["step"]
-    assert killed <= last
+    told = run.of("step", 0)[-1]["step"]
+    adopted = [step["step"] for step in run.of("step", 1) if not step["quorum"]]
+    last = max(told, *adopted)  # it may be killed between telling the others of a step and reporting it
+    assert killed <= last <= told + 1
     assert last <= made[0] <= last + 1, "the step falls by one at the most"
     assert {event["rank"] for event in run.of("evaluation") if event["step"] == 60} == {1, 2}
     assert {event["peer"] for event in run.of("lost")} == {0}
