@@ -142,4 +142,5 @@ def test_rows_that_are_not_finite_are_as_if_they_were_not_there(case, data):
     result = rule(x)
     assert rule.dropped == tuple(sorted(bad))
     wanted = make_aggregator(name, n=len(left), f=f - len(bad))(x[left].clone())
-    torch.testing.assert_close(result, wanted, rtol=1e-6, atol=1e-9)
+    # Other sums of float32, which the iterations of geometric-median carry on.
+    torch.testing.assert_close(result, wanted, rtol=1e-5, atol=1e-9)

@@ -74,7 +74,7 @@ async def test_a_run_that_was_left_is_followed_from_its_beginning_and_stopped(pa
     assert (now.name, now.ranks[1].state, now.state) == ("night", "paused", "running")
     assert now.started == pytest.approx(first.state.now.started, abs=1)
     assert {host.facts["torch"] for host in now.hosts.values() if "torch" in host.facts} <= {""}
-    assert all(host.facts["cores"] for host in now.hosts.values())
+    await _until(lambda: all(host.facts.get("cores") for host in now.hosts.values()))
     assert "pause rank 1" in str([line.text for line in now.log])
     await run.act(1, "resume")
     await run.stop()
