@@ -46,7 +46,9 @@ ATTACKS: dict[str, bytes] = {
     "giant": b"x" * (1 << 20),
 }
 
-AGENT = """#!{python}
+AGENT = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''  # as pip does it: a path after #! may hold no blank
 import json, os, re, select, sys
 rest = b""
 def more():

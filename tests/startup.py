@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -35,13 +36,20 @@ class Times(NamedTuple):
     stop: float
 
 
+async def _login(name: str, server: sshd.Server) -> asyncssh.SSHClientConnection:
+    for _ in range(5):
+        with contextlib.suppress(ConnectionError, asyncssh.ConnectionLost):  # sshd drops some when many come at once
+            return await asyncssh.connect(name, known_hosts=str(server.known_hosts))
+    raise ConnectionError(f"{name} dropped five logins")
+
+
 async def bare(server: sshd.Server, hosts: int) -> tuple[float, float]:
     """Log in to every host and run `true`: seconds, and processor seconds by host."""
     at_once, began, cpu = asyncio.Semaphore(AT_ONCE), time.monotonic(), time.process_time()
 
     async def one(name: str) -> None:
         async with at_once:
-            connection = await asyncssh.connect(name, known_hosts=str(server.known_hosts))
+            connection = await _login(name, server)
         async with connection:
             await connection.run("true", check=True)
 
