@@ -102,8 +102,8 @@ def _before_torch() -> None:
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
     os.environ.setdefault("TORCH_NCCL_ENABLE_MONITORING", "0")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for repeatable products of matrices on a GPU
-    # Each connection to a store asks for the name of its other end, which c10d logs; where a name server is slow or drops
-    # such questions, a join takes the resolver's 5 seconds a try.
+    # Each connection to a store asks for the name of its other end, which c10d logs; where a name server is slow or
+    # drops such questions, a join takes the resolver's 5 seconds a try.
     os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
     # numpy's BLAS would start threads on import, which no fork survives.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
