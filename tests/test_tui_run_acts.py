@@ -24,10 +24,10 @@ async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
     async with driven(tmp_path) as tui:
         await opened(tui, 5)
         await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Naming")
-        assert tui.app.screen.query_one("#named", Input).value == str(tmp_path / "r4.csv")
+        await tui.until(lambda: tui.screen_name == "Line")
+        assert tui.app.screen.query_one(Input).value == str(tmp_path / "r4.csv")
         await tui.press("escape", "down", "space", "space", "x")
-        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.until(lambda: tui.screen_name == "Line")
         await tui.press("enter")
         await tui.until((tmp_path / "runs.csv").exists)
         with (tmp_path / "runs.csv").open() as file:
@@ -36,7 +36,7 @@ async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
         (tmp_path / "runs.csv").write_text("mine")
         for key, kept in (("n", True), ("y", False)):
             await tui.press("x")
-            await tui.until(lambda: tui.screen_name == "Naming")
+            await tui.until(lambda: tui.screen_name == "Line")
             await tui.press("enter")
             await tui.until(lambda: tui.screen_name == "Question")
             assert tui.app.focused.id == "answer-cancel"
@@ -49,8 +49,8 @@ async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
     async with driven(tmp_path) as tui:
         await opened(tui, 5)
         await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Naming")
-        tui.app.screen.query_one("#named", Input).value = str(tmp_path / "no" / "[/foo].csv")
+        await tui.until(lambda: tui.screen_name == "Line")
+        tui.app.screen.query_one(Input).value = str(tmp_path / "no" / "[/foo].csv")
         await tui.press("enter")
         await tui.until(lambda: tui.screen_name == "Message")
         told = " ".join(str(part.content) for part in tui.app.screen.query(Static))

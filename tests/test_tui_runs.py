@@ -206,7 +206,7 @@ async def test_hostile_names_notes_and_values_are_text(tmp_path, payload):
         await tui.until(lambda: tui.screen_name == "Question")
         await tui.until(lambda: payload in tui.picture())
         await tui.press("escape", "x")
-        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.until(lambda: tui.screen_name == "Line")
         await tui.press("escape", "c")
         await tui.until(lambda: tui.screen_name == "CompareScreen")
         await tui.until(lambda: f"A {payload[:18]}" in tui.picture())

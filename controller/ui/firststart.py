@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.hostsfile import HostsFile, HostsFileError
-from controller.ui.screens.dialogs import Message
-from controller.ui.screens.naming import Naming
+from controller.ui.screens.dialogs import Line, Message
 
 if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
@@ -24,8 +23,8 @@ async def import_lists(app: GarfieldApp) -> None:
     """Ask for lists of hosts, make the hosts file of them, go on with it; say what was guessed."""
     from controller.hostlists import read_lists, to_hosts_file
 
-    typed = await app.push_screen_wait(Naming("Import lists of hosts", WHICH))
-    if not typed:
+    typed = await app.push_screen_wait(Line("Import lists of hosts", WHICH))
+    if not typed or not typed.strip():
         return
     try:
         texts = [(word, _read(word)) for word in shlex.split(typed)]

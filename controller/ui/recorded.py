@@ -14,8 +14,7 @@ from controller.runs import RunInfo, removal
 from controller.runs.export import rows, whole_file, write_csv
 from controller.ui import formats
 from controller.ui.asking import CANCEL
-from controller.ui.screens.dialogs import Answer, Message, Question
-from controller.ui.screens.naming import Naming
+from controller.ui.screens.dialogs import Answer, Line, Message, Question
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
     """Ask for a file, and write there what `runs` measured."""
     text = f"What {_names(runs)} measured, one value a row: run, time, step, rank, role, metric, value."
     first = f"{runs[0].id}.csv" if len(runs) == 1 else "runs.csv"
-    typed = await app.push_screen_wait(Naming("Export as CSV to", text, str(_path(first))))
-    if not typed:
+    typed = await app.push_screen_wait(Line("Export as CSV to", text, str(_path(first))))
+    if not typed or not typed.strip():
         return
     path = _path(typed)
     if await asyncio.to_thread(path.exists):
@@ -56,7 +55,7 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
 
 def _path(text: str) -> Path:
     """The path that a person typed; ~ is their home."""
-    return Path(text).expanduser().absolute()
+    return Path(text.strip()).expanduser().absolute()
 
 
 def _write(runs: Sequence[RunInfo], path: Path, damage: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Small dialogs: a question, a message, a choice from a list, the keys of where one is."""
+"""Small dialogs: a question, a message, a line of text, a choice from a list, the keys of where one is."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Button, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
+
+from controller.ui.widgets.entry import Entry
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,29 @@ class Message(Question):
 
     def __init__(self, title: str, text: str | Content) -> None:
         super().__init__(title, text, [Answer("ok", "OK", "primary")])
+
+
+class Line(Dialog[str]):
+    """A line of text, with one to begin from; None when it is left with Esc."""
+
+    KEYS = "⏎ takes it   esc leaves it"
+
+    def __init__(self, title: str, text: str, value: str = "", *, unseen: bool = False) -> None:
+        """`text` says what is asked for, and is shown as it is; what is typed is shown as dots if it is `unseen`."""
+        super().__init__()
+        self._title, self._text, self._value, self._unseen = title, text, value, unseen
+
+    def compose(self) -> ComposeResult:
+        """The question over the line."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(f" {self._title} ")
+            frame.border_subtitle = Content(f" {self.KEYS} ")
+            yield Static(Content(self._text), markup=False)
+            yield Entry(self._value, compact=True, select_on_focus=False, password=self._unseen)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value)
 
 
 class Choice(Dialog[str]):

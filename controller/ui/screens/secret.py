@@ -5,36 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from textual import on
-from textual.app import App, ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
-from textual.widgets import Input, Static
+from textual.app import App
 
 from controller.prompts import Prompter
-from controller.ui.screens.dialogs import Dialog
-from controller.ui.widgets.entry import Entry
+from controller.ui.screens.dialogs import Line
 
 
-class Secret(Dialog[str]):
+class Secret(Line):
     """One line of text, shown as dots unless `echo`; Esc gives none."""
+
+    KEYS = "⏎ answers   esc gives no answer"
 
     def __init__(self, where: str, text: str, echo: bool) -> None:
         """`where` is who wants to know: a host or a file."""
-        super().__init__()
-        self._where, self._text, self._echo = where, text, echo
-
-    def compose(self) -> ComposeResult:
-        """The question over the line."""
-        with Vertical(classes="dialog") as frame:
-            frame.border_title = Content(f" {self._where} ")
-            frame.border_subtitle = Content(" ⏎ answers   esc gives no answer ")
-            yield Static(Content(self._text), markup=False)
-            yield Entry(password=not self._echo)
-
-    @on(Input.Submitted)
-    def _answered(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value)
+        super().__init__(where, text, unseen=not echo)
 
 
 def asking_on(app: App[Any]) -> Prompter:
