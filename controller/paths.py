@@ -25,6 +25,11 @@ def runs_dir() -> Path:
     return state_dir() / "runs"
 
 
+def screens_file() -> Path:
+    """How a person set the TUI's screens."""
+    return state_dir() / "tui.json"
+
+
 def cache_dir() -> Path:
     """What may be deleted at any time."""
     return _base("XDG_CACHE_HOME", ".cache", "cache")
@@ -45,6 +50,7 @@ def all_paths() -> dict[str, str]:
     return {
         "runs": str(runs_dir()),
         "state": str(state_dir()),
+        "screens": str(screens_file()),
         "cache": str(cache_dir()),
         "config": str(config_dir()),
         "known hosts": str(known_hosts()),

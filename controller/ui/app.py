@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,8 +14,10 @@ from textual.content import Content
 from textual.driver import Driver
 from textual.screen import Screen
 
+from controller import paths
 from controller.ui import acting, asking, attending, checking, editing, theme
 from controller.ui.departure import Departure
+from controller.ui.kept import Kept
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
@@ -71,6 +74,7 @@ class GarfieldApp(App[str]):
     def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
         self.session = session
+        self.kept = Kept(paths.screens_file(), partial(self.say, severity="warning"))
         self._launch_at_once = launch
         self._ticks = 0
         self._fault_told = False
@@ -90,6 +94,8 @@ class GarfieldApp(App[str]):
 
     def on_mount(self) -> None:
         """Open the file, show the first screen, begin to tick."""
+        self.kept.open()
+        theme.keep(self)
         self.session.open()
         self.open_first_screen()
         self.set_interval(TICK, self._tick)

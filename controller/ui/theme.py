@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import App
 from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from controller.ui.app import GarfieldApp
 
 GARFIELD = Theme(
     name="garfield",
@@ -36,3 +41,11 @@ def register(app: App) -> None:
     """Make it one of the themes, and the one in use."""
     app.register_theme(GARFIELD)
     app.theme = GARFIELD.name
+
+
+def keep(app: GarfieldApp) -> None:
+    """Use the theme that was chosen last, if there still is one of that name, and keep what is chosen from now on."""
+    chosen = str(app.kept["theme"])
+    if chosen in app.available_themes:
+        app.theme = chosen
+    app.theme_changed_signal.subscribe(app, lambda theme: app.kept.put("theme", theme.name))

@@ -73,7 +73,10 @@ class LiveScreen(MainScreen):
         yield EventLog()
 
     def on_mount(self) -> None:
-        """The table has the focus: arrows and Enter work at once."""
+        """As it was set last; the table has the focus: arrows and Enter work at once."""
+        kept = self.app.kept
+        self._zoomed = kept.choice("zoomed", ("", *PANELS)) or None
+        self._shown = kept.choice("chart", PANELS)
         self.query_one(RankTable).focus()
 
     @property
@@ -177,6 +180,7 @@ class LiveScreen(MainScreen):
     def _arrange(self) -> None:
         """Which of the three panels are shown: all, the zoomed one, or the one that a low terminal has room for."""
         only = self._alone
+        self.set_class(self._zoomed is not None, "-zoomed")
         for name in PANELS:
             self.query_one(f"#{name}").display = only in (None, name)
         self.query_one("#beside").display = only != "loss"
@@ -231,12 +235,13 @@ class LiveScreen(MainScreen):
         """The next panel alone, then all again."""
         order = (None, *PANELS)
         self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
-        self.set_class(self._zoomed is not None, "-zoomed")
+        self.app.kept.put("zoomed", self._zoomed or "")
         self.tick(True)
 
     def action_next_chart(self) -> None:
         """The next panel where there is room for one."""
         self._shown = PANELS[(PANELS.index(self._shown) + 1) % len(PANELS)]
+        self.app.kept.put("chart", self._shown)
         self.tick(True)
 
     def action_reveal(self) -> None:

@@ -62,6 +62,10 @@ class LogsScreen(MainScreen):
                 yield Static("", id="no-lines", markup=False)
                 yield Entry(placeholder="search, then Enter", id="search", compact=True)
 
+    def on_mount(self) -> None:
+        """Lines are wrapped as they were last time."""
+        self.query_one(LogView).wrap = bool(self.app.kept["wrap"])
+
     def choose_rank(self, rank: int) -> None:
         """Show what `rank` prints."""
         now = self.now
@@ -162,7 +166,9 @@ class LogsScreen(MainScreen):
 
     async def action_lines(self, act: str) -> None:
         """An act of the lines, whatever has the focus."""
-        await self.query_one(LogView).run_action(act)
+        view = self.query_one(LogView)
+        await view.run_action(act)
+        self.app.kept.put("wrap", view.wrap)
         self._entitle(self.now)
 
     def action_search(self) -> None:

@@ -64,7 +64,8 @@ class RunsScreen(MainScreen):
     # --- the list
 
     def on_mount(self) -> None:
-        """Look at the folder now and then."""
+        """In the order of last time; look at the folder now and then."""
+        self._by, self._reverse = str(self.app.kept["runs_order"]), bool(self.app.kept["runs_reversed"])
         self.set_interval(LOOK_EVERY, self._look)
         self._show()
 
@@ -145,19 +146,22 @@ class RunsScreen(MainScreen):
         if not event.column_index:
             return  # the marks
         title = self._columns()[event.column_index - 1].title
-        self._by, self._reverse = title, self._reverse != (title == self._by)
-        self._show()
+        self._order(title, self._reverse != (title == self._by))
 
     def action_sort(self) -> None:
         """The next column."""
         titles = [column.title for column in self._columns()]
         here = titles.index(self._by) if self._by in titles else 0
-        self._by = titles[(here + 1) % len(titles)]
-        self._show()
+        self._order(titles[(here + 1) % len(titles)], self._reverse)
 
     def action_reverse(self) -> None:
         """The other way round."""
-        self._reverse = not self._reverse
+        self._order(self._by, not self._reverse)
+
+    def _order(self, by: str, reverse: bool) -> None:
+        self._by, self._reverse = by, reverse
+        self.app.kept.put("runs_order", by)
+        self.app.kept.put("runs_reversed", reverse)
         self._show()
 
     def action_filter(self) -> None:
