@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,6 @@ from controller.agent.journal import LINE
 from controller.agent.loop import Loop
 from controller.agent.rank import Lines
 from controller.agent.start import CONSTANT, first_line
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    yield reading, writing
-    os.close(reading)
-    os.close(writing)
 
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.data())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,6 @@ from controller.agent import journal as journals
 from controller.agent import link as links
 from controller.agent.journal import LINE, Journal, remove_dead
 from controller.agent.link import Link
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    yield reading, writing
-    os.close(reading)
-    os.close(writing)
 
 
 @pytest.fixture

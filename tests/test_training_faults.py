@@ -6,18 +6,28 @@ import fcntl
 import signal
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.training_ranks import Run, train
 
 
-@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
-def test_a_worker_that_dies_ends_a_run_that_waits_for_all_and_is_named(aggregator: str) -> None:
-    with Run(num_workers=3, aggregator=aggregator, steps=100_000) as run:
+@contextmanager
+def _under_way(**parameters: Any) -> Iterator[Run]:
+    """A run without end that has trained three steps."""
+    with Run(steps=100_000, **parameters) as run:
         run.start()
         run.until_step(3)
+        yield run
+
+
+@pytest.mark.parametrize("aggregator", ["vanilla", "median"])
+def test_a_worker_that_dies_ends_a_run_that_waits_for_all_and_is_named(aggregator: str) -> None:
+    with _under_way(num_workers=3, aggregator=aggregator) as run:
         run.signal(2, signal.SIGKILL)
         codes = run.exits(patience=10)
     assert codes == {0: 3, 1: 3, 2: -signal.SIGKILL, 3: 3}
@@ -32,9 +42,7 @@ def test_a_worker_that_dies_ends_a_run_that_waits_for_all_and_is_named(aggregato
 
 @pytest.mark.parametrize("aggregator", ["vanilla", "median"])
 def test_a_worker_that_is_silent_for_the_timeout_is_named(aggregator: str) -> None:
-    with Run(num_workers=3, aggregator=aggregator, steps=100_000, timeout=1.5) as run:
-        run.start()
-        run.until_step(3)
+    with _under_way(num_workers=3, aggregator=aggregator, timeout=1.5) as run:
         run.signal(2, signal.SIGSTOP)
         exit_ = run.until(lambda event: event["kind"] == "exit" and event["rank"] == 0, patience=15)
     assert exit_["code"] == 3
@@ -45,9 +53,7 @@ def test_a_worker_that_is_silent_for_the_timeout_is_named(aggregator: str) -> No
 
 @pytest.mark.parametrize("aggregator", ["vanilla", "median"])
 def test_a_server_that_dies_is_named_by_the_workers(aggregator: str) -> None:
-    with Run(num_workers=2, aggregator=aggregator, steps=100_000) as run:
-        run.start()
-        run.until_step(3)
+    with _under_way(num_workers=2, aggregator=aggregator) as run:
         run.signal(0, signal.SIGKILL)
         codes = run.exits(patience=15)
     assert codes == {0: -signal.SIGKILL, 1: 3, 2: 3}
@@ -84,9 +90,7 @@ def test_below_all_a_run_survives_a_death_and_a_stall_and_the_dead_may_come_back
 
 
 def test_below_all_a_run_ends_when_the_quorum_cannot_be_met() -> None:
-    with Run(num_workers=4, aggregator="median", fw=1, quorum="n-f", steps=100_000) as run:
-        run.start()
-        run.until_step(3)
+    with _under_way(num_workers=4, aggregator="median", fw=1, quorum="n-f") as run:
         run.signal(1, signal.SIGKILL)
         run.signal(2, signal.SIGKILL)
         codes = run.exits(patience=15)
@@ -160,9 +164,7 @@ def test_the_quorum_is_enough_to_start() -> None:
 
 
 def test_a_worker_stopped_alone_is_missed_when_all_are_needed() -> None:
-    with Run(num_workers=2, aggregator="median", steps=100_000) as run:
-        run.start()
-        run.until_step(3)
+    with _under_way(num_workers=2, aggregator="median") as run:
         run.signal(1, signal.SIGINT)
         assert run.exits(patience=15) == {0: 3, 1: 0, 2: 3}
     [failure] = run.of("failure", 0)
@@ -171,9 +173,7 @@ def test_a_worker_stopped_alone_is_missed_when_all_are_needed() -> None:
 
 
 def test_a_rank_that_is_started_twice_is_replaced_by_the_newer() -> None:
-    with Run(num_workers=2, aggregator="median", steps=100_000) as run:
-        run.start()
-        run.until_step(3)
+    with _under_way(num_workers=2, aggregator="median") as run:
         run.start(1)
         older = run.until(lambda event: event["kind"] == "failure")
         assert "another process joined as rank 1" in older["text"]
