@@ -18,7 +18,7 @@ from typing import Any
 from controller.hosts import Host
 from controller.liverun import LiveRun
 from controller.plan import make_plan
-from tests.flood import Ticker, memory, percentile
+from tests.flood import Ticker, memory
 
 STEP = {"kind": "step", "step": 5, "loss": 1, "seconds": 1, "parts": {}, "time": 1}
 
@@ -118,9 +118,7 @@ async def attacked(folder: Path, attack: str, count: int) -> dict[str, Any]:
     now = run.state.now
     return {
         "seconds": round(time.monotonic() - began, 2),
-        "busy_p99": round(percentile(ticker.busy, 0.99), 4),
-        "busy_max": round(max(ticker.busy), 4),
-        "late_p99": round(percentile(ticker.late, 0.99), 4),
+        **ticker.measures(),
         "grew": memory(os.getpid(), "VmHWM") - before,
         "outcome": {key: outcome[key] for key in ("outcome", "root_cause", "left", "unconfirmed")},
         "host": now.hosts["here"].state,
