@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller import wire
+from controller import messages, wire
 from controller.channel import Channel
 from controller.connection import HostError, Ways
 from controller.hosts import Host
@@ -282,7 +282,7 @@ class HostTalk:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = wire.parse(line, self._ranks)
+            message = messages.parse(line, self._ranks)
         except wire.WireError as error:
             self._refused += 1
             if self._refused <= 10:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from controller import bringing, transfer, wire
+from controller import bringing, messages, transfer
 from controller.agent.keeping import PIECE, Keeping
 from controller.agent.loop import Loop
 from controller.bringing import Bringing
@@ -45,7 +45,7 @@ class Session:
         answer = self.twist(self.keeping.answer(message))
         if answer is None:
             raise HostError(Host("lab"), f"no answer within {seconds:.0f} s")
-        parsed = wire.parse(json.dumps(answer).encode())
+        parsed = messages.parse(json.dumps(answer).encode())
         assert (parsed["type"], parsed["id"]) == (kind, key)
         return parsed
 

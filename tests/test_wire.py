@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller import wire
+from controller import messages, wire
 from garfield import events
 
 JSON = st.recursive(
@@ -20,7 +20,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
 )
-KINDS = st.sampled_from([*wire.MESSAGES, "nonsense"])
+KINDS = st.sampled_from([*messages.MESSAGES, "nonsense"])
 FIELDS = sorted({name for kind in events.KINDS.values() for name in get_type_hints(kind)})
 NAMES = st.sampled_from(["rank", "event", "lines", "stream", "left", "code", "ranks", "seq", "state", "kind", "from"])
 
@@ -87,7 +87,7 @@ def test_a_line_that_is_too_long_ends_the_conversation(chunk: int) -> None:
 def test_only_known_fields_of_known_messages_pass(kind: str, fields: dict[str, object]) -> None:
     line = json.dumps({**fields, "type": kind}).encode()
     try:
-        message = wire.parse(line, {0, 1})
+        message = messages.parse(line, {0, 1})
     except wire.WireError as error:
         why = str(error)
     else:
@@ -95,7 +95,7 @@ def test_only_known_fields_of_known_messages_pass(kind: str, fields: dict[str, o
     assert _harmless(why)
     if why:
         return
-    assert kind in wire.MESSAGES
+    assert kind in messages.MESSAGES
     assert message["type"] == kind
     assert message.get("rank") in (None, 0, 1)
     assert all(_harmless(text) for text in _texts(message))
@@ -104,14 +104,14 @@ def test_only_known_fields_of_known_messages_pass(kind: str, fields: dict[str, o
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_message_are_refused_in_one_way(line: bytes) -> None:
     with pytest.raises(wire.WireError):
-        wire.parse(line)
+        messages.parse(line)
 
 
 @given(st.integers(1, 500), st.floats(0, 1), st.lists(st.integers(0, 9), max_size=5))
 def test_events_pass_as_they_are(step: int, loss: float, quorum: list[int]) -> None:
     event = events.to_dict(events.Step(step, loss, 0.1, {"wait": 0.05}, quorum=quorum, weights=[0.5] * len(quorum)))
     line = json.dumps({"type": "event", "seq": 7, "rank": 1, "event": {**event, "time": 5.0}}).encode()
-    assert wire.parse(line, {1}) == {"type": "event", "seq": 7, "rank": 1, "event": {**event, "time": 5.0}}
+    assert messages.parse(line, {1}) == {"type": "event", "seq": 7, "rank": 1, "event": {**event, "time": 5.0}}
 
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.floats()
@@ -175,7 +175,7 @@ def _is_of(value: object, hint: Any) -> bool:
 )
 def test_refusals_say_why(message: object, why: str) -> None:
     with pytest.raises(wire.WireError, match=why):
-        wire.parse(json.dumps(message).encode(), {0, 1})
+        messages.parse(json.dumps(message).encode(), {0, 1})
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_refusals_say_why(message: object, why: str) -> None:
 )
 def test_json_made_to_hurt_is_refused(line: bytes) -> None:
     with pytest.raises(wire.WireError):
-        wire.parse(line)
+        messages.parse(line)
