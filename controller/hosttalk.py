@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller import messages, wire
 from controller.channel import Channel
 from controller.connection import HostError, Ways
 from controller.hosts import Host
+from controller.inbox import Inbox
 from controller.origin import origin_text
 from controller.turns import take_all
+from controller.wire import WireError
 
 ANSWER_WITHIN = 20.0  # seconds for an answer that needs no import
 CLOSE_WITHIN = 7.0
@@ -65,17 +66,14 @@ class HostTalk:
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.holds = True  # the run is ours, not another controller's at whose side we look on
         self.lease = 0.0  # seconds within which we may come back; ranks run there
-        self._ranks, self._ways, self._heard = None if ranks is None else frozenset(ranks), ways, heard
-        self._moved, self._controller = moved, controller
-        self._answers: dict[tuple[str, int | str | None], asyncio.Future[dict[str, Any]]] = {}
+        self._ways, self._heard, self._moved, self._controller = ways, heard, moved, controller
+        self._inbox = Inbox(ranks, self._hear)
         self._channel = Channel(host)
         self._tasks: list[asyncio.Task[None]] = []
         self._bye: list[dict[str, Any]] | None = None
-        self._last = 0  # number of the last message heard
         self._heard_at = 0.0
         self._silent = False
         self._stop: dict[str, Any] | None = None  # what we said to end the run
-        self._refused = 0  # messages that were none
         self._arrived: Callable[[Mapping[str, Any]], None] = lambda told: None
 
     async def connect(self, mode: str = "guardian") -> None:
@@ -93,7 +91,7 @@ class HostTalk:
         self._arrived = arrived
         try:
             ending = await self.attach(take)
-        except (TimeoutError, wire.WireError) as error:
+        except (TimeoutError, WireError) as error:
             raise HostError(self.host, str(error) or "no answer; is the host overloaded?") from None
         if ending is not None:
             raise HostError(self.host, ending.text)
@@ -140,7 +138,7 @@ class HostTalk:
 
     async def _close(self) -> None:
         left, text = (self._bye, "") if self._bye is not None else (None, "the connection was given up")
-        if not self._channel.began and not self._last:
+        if not self._channel.began and not self._inbox.last:
             left = []  # at most a Python that waits for its program, and ends with the connection
         code = await self._channel.close()
         if left is None and code == 0:
@@ -159,8 +157,7 @@ class HostTalk:
 
     def expect(self, kind: str, key: int | str | None = None) -> asyncio.Future[dict[str, Any]]:
         """The next message of type `kind` whose id or else rank is `key`, once it comes."""
-        answer = self._answers[kind, key] = asyncio.get_running_loop().create_future()
-        return answer
+        return self._inbox.expect(kind, key)
 
     async def wait(self, answer: asyncio.Future[dict[str, Any]], seconds: float) -> dict[str, Any]:
         """What was expected. Raises HostError when it doesn't come."""
@@ -190,8 +187,8 @@ class HostTalk:
         try:
             while (lines := await self._channel.read()) is not None:
                 self._hear_again()
-                await take_all(lines, self._take)
-        except wire.WireError as error:
+                await take_all(lines, self._inbox.take)
+        except WireError as error:
             return f"the agent can't be understood: {error}"
         except Exception as error:
             return f"what the agent said led to an error here: {type(error).__name__}: {error}"
@@ -201,7 +198,7 @@ class HostTalk:
         """What is known of the host's part now that the connection has ended; None: nothing."""
         words = self._channel.words()
         for line in words:
-            self._heard({"type": "output", "rank": None, "stream": "agent", "lines": [line]})
+            self._inbox.say(line)
         if self._bye is not None:
             return Ending(self._bye)
         if code != 0:
@@ -227,7 +224,7 @@ class HostTalk:
                 if ending is None:
                     self._moved("back", f"after {loop.time() - began:.0f} s")
                 return ending
-            except (HostError, TimeoutError, wire.WireError) as error:
+            except (HostError, TimeoutError, WireError) as error:
                 self._channel.abandon()
                 text = str(error).removeprefix(f"{self.host.name}: ") or text
             if once:
@@ -248,7 +245,7 @@ class HostTalk:
                 "type": "attach",
                 "run": self.run_id,
                 "host": self.agent_host,
-                "after": self._last,
+                "after": self._inbox.last,
                 "take": take,
                 "controller": self._controller,
                 "by": origin_text(),
@@ -261,7 +258,7 @@ class HostTalk:
                 lines = await self._channel.read()
                 if lines is None:
                     raise HostError(self.host, "the connection was lost again.")
-                await take_all(lines, self._take)
+                await take_all(lines, self._inbox.take)
         self._hear_again()
         told = answer.result()
         if "error" in told:
@@ -280,33 +277,13 @@ class HostTalk:
             self._silent = False
             self._moved("back", "")
 
-    def _take(self, line: bytes) -> None:
-        try:
-            message = messages.parse(line, self._ranks)
-        except wire.WireError as error:
-            self._refused += 1
-            if self._refused <= 10:
-                self._say(f"a message was refused: {error}")
-            return
-        if number := message["seq"]:
-            if number <= self._last:
-                return  # heard before the connection was lost
-            first = message["from"] if message["type"] == "dropped" else number
-            if first > self._last + 1:
-                self._say(f"messages {self._last + 1} to {first - 1} are missing")
-            self._last = number
-        answer = self._answers.pop((message["type"], message.get("id", message.get("rank"))), None)
-        if answer and not answer.done():
-            answer.set_result(message)
+    def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "bye":
             self._bye = message["left"]
         elif message["type"] == "attached" and "error" not in message:
             self.holds, self.attached = message["holds"], message
             self._arrived(message)
         self._heard(message)
-
-    def _say(self, text: str) -> None:
-        self._heard({"type": "output", "rank": None, "stream": "agent", "lines": [text]})
 
     async def _ping(self) -> None:
         loop = asyncio.get_running_loop()
