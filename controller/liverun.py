@@ -14,15 +14,14 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller import acts, paths
+from controller import accounts, acts, paths
 from controller.ending import ClusterLike, Goodbyes, sentence
 from controller.feed import Feed, Record, Subscriber
 from controller.hosts import Host
-from controller.origin import origin, origin_text
+from controller.origin import origin_text
 from controller.plan import Plan
 from controller.prompts import Prompter
 from controller.runs.recorder import Recorder, make_room, new_run_id
-from controller.state import cause
 from controller.verdict import Verdict, verdict
 
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
@@ -283,20 +282,7 @@ class LiveRun:
     def _conclude(
         self, outcome: str, told: str | None, left: int | None, unconfirmed: list[str], seconds: float
     ) -> Record:
-        now = self.state.now
-        record: Record = {
-            "kind": "outcome",
-            "outcome": outcome,
-            "root_cause": (now.root_cause or told or "unknown") if outcome == "failed" else None,
-            "cause": cause(now) if outcome == "failed" else None,
-            "left": left,
-            "unconfirmed": unconfirmed,
-            "accuracy": now.accuracy,
-            "accuracies": {str(rank): accuracy for rank, accuracy in sorted(now.accuracies.items())},
-            "steps": now.step,
-            "model": now.model,
-            "seconds": round(seconds, 3),
-        }
+        record = accounts.outcome(self.state.now, outcome, told, left, unconfirmed, seconds)
         self._feed.emit(record)
         self._feed.close({"run": self.run_id, **record})
         return record
@@ -314,18 +300,8 @@ class LiveRun:
 
     def _run_record(self) -> Record:
         if self._description:
-            started = self._description.get("started")
-            began = {"received": started} if isinstance(started, float | int) else {}
-            return {"findings": [], **self._description, "kind": "run", "run": self.run_id, **began}
-        return {
-            "kind": "run",
-            "run": self.run_id,
-            "name": self._name,
-            "note": self._note,
-            "origin": origin(),
-            "started": self._started,
-            **self.plan.to_record(),
-        }
+            return accounts.attached(self.run_id, self._description)
+        return accounts.launched(self.plan, self.run_id, self._name, self._note, self._started)
 
 
 def _make_cluster(
