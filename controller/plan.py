@@ -15,8 +15,8 @@ from typing import Any
 from controller import resuming
 from controller.hosts import FileProblem, Host
 from controller.hostvalues import UNTIL_FINISHED
-from garfield import catalog, experiment, settings
-from garfield.experiment import Finding
+from garfield import catalog, combinations, experiment, settings
+from garfield.combinations import Finding
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def make_plan(
     else:
         findings += _placement_findings(hosts, carrying, values)
     if checked:
-        findings += experiment.check(values)
+        findings += combinations.check(values)
         findings += resuming.findings(values) if values["resume"] else []
         findings += _outnumbered(values)
     return Plan(carrying, ranks, values, lease, tuple(findings), checked)

@@ -11,7 +11,7 @@ from typing import Any
 from controller.runs import find_runs
 from garfield import checkpointfile
 from garfield.checkpointfile import CheckpointError
-from garfield.experiment import Finding
+from garfield.combinations import Finding
 
 MODEL = "model.pt"  # in a run's folder
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from garfield import experiment, settings
-from garfield.experiment import Finding
+from garfield.combinations import Finding
 
 FORMAT = 1
 MEMBER = "garfield.json"

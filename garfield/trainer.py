@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from garfield import addresses, checkpointfile, experiment, settings
+from garfield import addresses, checkpointfile, combinations, experiment, settings
 from garfield.events import EventWriter
 from garfield.neighbours import neighbours
 
@@ -65,7 +65,7 @@ def run_rank(
     except settings.SettingError as error:
         print(error, file=sys.stderr, flush=True)
         return BAD_PARAMETERS
-    findings = experiment.check(values)
+    findings = combinations.check(values)
     if values["resume"] and experiment.role_of(values, values["rank"]) == "ps":
         findings += checkpointfile.check(Path(values["resume"]).expanduser(), values)
     for finding in findings:

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import pytest
 import torch
 
-from garfield import catalog, experiment, settings
+from garfield import catalog, combinations, settings
 from garfield.aggregators import make_aggregator
 from garfield.attacks import make_attack, make_server_attack
 from garfield.bench.simulation import Simulation, Task
@@ -210,9 +210,9 @@ def test_attacks_that_cannot_work_are_refused_with_what_would(text, given, words
 
 def test_the_checks_of_an_experiment_know_attacks():
     values = settings.defaults() | {"num_workers": 5, "dataset": "digits", "aggregator": "median", "fw": 1}
-    found = experiment.check(values | {"attack": "alie", "byz_workers": 1})
+    found = combinations.check(values | {"attack": "alie", "byz_workers": 1})
     assert any("alie(z=1.5)" in finding.text for finding in found if finding.level == "error")
-    found = experiment.check(values | {"attack": "sign-flip", "byz_workers": 1})
+    found = combinations.check(values | {"attack": "sign-flip", "byz_workers": 1})
     assert not [finding for finding in found if finding.level == "error"]
 
 

@@ -138,7 +138,7 @@ def test_every_entry_says_what_it_is_in_a_line(name):
 
 def test_the_catalogue_needs_no_torch():
     script = (
-        "import sys; from garfield import catalog, experiment; print('torch' in sys.modules, 'numpy' in sys.modules)"
+        "import sys; from garfield import catalog, combinations; print('torch' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -9,7 +9,7 @@ import torch
 
 from controller.hosts import Host
 from controller.plan import make_plan
-from garfield import devices, experiment, settings
+from garfield import combinations, devices, settings
 from garfield.gradients import Gradients
 from garfield.supply import Supply
 from garfield.vector import FlatModel
@@ -48,7 +48,7 @@ def test_nccl_wants_a_gpu_for_each_rank(gpus: int, words: str, monkeypatch: pyte
     ],
 )
 def test_nccl_is_for_synchronous_setups(parameters: dict[str, object], words: str) -> None:
-    findings = experiment.check(settings.defaults() | {"backend": "nccl"} | parameters)
+    findings = combinations.check(settings.defaults() | {"backend": "nccl"} | parameters)
     assert any(words in finding.text and finding.level == "error" for finding in findings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from garfield import datasets, experiment, normalisation, settings
+from garfield import combinations, datasets, experiment, normalisation, settings
 from garfield.evaluation import accuracy
 from garfield.models import model_of
 from garfield.vector import FlatModel
@@ -61,7 +61,7 @@ def test_workers_whose_last_batch_would_be_of_one_sample_train_on() -> None:
 
 def test_batch_of_one_is_refused() -> None:
     values = settings.defaults() | SMALL | {"batch": 1, "num_workers": 2}
-    [finding] = experiment.check(values)
+    [finding] = combinations.check(values)
     assert (finding.level, finding.name) == ("error", "batch")
     assert "shufflenet_v2_x0_5 normalises over its batch" in finding.text
 

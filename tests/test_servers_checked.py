@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from garfield import addresses, experiment, settings
+from garfield import addresses, combinations, experiment, settings
 from garfield.settings import SettingError
 
 FOUR = {"num_ps": 4, "num_workers": 8, "aggregator": "median", "mar": "median", "fw": 2, "fps": 1}
@@ -12,7 +12,7 @@ FOUR = {"num_ps": 4, "num_workers": 8, "aggregator": "median", "mar": "median", 
 
 def findings(**parameters: object) -> dict[str, tuple[str, str]]:
     values = settings.defaults() | FOUR | parameters
-    return {finding.name: (finding.level, finding.text) for finding in experiment.check(values)}
+    return {finding.name: (finding.level, finding.text) for finding in combinations.check(values)}
 
 
 def quorums(**parameters: object) -> tuple[int, int]:

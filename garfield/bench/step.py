@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from garfield import catalog, experiment, settings, trainer
+from garfield import catalog, combinations, settings, trainer
 from garfield.bench import localrun
 from garfield.bench.progress import Progress
 
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = vars(parser.parse_args(arguments))
     rounds, as_json = values.pop("rounds"), values.pop("json")
     values = _completed(values)
-    problems = [finding.text for finding in experiment.check(values) if finding.level == "error"]
+    problems = [finding.text for finding in combinations.check(values) if finding.level == "error"]
     if rounds < 1:
         problems.append(f"rounds = {rounds}: at least one is needed.")
     if values["steps"] <= SKIPPED:

@@ -14,7 +14,7 @@ from controller.ui import formats
 if TYPE_CHECKING:
     from controller.plan import RankPlan
     from controller.state import LogLine
-    from garfield.experiment import Finding
+    from garfield.combinations import Finding
 
 MARKS = {"ok": ("✓", "$text-success"), "warning": ("!", "$text-warning"), "error": ("✖", "$text-error")}
 LOG_STYLES = {"i": "$muted", "!": "$text-warning", "✖": "$text-error"}
