@@ -19,6 +19,7 @@ from controller.hostsfile.schema import printable, shown
 from controller.hostsfile.tomlvalues import same
 from controller.hostvalues import HostValueError, parse_lease
 from controller.plan import Plan, make_plan
+from controller.runs.label import why_not
 from garfield import settings
 from garfield.settings import SettingError
 
@@ -164,7 +165,9 @@ class Draft:
     def run_name(self, moment: float) -> str:
         """What a run launched at `moment` (Unix seconds) is called unless a person names it: krum-1429."""
         rule = str(self.value("aggregator")).partition("(")[0]
-        return f"{self.preset or rule}-{time.strftime('%H%M', time.localtime(moment))}"
+        hour = time.strftime("%H%M", time.localtime(moment))
+        name = f"{self.preset or rule}-{hour}"
+        return name if why_not(name) is None else f"{rule}-{hour}"
 
     def plan(self) -> Plan:
         """Every rank placed, and everything checked."""

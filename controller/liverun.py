@@ -21,6 +21,7 @@ from controller.hosts import Host
 from controller.origin import origin_text
 from controller.plan import Plan
 from controller.prompts import Prompter
+from controller.runs.label import label
 from controller.runs.recorder import Recorder, make_room, new_run_id
 from controller.verdict import Verdict, verdict
 
@@ -291,6 +292,7 @@ class LiveRun:
         described = {key: value for key, value in self._run_record().items() if key not in ("kind", "received")}
         described |= {"summary": self.plan.summary(), "hosts_text": self._hosts_text}
         if self._description:
+            described |= label(self.folder)  # a person may have changed it since
             self.folder = make_room(self.folder)
         self._feed.record_with(Recorder(self.folder, described))
 

@@ -121,6 +121,8 @@ _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {
     "run": _text,
     "host": _optional(_text),
+    "name": _text,
+    "note": _text,
     "origin": _optional(_texts),
     "lease": _optional(_number),
     "by": _text,

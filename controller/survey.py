@@ -16,7 +16,9 @@ from controller.hosts import Host
 from controller.origin import origin_text, told_origin
 from controller.prompts import Prompter
 from controller.runs import list_runs
+from controller.runs.label import LONGEST_NOTE
 from controller.visit import Told, Visit, visit_all
+from controller.wire import one_line
 
 
 def meant(word: str | None, ids: Collection[str]) -> set[str]:
@@ -41,6 +43,19 @@ class Found:
     origin: str = ""
     started: float = 0.0
     parts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is called, as its hosts were told at the launch; empty where they weren't."""
+        return self._told("name")
+
+    @property
+    def note(self) -> str:
+        """The sentence that was kept with it at the launch."""
+        return self._told("note")
+
+    def _told(self, key: str) -> str:
+        return one_line(next((text for part in self.agents() if (text := part.get(key))), ""), LONGEST_NOTE)
 
     @property
     def mine(self) -> bool:

@@ -33,8 +33,9 @@ class Visit:
     async def runs(self) -> list[dict[str, Any]]:
         """The runs of this user that the host knows, one entry an agent. Raises HostError.
 
-        {"run", "host", "origin": {"user", "machine"}, "lease", "started", "stopping", "silent": seconds since
-        its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended", "paused", "incarnation"}]}
+        {"run", "host", "name", "note", "origin": {"user", "machine"}, "lease", "started", "stopping", "silent": seconds
+        since its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended", "paused",
+        "incarnation"}]}
         """
         return (await self._session.ask({"type": "runs"}, "runs"))["runs"]
 

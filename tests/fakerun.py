@@ -17,8 +17,10 @@ Record = Mapping[str, Any]
 class FakeRun:
     """What the screens use of a LiveRun. `feed` is the cluster; the run ends with an outcome record."""
 
-    def __init__(self, plan: Plan, name: str = "", hosts_text: str = "", folder: Path = Path("/runs/fake")) -> None:
-        self.plan, self.name, self.hosts_text, self.folder = plan, name, hosts_text, folder
+    def __init__(
+        self, plan: Plan, name: str = "", note: str = "", hosts_text: str = "", folder: Path = Path("/runs/fake")
+    ) -> None:
+        self.plan, self.name, self.note, self.hosts_text, self.folder = plan, name, note, hosts_text, folder
         self.run_id = "fake"
         self.state = RunState()
         self.stops: list[bool] = []

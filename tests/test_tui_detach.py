@@ -33,7 +33,7 @@ async def test_the_lease_is_offered_at_a_launch(tmp_path, downs, lease):
 async def test_a_launch_is_thought_better_of(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("L")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: tui.screen_name == "Launching")
         await tui.press("escape")
         await tui.until(lambda: tui.screen_name == "ClusterScreen")
         assert not tui.runs
@@ -103,7 +103,7 @@ async def test_another_controllers_run_is_not_stopped_by_quitting(tmp_path):
 async def test_being_told_to_leave_does_what_the_lease_announced(tmp_path, downs, stops):
     async with driven(tmp_path) as tui:
         await tui.press("L")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: tui.screen_name == "Launching")
         await tui.press(*["down"] * downs, "enter")
         await tui.until(lambda: tui.runs)
         tui.run.feed(simulate(until=5, outcome=False))

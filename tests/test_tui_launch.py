@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from controller import paths
 from controller.runs import Recorder, new_run_id
@@ -20,6 +22,39 @@ async def test_launch_at_once(tmp_path):
     async with driven(tmp_path, launch=True) as tui:
         await tui.until(lambda: tui.runs)
         assert tui.screen_name == "LiveScreen"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_run_is_named_and_noted_at_its_launch(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Launching")
+        suggested = tui.app.screen.query_one("#name", Input).value
+        assert re.fullmatch(r"multi-krum-\d{4}", suggested)
+        await tui.press("tab")
+        await tui.write("-night")
+        await tui.until(lambda: "A name can't begin with -" in tui.picture())
+        await tui.press("enter")
+        assert tui.screen_name == "Launching"
+        await tui.press("home", "delete", "down")
+        await tui.write("with [/foo]")
+        assert "A name can't" not in tui.picture()
+        await tui.press("enter")
+        await tui.until(lambda: tui.runs)
+        assert (tui.run.name, tui.run.note) == ("night", "with [/foo]")
+        assert tui.run.plan.lease == 15.0
+
+
+async def test_a_name_that_is_deleted_is_the_suggested_one(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Launching")
+        suggested = tui.app.screen.query_one("#name", Input).value
+        await tui.press("tab", "backspace")
+        assert tui.app.screen.query_one("#name", Input).value == ""
+        await tui.press("enter")
+        await tui.until(lambda: tui.runs)
+        assert (tui.run.name, tui.run.note) == (suggested, "")
 
 
 @pytest.fixture
@@ -46,7 +81,7 @@ async def test_a_run_that_was_started_elsewhere_is_told_and_asked_about(tmp_path
         await tui.press("L")
         await tui.until(lambda: tui.screen_name == "Question")
         await tui.press("right", "enter")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: tui.screen_name == "Launching")
         await tui.press("enter")
         await tui.until(lambda: len(tui.runs) == 1)
 

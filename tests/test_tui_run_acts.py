@@ -44,6 +44,30 @@ async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
             await tui.until(lambda: ((tmp_path / "runs.csv").read_text() == "mine") is kept)  # noqa: B023
 
 
+async def test_a_run_is_named_and_noted_anew(tmp_path):
+    record_run("r1", "krum", steps=5)
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 1)
+        await tui.press("n")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.write("night")  # over the name, which is selected
+        await tui.press("down")
+        await tui.write("worth [/foo] keeping")
+        await tui.press("enter")
+        await tui.until(lambda: table.runs[0].note == "worth [/foo] keeping")
+        assert table.runs[0].name == "night"
+        await tui.until(lambda: "worth [/foo] keeping" in tui.picture())
+        await tui.press("slash")
+        await tui.write("keeping")
+        assert len(table.runs) == 1
+        (paths.runs_dir() / "r1" / "run.json").write_text("{")
+        await tui.press("enter", "n")
+        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "can't be read" in tui.picture())
+
+
 async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
     record_some()
     async with driven(tmp_path) as tui:

@@ -76,7 +76,7 @@ class Driven:
         """Launch the plan with the lease that the file says."""
         before = len(self.runs)
         await self.press("L")
-        await self.until(lambda: self.screen_name == "Choice")
+        await self.until(lambda: self.screen_name == "Launching")
         await self.press("enter")
         await self.until(lambda: len(self.runs) > before)
 
@@ -107,8 +107,8 @@ async def driven(
         path.write_text(text, encoding="utf-8")
     runs: list[FakeRun] = []
 
-    def launcher(plan, name: str, hosts_text: str) -> FakeRun:
-        runs.append(FakeRun(plan, name, hosts_text, folder / "run"))
+    def launcher(plan, name: str, note: str, hosts_text: str) -> FakeRun:
+        runs.append(FakeRun(plan, name, note, hosts_text, folder / "run"))
         return runs[-1]
 
     with pytest.MonkeyPatch.context() as environment:

@@ -134,10 +134,12 @@ class Requests:
     def _do_status(self, message: dict[str, Any], peer: Peer) -> None:
         """What another controller is told of this run."""
         lease = self._agent.lease
+        described = self._hello.get("description") or {}
         peer.put(
             {
                 "type": "status",
                 **{key: self._hello.get(key) for key in ("run", "host", "origin")},
+                **{key: described.get(key, "") for key in ("name", "note")},
                 "lease": lease.seconds,
                 "by": lease.by,
                 "connected": lease.holder is not None,

@@ -45,8 +45,11 @@ async def _status(hosts: Collection[Host], options: argparse.Namespace) -> int:
         if options.json:
             say_json({"runs": [_json(run) for run in seen.runs], "unreachable": seen.unreachable})
         elif seen.runs:
-            headers = ["run", "by", "since", "hosts", "ranks", "step", "state"]
+            headers = ["run", "name", "by", "since", "hosts", "ranks", "step", "state"]
             say(table(headers, [_row(run) for run in seen.runs]))
+            for run in seen.runs:
+                if run.note:
+                    say(f"{run.name or run.run}: {run.note}")
         elif not seen.unreachable:
             say("Nothing runs there.")
         complain(list(seen.unreachable.values()))
@@ -66,6 +69,7 @@ def _row(run: Found) -> list[str]:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
     return [
         run.run,
+        run.name or "–",
         run.origin,
         since,
         ", ".join(run.hosts()),
@@ -78,6 +82,8 @@ def _row(run: Found) -> list[str]:
 def _json(run: Found) -> dict[str, Any]:
     return {
         "run": run.run,
+        "name": run.name,
+        "note": run.note,
         "origin": run.origin,
         "mine": run.mine,
         "started": run.started,

@@ -45,6 +45,9 @@ def _runs(options: argparse.Namespace) -> int:
         for run in runs
     ]
     headers = ["run", "name", "started", "outcome", "accuracy", "steps", "time", "what"]
+    if any(run.note for run in runs):
+        headers.append("note")
+        rows = [[*row, run.note] for row, run in zip(rows, runs, strict=True)]
     say(table(headers, rows, right=(4, 5, 6)))
     for run in runs:
         if run.damage:

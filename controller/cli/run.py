@@ -10,6 +10,7 @@ from controller.cli.follow import follow, refuse
 from controller.draft import Draft, assignments
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.liverun import LiveRun
+from controller.runs import label
 from garfield.settings import SettingError
 
 
@@ -25,9 +26,12 @@ def main(options: argparse.Namespace) -> int:
         in_file = {problem.text for problem in file.problems}
         said = [f"{options.file}: {text}" if text in in_file else text for text in (f.text for f in plan.errors)]
         return refuse(options, said)
+    name = options.name or draft.run_name(time.time())
+    if why := label.why_not(name, options.note):
+        return refuse(options, [why])
     run = LiveRun(
         plan,
-        name=options.name or draft.run_name(time.time()),
+        name=name,
         note=options.note,
         hosts_text=file.text(),
         prompter=terminal.ask,

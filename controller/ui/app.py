@@ -210,9 +210,9 @@ class GarfieldApp(App[str]):
         else:
             self.run_worker(asking.launch(self), group="asking", exclusive=True)
 
-    def launch(self, lease: float | None = None) -> None:
-        """Start a run of the plan, with another `lease` (seconds) if given, and show it."""
-        self.session.launch(lease)
+    def launch(self, lease: float | None = None, name: str = "", note: str = "") -> None:
+        """Start a run of the plan, with another `lease` (seconds), a name and a note if given, and show it."""
+        self.session.launch(lease, name, note)
         self.show_run()
 
     def show_run(self) -> None:

@@ -10,11 +10,10 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from textual.content import Content
-
 from controller.hostvalues import format_lease, parse_lease
 from controller.ui import acting, editing, formats
-from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Question
+from controller.ui.screens.dialogs import CANCEL, Answer, Question
+from controller.ui.screens.launching import Launching
 from controller.ui.screens.stopping import Stopping
 from controller.ui.widgets.outcome import leftovers
 
@@ -41,23 +40,18 @@ def refusal(session: Session) -> str:
 
 
 async def launch(app: GarfieldApp) -> None:
-    """Ask how long the ranks go on without us, then launch; ask before that if another run still goes on."""
+    """Ask for its name and how long it goes on without us, then launch; first ask if another run still goes on."""
     session = app.session
     if session.elsewhere is not None and not await _beside(app):
         return
     if not session.can_launch:
         return
-    own, leases = format_lease(session.plan.lease), dict(LEASES)
-    options = [(text, text, why) for text, why in ({own: "as the hosts file says"} | leases).items()]
-    text = Content.assemble(
-        (session.plan.summary(), "bold"),
-        "\n\nHow long its ranks go on by themselves when this machine falls silent; what this app stops ends at once.",
-    )
+    own = format_lease(session.plan.lease)
+    leases = [(text, text, why) for text, why in ({own: "as the hosts file says"} | LEASES).items()]
     name = session.draft.run_name(session.clock())
-    dialog = Choice(f"Launch {name}", options, own, text=text, keys="↑ ↓ how long   ⏎ launches   esc doesn't")
-    lease = await app.push_screen_wait(dialog)
-    if lease is not None and session.can_launch:
-        app.launch(parse_lease(lease))
+    chosen = await app.push_screen_wait(Launching(session.plan.summary(), name, leases, own))
+    if chosen is not None and session.can_launch:
+        app.launch(parse_lease(chosen.lease), chosen.name, chosen.note)
 
 
 async def _beside(app: GarfieldApp) -> bool:

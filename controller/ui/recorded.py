@@ -1,4 +1,4 @@
-"""What can be done with recorded runs: export them, delete them, fill the form to launch one again.
+"""What can be done with recorded runs: name them anew, export them, delete them, fill the form to launch one again.
 
 Each is a short conversation, as those in `controller.ui.asking`.
 """
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from controller.runs import RunInfo, removal
 from controller.runs.export import rows, whole_file, write_csv
+from controller.runs.label import LabelError, relabel
 from controller.ui import formats
 from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Line, Message, Question
+from controller.ui.screens.naming import Naming
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -61,6 +63,19 @@ def _path(text: str) -> Path:
 def _write(runs: Sequence[RunInfo], path: Path, damage: list[str]) -> int:
     with whole_file(path) as target:
         return write_csv((row for run in runs for row in rows(run, damage=damage)), target)
+
+
+async def rename(app: GarfieldApp, run: RunInfo) -> bool:
+    """Ask for another name and note of `run`, and keep them; whether that is done."""
+    typed = await app.push_screen_wait(Naming(title_of(run), run.note))
+    if typed is None:
+        return False
+    try:
+        await asyncio.to_thread(relabel, run.folder, *typed)
+    except LabelError as error:
+        await app.push_screen_wait(Message("Not changed", str(error)))
+        return False
+    return True
 
 
 async def delete(app: GarfieldApp, runs: Sequence[RunInfo]) -> list[RunInfo]:

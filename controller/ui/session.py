@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from controller.runs import RunInfo
     from controller.state import Now, RunState
 
-Launcher = Callable[[Plan, str, str], "LiveRun"]
+Launcher = Callable[[Plan, str, str, str], "LiveRun"]  # of a plan, with a name and a note, and the hosts file's text
 
 LEAVE_WAIT = 45.0  # longest wait for a run's end when the app has to go: the whole stop ladder, and the goodbyes
 
 
-def launcher(plan: Plan, name: str, hosts_text: str, prompter: Prompter | None = None) -> LiveRun:
+def launcher(plan: Plan, name: str, note: str, hosts_text: str, prompter: Prompter | None = None) -> LiveRun:
     """A real run of `plan`. What it needs (asyncssh) is imported here, after the first paint."""
     from controller.liverun import LiveRun
 
-    return LiveRun(plan, name=name, hosts_text=hosts_text, prompter=prompter)
+    return LiveRun(plan, name=name, note=note, hosts_text=hosts_text, prompter=prompter)
 
 
 @dataclass(frozen=True)
@@ -135,15 +135,16 @@ class Session:
         """Nothing refuses a launch."""
         return not self.running and self.plan is not None and self.plan.ok
 
-    def launch(self, lease: float | None = None) -> LiveRun:
-        """Start a run of the plan, with another `lease` (seconds) if given.
+    def launch(self, lease: float | None = None, name: str = "", note: str = "") -> LiveRun:
+        """Start a run of the plan, with another `lease` (seconds), a name and a note if given.
 
         It goes on in a task of its own, whatever becomes of the screens.
         """
         if not self.can_launch:
             raise RuntimeError("launch was asked for while it can't be")
         plan = self.plan if lease is None else replace(self.plan, lease=lease)
-        return self.follow(self._launcher(plan, self.draft.run_name(self.clock()), self.draft.file.text()))
+        name = name or self.draft.run_name(self.clock())
+        return self.follow(self._launcher(plan, name, note, self.draft.file.text()))
 
     def follow(self, run: LiveRun) -> LiveRun:
         """Start `run`, launched or attached, as the one that is watched."""

@@ -130,6 +130,18 @@ class Line(Dialog[str]):
         self.dismiss(event.value)
 
 
+def listed(options: Sequence[tuple[str, str, str]], chosen: str | None = None) -> OptionList:
+    """A list of `options`, which are (value, name, explanation), that begins at the value `chosen`, if it is there."""
+    width = max(len(name) for _, name, _ in options) + 2
+    lines = [
+        Option(Content.assemble((f"{name:<{width}}", "bold"), Content.styled(text, "$muted")))
+        for _, name, text in options
+    ]
+    made = OptionList(*lines, markup=False)
+    made.highlighted = next((index for index, option in enumerate(options) if option[0] == chosen), 0)
+    return made
+
+
 class Choice(Dialog[str]):
     """One of several things, each with a line of explanation."""
 
@@ -156,22 +168,7 @@ class Choice(Dialog[str]):
             frame.border_subtitle = Content(f" {self._keys} ")
             if self._text:
                 yield Static(self._text, markup=False, classes="above")
-            width = max(len(name) for _, name, _ in self._options) + 2
-            yield OptionList(
-                *(
-                    Option(
-                        Content.assemble((f"{name:<{width}}", "bold"), Content.styled(text, "$muted")),
-                        id=f"o{index}",
-                    )
-                    for index, (_, name, text) in enumerate(self._options)
-                ),
-                markup=False,
-            )
-
-    def on_mount(self) -> None:
-        """Begin at what is chosen now."""
-        values = [value for value, _, _ in self._options]
-        self.query_one(OptionList).highlighted = values.index(self._chosen) if self._chosen in values else 0
+            yield listed(self._options, self._chosen)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:

@@ -37,6 +37,7 @@ class RunsScreen(MainScreen):
         Binding("c", "compare", "compare", tooltip="Compare the marked runs"),
         Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
         Binding("o", "reverse", show=False, tooltip="The other way round"),
+        Binding("n", "rename", "name", tooltip="Change the run's name and note"),
         Binding("r", "again", "again", tooltip="Fill Experiment with the run's parameters, to launch it again"),
         Binding("x", "export", "export", tooltip="Export what the marked runs measured, or the one here, as CSV"),
         Binding(
@@ -261,6 +262,16 @@ class RunsScreen(MainScreen):
         if run is not None:
             self.app.run_worker(partial(recorded.again, self.app, run), group="asking", exclusive=True)
 
+    def action_rename(self) -> None:
+        """Change the name and note of the run under the cursor."""
+        run = self.query_one(RunTable).run_here
+        if run is not None:
+            self.run_worker(partial(self._rename, run), group="asking", exclusive=True)
+
+    async def _rename(self, run: RunInfo) -> None:
+        if await recorded.rename(self.app, run):
+            await self._list()
+
     def action_export(self) -> None:
         """Export."""
         if self._chosen:
@@ -279,6 +290,6 @@ class RunsScreen(MainScreen):
         """Without a run there is nothing to do to one, without filter and marks nothing to forget."""
         if action == "clear":
             return self.has_class("-filtering") or bool(self._marked)
-        if action in ("filter", "mark", "compare", "sort", "reverse", "again", "export", "delete"):
+        if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "again", "export", "delete"):
             return bool(self._all)
         return True

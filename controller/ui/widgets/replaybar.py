@@ -51,7 +51,7 @@ class ReplayBar(Widget):
         """The line; the bar takes what the words leave."""
         replay, width = self._replay, self.size.width
         length, gone = replay.end - replay.start, self._moment - replay.start
-        name = replay.state.now.name or replay.run_id
+        name = replay.info.name or replay.run_id
         when = time.strftime("%Y-%m-%d %H:%M:%S" if width >= ROOMY else "%H:%M:%S", time.localtime(self._moment))
         of = f" of {name[:LONGEST_NAME]}" if width >= ROOMY else ""
         left = Content.assemble(
