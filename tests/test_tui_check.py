@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 from textual.widgets import Static
 
 from controller import checks, trusting
-from controller.checks import Checked, HostCheck
+from controller.checks import Checked
 from controller.findings import CheckFinding
 from controller.hostkeys import ShownKey
+from tests.fakecheck import INSTALL, FakeCheck
 from tests.tuitools import HOSTS, Driven, driven
 
 TWO = HOSTS.replace("[experiment]", '[[host]]\nname = "lab2"\nworkers = 2\n\n[experiment]', 1)
-FACTS = {
-    "python": "3.11.2",
-    "packages": {"torch": "2.13.0+cpu", "torchvision": "0.28.0"},
-    "cores": 16,
-    "memory": 64e9,
-    "memory_available": 61e9,
-    "disk": 9e9,
-    "gpus": [{"index": 0, "name": "NVIDIA RTX A4000", "memory": 16e9, "used": 0, "held": []}],
-    "cgroup": True,
-}
-INSTALL = "ssh lab2 '~/venv/bin/python -m pip install torch==2.13.0'"
-
-
-class FakeCheck:
-    """A check that a test answers, host by host."""
-
-    def __init__(self) -> None:
-        self.asked: list[list[str]] = []
-        self.answers: asyncio.Queue[HostCheck | None] = asyncio.Queue()
-
-    async def __call__(self, hosts, values, lease, *, prompter, heard: Callable[[HostCheck], None]) -> Checked:
-        self.asked.append([host.name for host in hosts])
-        done = []
-        while (found := await self.answers.get()) is not None:
-            done.append(found)
-            heard(found)
-        return Checked(done, ())
-
-    def tell(self, tui: Driven, name: str, *findings: CheckFinding, state: str = "ready", facts=FACTS) -> None:
-        """The result of one host."""
-        host = next(host for host in tui.app.session.draft.file.hosts if host.name == name)
-        found = HostCheck(host, state=state, facts=dict(facts))
-        found.add(*findings)
-        self.answers.put_nowait(found)
-
-    def end(self) -> None:
-        """All hosts were told of."""
-        self.answers.put_nowait(None)
 
 
 @pytest.fixture
@@ -73,12 +33,12 @@ async def test_results_show_as_they_come_and_the_command_is_copied(tmp_path, fak
         await tui.until(lambda: "○ not checked yet" in row(tui, "here"))
         await tui.press("P")
         await tui.until(lambda: "◌ checking" in row(tui, "here") and "◌ checking" in row(tui, "lab2"))
-        fake.tell(tui, "here")
+        fake.tell(tui.app, "here")
         await tui.until(lambda: "✓ ready" in row(tui, "here"))
         assert "◌ checking" in row(tui, "lab2")
         assert all(word in row(tui, "here") for word in ("2.13.0", "16", "1 A4000"))
         no_torch = CheckFinding("error", "torch", "lab2: its Python has no torch; install it with:", INSTALL)
-        fake.tell(tui, "lab2", no_torch)
+        fake.tell(tui.app, "lab2", no_torch)
         fake.end()
         await tui.until(lambda: "✖ its Python has no torch" in row(tui, "lab2"))
         assert fake.asked == [["here", "lab2"]]
@@ -99,8 +59,8 @@ async def test_results_show_as_they_come_and_the_command_is_copied(tmp_path, fak
 async def test_a_result_is_of_the_host_as_it_was(tmp_path, fake):
     async with driven(tmp_path, TWO) as tui:
         await tui.press("P")
-        fake.tell(tui, "here")
-        fake.tell(tui, "lab2")
+        fake.tell(tui.app, "here")
+        fake.tell(tui.app, "lab2")
         fake.end()
         await tui.until(lambda: "✓ ready" in row(tui, "lab2"))
         await tui.press("down", "greater_than_sign")  # a worker more: the same machine
@@ -140,8 +100,8 @@ async def test_an_unknown_key_is_trusted_only_by_an_explicit_act(tmp_path, fake,
     async with driven(tmp_path, TWO, size=(80, 24)) as tui:
         for answer in ("enter", "y"):
             await tui.press("P")
-            fake.tell(tui, "here")
-            fake.tell(tui, "lab2", unknown, state="key unknown", facts={})
+            fake.tell(tui.app, "here")
+            fake.tell(tui.app, "lab2", unknown, state="key unknown", facts={})
             fake.end()
             await tui.until(lambda: tui.screen_name == "Question")
             assert tui.app.focused.id == "answer-cancel"
@@ -153,7 +113,7 @@ async def test_an_unknown_key_is_trusted_only_by_an_explicit_act(tmp_path, fake,
             await tui.until(lambda: tui.screen_name == "ClusterScreen")
         await tui.until(lambda: fake.asked[2:] == [["lab2"]])  # what was trusted is checked again
         assert [key.fingerprint for key in stored] == ["SHA256:q9c"]
-        fake.tell(tui, "lab2")
+        fake.tell(tui.app, "lab2")
         fake.end()
         await tui.until(lambda: "✓ ready" in row(tui, "lab2"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -97,11 +98,10 @@ class Driven:
         )
 
 
-@asynccontextmanager
-async def driven(
-    folder: Path, text: str | None = HOSTS, *, size: tuple[int, int] = (120, 40), launch: bool = False
-) -> AsyncIterator[Driven]:
-    """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
+def staged(
+    folder: Path, text: str | None = HOSTS, *, launch: bool = False, clock: Callable[[], float] = time.time
+) -> tuple[GarfieldApp, list[FakeRun]]:
+    """An app on a hosts file of `text` in `folder`, and the list of the runs that it will have launched."""
     path = folder / "hosts.toml"
     if text is not None:
         path.write_text(text, encoding="utf-8")
@@ -111,9 +111,22 @@ async def driven(
         runs.append(FakeRun(plan, name, note, hosts_text, folder / "run"))
         return runs[-1]
 
+    return GarfieldApp(Session(path, launcher=launcher, clock=clock), launch=launch), runs
+
+
+@asynccontextmanager
+async def driven(
+    folder: Path,
+    text: str | None = HOSTS,
+    *,
+    size: tuple[int, int] = (120, 40),
+    launch: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[Driven]:
+    """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
+    app, runs = staged(folder, text, launch=launch, clock=clock)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GARFIELD_HOME", str(folder / "home"))
-        app = GarfieldApp(Session(path, launcher=launcher), launch=launch)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
-            yield Driven(app, pilot, path, runs)
+            yield Driven(app, pilot, app.session.path, runs)
