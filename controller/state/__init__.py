@@ -1,7 +1,20 @@
 """Events in, facts out: what is known of a run. Pure: no clock, no asyncio, no formatting of screens."""
 
 from controller.state.causes import cause, collateral
-from controller.state.now import ALIVE, FALLEN, GONE, Exit, HostNow, LogLine, Mark, Now, RankNow, ending, signal_name
+from controller.state.now import (
+    ALIVE,
+    FALLEN,
+    GONE,
+    WAITING,
+    Exit,
+    HostNow,
+    LogLine,
+    Mark,
+    Now,
+    RankNow,
+    ending,
+    signal_name,
+)
 from controller.state.runstate import RunState
 from controller.state.series import Band, Column, Line, Series, Trust
 
@@ -9,6 +22,7 @@ __all__ = [
     "ALIVE",
     "FALLEN",
     "GONE",
+    "WAITING",
     "Band",
     "Column",
     "Exit",

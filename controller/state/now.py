@@ -19,6 +19,7 @@ LEAST_STEPS = 20  # steps before a remaining time is worth telling
 ALIVE = ("waiting", "starting", "joining", "running", "paused")  # states of a rank that has not ended
 BEFORE = ("waiting", "starting", "joining")  # states of a rank that has not begun to train
 FALLEN = ("killed", "failed", "lost")  # states of a rank that ended without finishing or being stopped in order
+WAITING = ("pull", "wait")  # parts of a step that a rank spends waiting for others
 GONE = ("ended", "failed", "lost")  # states of a host from which nothing more is expected
 
 
@@ -132,6 +133,7 @@ class RankNow:
     dropped: int = 0
     accuracy: float | None = None
     weight: float | None = None
+    work: float | None = None  # seconds of a step that it didn't wait for others, the mean of the recent ones
     weighed: int = 0  # how many steps `weight` is the mean of
     in_quorum: bool | None = None
     stalled: bool = False  # another rank goes on without it, though it is connected

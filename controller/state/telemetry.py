@@ -18,14 +18,14 @@ from controller.state.fields import (
     numbers,
     text,
 )
-from controller.state.now import RankNow
+from controller.state.now import WAITING, RankNow
 from controller.state.series import Line, Trust
 
 if TYPE_CHECKING:
     from controller.state.runstate import RunState
 
 _STATES = {"data": "starting", "join": "joining", "train": "running", "evaluate": "running"}
-_RECENT = 0.05  # least share of the newest step in a worker's recent weight: a mean over about 20 steps
+_RECENT = 0.05  # least share of the newest step in a recent mean, which is over about 20 steps
 MOST_CLASSES = 1_000  # of a data set that are counted
 _RATE_STEPS = 10  # steps that a point of the rate line is measured over
 
@@ -68,6 +68,8 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
 
     rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
     rank.bytes_sent, rank.bytes_received = sent, received
+    work = sum(seconds for part, seconds in parts.items() if part not in WAITING)
+    rank.work = work if rank.work is None else rank.work + (work - rank.work) * max(1 / made, _RECENT)
     if rank.alive and rank.state != "paused":
         rank.state = "running"
         rank.phase = rank.detail = ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 STATE_MARKS: Mapping[str, str] = {
     "waiting": "◌",
@@ -70,6 +73,18 @@ def rate(steps_per_second: float | None) -> str:
 def times(weight: float | None) -> str:
     """A weight relative to the fair share: 1.32×."""
     return "–" if weight is None else f"{weight:.2f}×"
+
+
+def span(values: Iterable[Number], text: Callable[[Number], str]) -> str:
+    """The lowest and the highest of some values in one text: 338–340; one number where they read the same."""
+    values = list(values)
+    low, high = text(min(values)), text(max(values))
+    return low if low == high else f"{low}–{high}"
+
+
+def times_span(weights: Iterable[float]) -> str:
+    """Weights relative to the fair share: 0.9–1.2×."""
+    return f"{span(weights, '{:.1f}'.format)}×"
 
 
 def bytes_of(size: float | None) -> str:

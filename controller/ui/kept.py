@@ -20,6 +20,8 @@ Choice = TypeVar("Choice", str, float)
 # What may be set, and how it is at first. What the file says of it has to be of the same type.
 SETTINGS: Mapping[str, Value] = {
     "theme": "garfield",
+    "rank_order": "rank",
+    "ranks_flat": False,
     "zoomed": "",
     "chart": "loss",
     "runs_order": "started",

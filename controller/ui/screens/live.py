@@ -13,14 +13,16 @@ from textual.widgets import Static
 
 from controller.state import Now, Series
 from controller.ui import acting, formats, marks
+from controller.ui.rankrows import ORDERS, work_of
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.chart import LINES, Chart, Curve
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.lines import EventLog, finding_line
 from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
-from controller.ui.widgets.ranktable import ROOMY, TIME_LEGEND, TIME_LEGEND_SHORT, RankTable, own_work
+from controller.ui.widgets.ranktable import ROOMY, RankTable
 from controller.ui.widgets.status import StatusLine
+from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
 from controller.ui.widgets.trust import TrustPanel
 
 SMOOTHINGS = (0.0, 0.6, 0.9)
@@ -77,7 +79,9 @@ class LiveScreen(MainScreen):
         kept = self.app.kept
         self._zoomed = kept.choice("zoomed", ("", *PANELS)) or None
         self._shown = kept.choice("chart", PANELS)
-        self.query_one(RankTable).focus()
+        table = self.query_one(RankTable)
+        table.order, table.flat = kept.choice("rank_order", ORDERS), bool(kept["ranks_flat"])
+        table.focus()
 
     @property
     def moment(self) -> float:
@@ -118,18 +122,18 @@ class LiveScreen(MainScreen):
             self._show_charts(now, self.watched.state.series)
 
     def _show_ranks(self, now: Now) -> None:
-        ranks = list(now.ranks.values())
         panel, table = self.query_one("#ranks", Panel), self.query_one(RankTable)
-        slowest = max((rank for rank in ranks if rank.alive), key=own_work, default=None)
-        title = formats.plural(len(ranks), "rank")
-        if slowest is not None and own_work(slowest):
-            work = formats.milliseconds(own_work(slowest))
-            title += f" · slowest: {slowest.title} on {slowest.host}, {work} ms of own work"
-        if table.order != "rank":
-            title += f" · by {table.order}"
-        panel.entitle(title, TIME_LEGEND if self.size.width >= ROOMY else TIME_LEGEND_SHORT)
-        table.show(ranks, revealed=self._revealed)
-        table.styles.height = len(ranks) + 1
+        slowest = max((rank for rank in now.ranks.values() if rank.alive), key=work_of, default=None)
+        roomy = self.size.width >= ROOMY
+        title = formats.plural(len(now.ranks), "rank")
+        title += f" on {formats.plural(len(now.hosts), 'host')}" if len(now.hosts) > 1 else ""
+        title += f", {table.order} first" if table.order != ORDERS[0] else ""
+        if slowest is not None and slowest.work:
+            work = formats.milliseconds(slowest.work)
+            title += f" · slowest: {slowest.title} on {slowest.host}, {work} ms{' of own work' if roomy else ''}"
+        panel.entitle(title, TIME_LEGEND if roomy else TIME_LEGEND_SHORT)
+        table.show(now, revealed=self._revealed)
+        table.styles.height = table.rows + 1
 
     def _show_charts(self, now: Now, series: Series) -> None:
         self._arrange()
@@ -217,6 +221,12 @@ class LiveScreen(MainScreen):
     def on_resize(self) -> None:
         """Panels come and go with the room there is."""
         self.call_after_refresh(self.tick, True)
+
+    @on(RankTable.Arranged)
+    def _ranks_arranged(self, message: RankTable.Arranged) -> None:
+        self.app.kept.put("rank_order", message.table.order)
+        self.app.kept.put("ranks_flat", message.table.flat)
+        self.tick(False)
 
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -14,49 +14,25 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from controller.ui import formats
+from controller.ui.rankrows import MOST_RANKS, ORDERS, HostRow, Plights, key_of, rows
+from controller.ui.widgets.timebar import time_bar
 
 if TYPE_CHECKING:
-    from controller.state import RankNow
+    from controller.state import Now, RankNow
 
-# What a step's time went to, in four classes that mean the same for both roles, in the order they happen.
-TIME_CLASSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "wait": ("·", ("pull", "wait")),
-    "load": ("▒", ("merge", "load", "apply")),
-    "compute": ("█", ("compute", "aggregate")),
-    "push": (">", ("push", "exchange")),
-}
-TIME_LEGEND = "· waiting   ▒ load, merge | apply   █ compute | aggregate   > push | exchange"
-TIME_LEGEND_SHORT = "· wait ▒ load █ compute > push"
 ROOMY = 100  # columns from which a row is written out
-ORDERS = ("rank", "slowest", "least trusted")
-
-
-def own_work(rank: RankNow) -> float:
-    """Seconds of the rank's last step that it did not spend waiting for others."""
-    waits = TIME_CLASSES["wait"][1]
-    return sum(seconds for part, seconds in rank.parts.items() if part not in waits)
-
-
-def time_bar(parts: Mapping[str, float], full: float, width: int) -> list[tuple[str, str]]:
-    """The step's time as runs of glyphs and their class; `full` seconds fill `width` cells."""
-    runs, spent, drawn = [], 0.0, 0
-    for name, (glyph, members) in TIME_CLASSES.items():
-        spent += sum(parts.get(member, 0.0) for member in members)
-        cells = min(width, round(spent / full * width)) - drawn if full > 0 else 0
-        if cells > 0:
-            runs.append((glyph * cells, name))
-            drawn += cells
-    return runs
+PHASES = {"data": "loading data", "join": "joining", "evaluate": "testing", "done": "ending"}
 
 
 class RankTable(ScrollView, can_focus=True):
-    """All ranks of a run; a cursor; Enter opens the one under it."""
+    """All ranks of a run, those of a host in one row where they are many; a cursor; Enter opens what is under it."""
 
     COMPONENT_CLASSES: ClassVar = {
         "ranktable--head",
         "ranktable--cursor",
         "ranktable--quiet",
         "ranktable--good",
+        "ranktable--degraded",
         "ranktable--bad",
         "ranktable--wait",
         "ranktable--load",
@@ -72,10 +48,11 @@ class RankTable(ScrollView, can_focus=True):
         Binding("end", "move(100000)", "Last", show=False),
         Binding("enter", "choose", "rank…", tooltip="Act on the rank: pause, kill, restart, attack, checkpoint"),
         Binding("s", "sort", "sort", tooltip="Order the ranks by number, by own work or by trust"),
+        Binding("h", "flatten", "hosts", tooltip="A row for each rank, or one a host (above 24 ranks)"),
     ]
 
     class Chosen(Message):
-        """Enter or a click on the row under the cursor."""
+        """Enter or a double click on a rank."""
 
         def __init__(self, table: RankTable, rank: int) -> None:
             super().__init__()
@@ -86,65 +63,118 @@ class RankTable(ScrollView, can_focus=True):
             """The table."""
             return self.table
 
+    class Arranged(Message):
+        """The rows have another order, or each rank has its own now or no more."""
+
+        def __init__(self, table: RankTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> RankTable:
+            """The table."""
+            return self.table
+
     def __init__(self, **options) -> None:
         super().__init__(**options)
-        self._rows: list[RankNow] = []
-        self._order = ORDERS[0]
-        self._chosen: int | None = None  # the rank under the cursor, whatever row it is in
+        self._now: Now | None = None
+        self._rows: list[RankNow | HostRow] = []
+        self._plights: Plights | None = None
+        self._opened: set[str] = set()  # hosts whose workers are shown one by one
+        self._chosen: int | str | None = None  # the rank or the host under the cursor, whatever row it is in
         self._slowest = 0.0
         self._host_width = 4
         self._revealed = False
-
-    @property
-    def order(self) -> str:
+        self.order = ORDERS[0]
         """What the rows are ordered by, one of ORDERS."""
-        return self._order
+        self.flat = False
+        """Each rank has a row, however many there are."""
 
     @property
     def rank(self) -> int | None:
-        """The rank under the cursor."""
-        return self._chosen
+        """The rank under the cursor; the first of its workers where that is a host."""
+        if not self._rows:
+            return None
+        row = self._rows[self.row]
+        return min(worker.rank for worker in row.workers) if isinstance(row, HostRow) else row.rank
 
     @property
     def row(self) -> int:
         """The row the cursor is in, from 0."""
-        return next((index for index, rank in enumerate(self._rows) if rank.rank == self._chosen), 0)
+        return next((index for index, row in enumerate(self._rows) if key_of(row) == self._chosen), 0)
 
-    def show(self, ranks: Sequence[RankNow], *, revealed: bool = False) -> None:
-        """Show `ranks` as they are now; `revealed` marks those that really attack."""
-        self._revealed = revealed
-        self._rows = sorted(ranks, key=self._sort_key)
-        if self._rows and self._chosen not in {rank.rank for rank in self._rows}:
-            self._chosen = self._rows[0].rank
-        self._slowest = max((rank.seconds or 0.0 for rank in self._rows), default=0.0)
-        self._host_width = min(16, max([4, *(cell_len(rank.host) for rank in self._rows)]))
+    @property
+    def rows(self) -> int:
+        """How many rows there are below the heading."""
+        return len(self._rows)
+
+    @property
+    def many(self) -> bool:
+        """There are so many ranks that those of a host share a row, unless it is `flat`."""
+        return self._now is not None and len(self._now.ranks) > MOST_RANKS
+
+    def show(self, now: Now, *, revealed: bool = False) -> None:
+        """Show the ranks of `now`; `revealed` marks those that really attack."""
+        self._now, self._revealed, self._plights = now, revealed, Plights(now)
+        self._rows = rows(now, self._plights, order=self.order, flat=self.flat, opened=self._opened, revealed=revealed)
+        if self._chosen not in {key_of(row) for row in self._rows}:
+            self._chosen = self._nearest()
+        ranks = now.ranks.values()
+        self._slowest = max((rank.seconds or 0.0 for rank in ranks), default=0.0)
+        self._host_width = min(16, max([4, *(cell_len(rank.host) for rank in ranks)]))
         self.virtual_size = Size(1, len(self._rows) + 1)  # as narrow as can be: rows are cut to the width there is
         self.refresh()
 
-    def _sort_key(self, rank: RankNow) -> tuple:
-        if self._order == "slowest":
-            return (-own_work(rank), rank.rank)
-        if self._order == "least trusted":
-            return (rank.weight is None, rank.weight or 0.0, rank.rank)
-        return (rank.rank,)
+    def _nearest(self) -> int | str | None:
+        """Where the cursor goes when its row has gone: from a rank to its host's row, from a host to its first rank."""
+        for row in self._rows:
+            if isinstance(row, HostRow) and any(worker.rank == self._chosen for worker in row.workers):
+                return row.name
+            if not isinstance(row, HostRow) and row.role == "worker" and row.host == self._chosen:
+                return row.rank
+        return key_of(self._rows[0]) if self._rows else None
+
+    def _arrange(self) -> None:
+        if self._now is not None:
+            self.show(self._now, revealed=self._revealed)
+            self._into_sight()
+        self.post_message(self.Arranged(self))
 
     def action_sort(self) -> None:
         """The next order."""
-        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
-        self.show(self._rows, revealed=self._revealed)
+        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self._arrange()
 
-    def action_move(self, rows: int) -> None:
+    def action_flatten(self) -> None:
+        """A row for each rank, or one for the workers of a host."""
+        self.flat = not self.flat
+        self._arrange()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Few ranks have a row each anyhow."""
+        return self.many if action == "flatten" else True
+
+    def action_move(self, by: int) -> None:
         """Move the cursor."""
         if self._rows:
-            self._chosen = self._rows[max(0, min(len(self._rows) - 1, self.row + rows))].rank
-            room, top = self.size.height - 1, self.scroll_offset.y
-            top = max(self.row - room + 1, min(top, self.row))
-            self.scroll_to(y=top, animate=False, force=True)
-            self.refresh()
+            self._chosen = key_of(self._rows[max(0, min(len(self._rows) - 1, self.row + by))])
+            self._into_sight()
+
+    def _into_sight(self, below: int = 0) -> None:
+        """Scroll to the cursor, and so many rows below it. Force: the rows may only just have become so many."""
+        room, top, row = self.size.height - 1, self.scroll_offset.y, self.row
+        self.scroll_to(y=min(row, max(row + below - room + 1, top)), animate=False, force=True)
+        self.refresh()
 
     def action_choose(self) -> None:
-        """Tell that the rank under the cursor was chosen."""
-        if self._chosen is not None:
+        """Tell that the rank under the cursor was chosen; show the workers of a host, or hide them again."""
+        if isinstance(self._chosen, str):
+            self._opened ^= {self._chosen}
+            self._arrange()
+            row = self._rows[self.row]
+            if isinstance(row, HostRow) and row.opened:
+                self._into_sight(below=len(row.workers))
+        elif self._chosen is not None:
             self.post_message(self.Chosen(self, self._chosen))
 
     def on_click(self, event) -> None:
@@ -153,7 +183,8 @@ class RankTable(ScrollView, can_focus=True):
         if event.y and 0 <= row < len(self._rows):
             if row == self.row and event.chain == 2:
                 self.action_choose()
-            self._chosen = self._rows[row].rank
+                return
+            self._chosen = key_of(self._rows[row])
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -165,8 +196,10 @@ class RankTable(ScrollView, can_focus=True):
             index = y + self.scroll_offset.y - 1
             if index >= len(self._rows):
                 return Strip.blank(width, self.rich_style)
-            chosen = self._rows[index].rank == self._chosen
-            strip = self._strip(*self._cells(self._rows[index], chosen)).adjust_cell_length(width)
+            row = self._rows[index]
+            chosen = key_of(row) == self._chosen
+            cells = self._host_cells(row, chosen) if isinstance(row, HostRow) else self._cells(row, chosen)
+            strip = self._strip(*cells).adjust_cell_length(width)
             if chosen and self.has_focus:
                 strip = strip.apply_style(self.get_component_rich_style("ranktable--cursor", partial=True))
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
@@ -190,9 +223,7 @@ class RankTable(ScrollView, can_focus=True):
         flag = "⚑" if rank.byzantine and self._revealed else "▸" if chosen else " "
         yield f"{flag} {rank.rank:>{4 if roomy else 2}} {role:<{6 if roomy else 2}} ", ""
         yield set_cell_size(rank.host, self._host_width) + "  ", ""
-        mark, state = formats.STATE_MARKS.get(rank.state, "?"), self._state_text(rank)
-        style = {"running": "good", "finished": "good", "failed": "bad", "lost": "bad"}.get(rank.state, "quiet")
-        yield set_cell_size(f"{mark} {state}", 14 if roomy else 11), style
+        yield self._state(rank)
         loss = formats.number(rank.loss)
         if roomy:
             yield f"{formats.count(rank.step or None):>8} {loss:>7} {formats.milliseconds(rank.seconds):>8}  ", ""
@@ -201,16 +232,44 @@ class RankTable(ScrollView, can_focus=True):
         yield from self._bar(rank)
         yield f"  {formats.times(rank.weight) if rank.role == 'worker' else '':>6}", ""
 
-    def _state_text(self, rank: RankNow) -> str:
-        if rank.state in ("running", "joining") and rank.phase not in (None, "", "train"):
-            return {"data": "loading data", "join": "joining", "evaluate": "testing", "done": "ending"}.get(
-                rank.phase, rank.phase
-            )
-        return rank.state
+    def _state(self, rank: RankNow) -> tuple[str, str]:
+        mark, word = formats.STATE_MARKS.get(rank.state, "?"), rank.state
+        style = {"running": "good", "finished": "good", "failed": "bad", "lost": "bad"}.get(rank.state, "quiet")
+        plight = self._plights.of(rank) if self._plights is not None else ""
+        if plight and plight != rank.state:
+            mark, word, style = "!", plight, "degraded"
+        elif rank.state in ("running", "joining") and rank.phase not in ("", "train"):
+            word = PHASES.get(rank.phase, rank.phase)
+        return set_cell_size(f"{mark} {word}", self._state_width), style
+
+    @property
+    def _state_width(self) -> int:
+        return 14 if self.size.width >= ROOMY else 11
+
+    def _host_cells(self, row: HostRow, chosen: bool) -> Iterator[tuple[str, str]]:
+        roomy = self.size.width >= ROOMY
+        sign, total = "−" if row.opened else "+", len(row.workers)
+        yield (
+            f"{'▸' if chosen else ' '} {sign:>{4 if roomy else 2}} {'host' if roomy else '':<{6 if roomy else 2}} ",
+            "",
+        )
+        yield set_cell_size(row.name, self._host_width) + "  ", ""
+        states = {worker.state for worker in row.workers}
+        state = states.pop() if len(states) == 1 else "running"
+        whole = row.sound == total and not row.plight
+        mark = formats.STATE_MARKS.get(state, "?") if whole or not row.sound else "!"
+        word = row.plight or ("" if state == "running" else state)
+        style = "good" if whole and state in ("running", "finished") else "degraded" if row.sound else "bad"
+        style = "quiet" if whole and style == "degraded" else style
+        yield set_cell_size(f"{mark} {row.sound}/{total} {word}", self._state_width), style
+        weights = row.weights()
+        trust = f"{formats.times_span(weights) if weights else '':>10}"
+        told = set_cell_size(row.told(at_length=roomy), max(0, self._bar_width + (27 if roomy else 20) - 2))
+        yield f"{told}{trust}", "bad" if not row.sound else ""
 
     def _bar(self, rank: RankNow) -> Iterator[tuple[str, str]]:
         width = self._bar_width
-        words = ending(rank)
+        words = told(rank)
         if words:
             yield set_cell_size(words, width), "bad" if rank.state in ("failed", "lost") else "quiet"
             return
@@ -227,6 +286,8 @@ class RankTable(ScrollView, can_focus=True):
         )
 
 
-def ending(rank: RankNow) -> str:
-    """How the rank ended, in a few words; empty while it lives or when it ended as it should."""
-    return rank.detail or "it ended" if rank.state in ("failed", "lost", "killed") else ""
+def told(rank: RankNow) -> str:
+    """What is to be known of a rank that doesn't work now; empty while it works or when it ended as it should."""
+    if rank.state in ("failed", "lost", "killed"):
+        return rank.detail or "it ended"
+    return "⏎ resumes it" if rank.state == "paused" else ""

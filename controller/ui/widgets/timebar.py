@@ -1,0 +1,29 @@
+"""Where the time of a rank's step went, as a bar of four glyphs that mean the same for both roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controller.state import WAITING
+
+# The glyph of each class and the parts of a step that it stands for, in the order they happen.
+TIME_CLASSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "wait": ("·", WAITING),
+    "load": ("▒", ("merge", "load", "apply")),
+    "compute": ("█", ("compute", "aggregate")),
+    "push": (">", ("push", "exchange")),
+}
+TIME_LEGEND = "· waiting   ▒ load, merge | apply   █ compute | aggregate   > push | exchange"
+TIME_LEGEND_SHORT = "· wait ▒ load █ compute > push"
+
+
+def time_bar(parts: Mapping[str, float], full: float, width: int) -> list[tuple[str, str]]:
+    """The step's time as runs of glyphs and their class; `full` seconds fill `width` cells."""
+    runs, spent, drawn = [], 0.0, 0
+    for name, (glyph, members) in TIME_CLASSES.items():
+        spent += sum(parts.get(member, 0.0) for member in members)
+        cells = min(width, round(spent / full * width)) - drawn if full > 0 else 0
+        if cells > 0:
+            runs.append((glyph * cells, name))
+            drawn += cells
+    return runs

@@ -1,0 +1,160 @@
+"""The rank table above 24 ranks: what stands on top, a row a host, and keys that open and flatten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.state import RunState
+from controller.ui.rankrows import HostRow, Plights, key_of, rows
+from controller.ui.widgets.ranktable import RankTable
+from tests.simulated import simulate
+from tests.test_widgets import Stage, text_of
+
+HOSTS, WORKERS, SERVERS = 8, 61, 3
+
+
+def big_run(*records: dict[str, Any], hosts: int = HOSTS, workers: int = WORKERS, steps: int = 30) -> RunState:
+    """A run of 64 ranks on 8 hosts that goes on, after these records."""
+    state = RunState()
+    for record in simulate(SERVERS, workers, n_hosts=hosts, attackers=2, until=steps):
+        state.apply(record)
+    for record in records:
+        state.apply(record | {"received": state.now.last})
+    return state
+
+
+def lost(rank: int, host: str) -> dict[str, Any]:
+    return {"kind": "exit", "host": host, "rank": rank, "code": None, "signal": 9, "asked": False, "stderr": []}
+
+
+def keys(state: RunState, **options: Any) -> list[int | str]:
+    return [key_of(row) for row in rows(state.now, Plights(state.now), **options)]
+
+
+def test_up_to_24_ranks_have_a_row_each():
+    state = big_run(workers=21, hosts=3)
+    assert keys(state) == list(range(24))
+    assert keys(big_run(workers=22, hosts=3)) == [0, 1, 2, "lab1", "lab2", "lab3"]
+
+
+def test_servers_and_what_is_out_of_the_ordinary_stand_above_the_hosts():
+    state = big_run(
+        lost(41, "lab6"),
+        {"kind": "act", "act": "pause", "rank": 20},
+        {"kind": "stalled", "rank": 0, "peer": 33, "text": "goes on without worker 33"},
+    )
+    hosts = [f"lab{number}" for number in range(1, HOSTS + 1)]
+    assert keys(state) == [0, 1, 2, 20, 33, 41, *hosts]
+    assert keys(state, revealed=True) == [0, 1, 2, 3, 4, 20, 33, 41, *hosts]
+    assert keys(state, flat=True) == list(range(64))
+    plights = Plights(state.now)
+    assert [plights.of(state.now.ranks[rank]) for rank in (5, 20, 33, 41)] == ["", "paused", "stalled", "lost"]
+
+
+def test_a_host_that_suffers_as_a_whole_is_one_row_on_top():
+    state = big_run(*(lost(rank, "lab3") for rank in range(16, 24)), lost(41, "lab6"))
+    assert keys(state)[:5] == [0, 1, 2, 41, "lab3"]
+    row = next(row for row in rows(state.now, Plights(state.now)) if key_of(row) == "lab3")
+    assert (row.sound, row.plight) == (0, "lost")
+    assert row.told(at_length=False) == "killed by signal 9 (SIGKILL)"
+
+
+def test_a_host_that_is_not_heard_makes_its_workers_silent():
+    state = big_run({"kind": "host", "host": "lab3", "state": "silent", "detail": "no word"})
+    assert keys(state)[:4] == [0, 1, 2, "lab3"]
+    assert Plights(state.now).of(state.now.ranks[17]) == "silent"
+
+
+def test_an_opened_host_has_its_workers_below_it_and_nowhere_else():
+    listed = keys(big_run(lost(41, "lab6")), opened={"lab6"})
+    assert listed == [0, 1, 2, "lab1", "lab2", "lab3", "lab4", "lab5", "lab6", *range(40, 48), "lab7", "lab8"]
+
+
+def test_a_host_with_one_worker_has_no_row_of_its_own():
+    assert keys(big_run(hosts=64)) == [0, 1, 2, *range(3, 64)]
+
+
+def step_of(rank: int, host: str, step: int, compute: float = 0.09) -> dict[str, Any]:
+    parts = {"pull": 0.05, "compute": compute}
+    return {"kind": "step", "host": host, "rank": rank, "step": step, "loss": 0.5, "seconds": 0.2, "parts": parts}
+
+
+def test_who_is_late_or_slow_is_told_by_how_much():
+    slow = [step_of(50, "lab7", step, compute=0.4) for step in range(31, 51)]
+    ahead = [step_of(rank, f"lab{rank // 8 + 1}", 50) for rank in range(64) if rank != 60]
+    state = big_run(*slow, *ahead)
+    plights = Plights(state.now)
+    assert plights.of(state.now.ranks[60]) == "late 20"
+    assert plights.of(state.now.ranks[50]).startswith("slow ")
+    assert keys(state)[3:5] == [50, 60]
+    assert not any(plights.of(rank) for rank in state.now.ranks.values() if rank.rank not in (50, 60))
+    state.apply({"kind": "outcome", "outcome": "stopped", "left": 0})
+    assert Plights(state.now).of(state.now.ranks[60]) == ""  # nobody is late for what has ended
+
+
+@pytest.mark.parametrize(("order", "first"), [("slowest", "lab7"), ("least trusted", "lab1")])
+def test_hosts_are_ordered_by_their_worst_worker(order, first):
+    listed = keys(big_run(*(step_of(50, "lab7", step, compute=0.12) for step in range(31, 51))), order=order)
+    assert next(name for name in listed if isinstance(name, str)) == first
+    assert set(listed[:3]) == {0, 1, 2}
+
+
+def test_a_host_row_tells_ranges():
+    state = big_run(step_of(21, "lab3", 31), step_of(20, "lab3", 29))
+    row = next(row for row in rows(state.now, Plights(state.now)) if isinstance(row, HostRow) and row.name == "lab3")
+    assert row.told(at_length=False).startswith("steps 29–31, loss ")
+    assert ", slowest " in row.told(at_length=False)
+    assert row.told(at_length=True).endswith(" ms of own work")
+
+
+async def test_enter_opens_a_host_and_h_flattens():
+    state, table = big_run(lost(41, "lab6")), RankTable()
+    chosen = []
+    async with Stage(table).run_test(size=(80, 12)) as pilot:
+        table.show(state.now)
+        table.focus()
+        table.post_message = lambda message, post=table.post_message: (chosen.append(message), post(message))[1]
+        await pilot.press("down", "down", "down", "enter")
+        assert [message.rank for message in chosen if isinstance(message, RankTable.Chosen)] == [41]
+        await pilot.press("end")
+        assert "+    lab8  ● 8/8" in text_of(table)[-1]
+        assert table.rank == 56  # of a host the first worker
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "−    lab8" in text_of(table)[3]  # its workers are in sight
+        assert text_of(table)[-1].split()[:3] == ["63", "w", "lab8"]
+        await pilot.press("down", "down", "h")
+        await pilot.pause()
+        assert table.rank == 57  # the cursor stays with its rank
+        assert table.rows == 64
+        await pilot.press("h", "up", "up", "enter")
+        assert table.rows == SERVERS + 1 + HOSTS
+        assert not any(row.lstrip("▸ ").startswith("57") for row in text_of(table))
+
+
+async def test_the_cursor_follows_a_worker_into_its_host():
+    state, table = big_run({"kind": "act", "act": "pause", "rank": 20}), RankTable()
+    async with Stage(table).run_test(size=(120, 20)) as pilot:
+        table.show(state.now)
+        table.focus()
+        await pilot.press("down", "down", "down")
+        assert table.rank == 20
+        state.apply({"kind": "act", "act": "resume", "rank": 20})
+        table.show(state.now)
+        assert "▸    + host   lab3" in text_of(table)[table.row + 1]
+        await pilot.press("h")
+        assert table.rank == 16
+
+
+async def test_256_ranks_on_64_hosts_fit_any_size():
+    state, table = big_run(workers=253, hosts=64, steps=3), RankTable()
+    async with Stage(table).run_test(size=(80, 10)) as pilot:
+        table.show(state.now)
+        assert table.rows == SERVERS + 64
+        table.focus()
+        await pilot.press("end")
+        await pilot.pause()
+        assert {len(row) for row in text_of(table)} == {80}
+        assert "lab64" in text_of(table)[-1]
