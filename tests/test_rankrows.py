@@ -109,7 +109,7 @@ def test_a_host_row_tells_ranges():
     assert row.told(at_length=True).endswith(" ms of own work")
 
 
-async def test_enter_opens_a_host_and_h_flattens():
+async def test_enter_opens_a_host_and_f_flattens():
     state, table = big_run(lost(41, "lab6")), RankTable()
     chosen = []
     async with Stage(table).run_test(size=(80, 12)) as pilot:
@@ -125,11 +125,11 @@ async def test_enter_opens_a_host_and_h_flattens():
         await pilot.pause()
         assert "−    lab8" in text_of(table)[3]  # its workers are in sight
         assert text_of(table)[-1].split()[:3] == ["63", "w", "lab8"]
-        await pilot.press("down", "down", "h")
+        await pilot.press("down", "down", "f")
         await pilot.pause()
         assert table.rank == 57  # the cursor stays with its rank
         assert table.rows == 64
-        await pilot.press("h", "up", "up", "enter")
+        await pilot.press("f", "up", "up", "enter")
         assert table.rows == SERVERS + 1 + HOSTS
         assert not any(row.lstrip("▸ ").startswith("57") for row in text_of(table))
 
@@ -144,7 +144,7 @@ async def test_the_cursor_follows_a_worker_into_its_host():
         state.apply({"kind": "act", "act": "resume", "rank": 20})
         table.show(state.now)
         assert "▸    + host   lab3" in text_of(table)[table.row + 1]
-        await pilot.press("h")
+        await pilot.press("f")
         assert table.rank == 16
 
 

@@ -48,7 +48,7 @@ class RankTable(ScrollView, can_focus=True):
         Binding("end", "move(100000)", "Last", show=False),
         Binding("enter", "choose", "rank…", tooltip="Act on the rank: pause, kill, restart, attack, checkpoint"),
         Binding("s", "sort", "sort", tooltip="Order the ranks by number, by own work or by trust"),
-        Binding("h", "flatten", "hosts", tooltip="A row for each rank, or one a host (above 24 ranks)"),
+        Binding("f", "flatten", "flatten", tooltip="A row for each rank, or one a host (above 24 ranks)"),
     ]
 
     class Chosen(Message):
