@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
-from controller import survey
+from controller import paths, survey
 from controller.liverun import LiveRun, RunRefused
 from controller.origin import origin_text
+from controller.runs import Recorder
 from controller.survey import Found, Survey
 from tests.fakerun import FakeRun
+from tests.recording import opened
 from tests.simulated import simulate
-from tests.tuitools import driven
+from tests.tuitools import HOSTS, Driven, driven
 
-RANKS = [{"rank": 0, "role": "ps", "step": 41, "ended": None}, {"rank": 1, "role": "worker", "step": 40, "ended": None}]
+RANKS = [
+    {"rank": 0, "role": "ps", "step": 41, "ended": False},
+    {"rank": 1, "role": "worker", "step": 40, "ended": False},
+]
 
 
-def going_on(run: str, origin: str, *, connected: bool = False) -> Found:
-    part = {"run": run, "host": "here", "lease": None, "connected": connected, "ranks": RANKS}
-    return Found(run, origin, 1.0, {"here": [part]})
+def going_on(run: str, origin: str, *, connected: bool = False, ranks: list[dict] = RANKS, name: str = "") -> Found:
+    part = {"run": run, "host": "here", "name": name, "lease": None, "connected": connected, "ranks": ranks}
+    return Found(run, origin, time.time() - 7500, {"here": [part]})
+
+
+def said(tui: Driven) -> str:
+    """What is on the screen, without its frames."""
+    return " ".join(tui.picture().replace("│", " ").split())
 
 
 @pytest.fixture
@@ -45,16 +56,21 @@ def there(monkeypatch):
     return told
 
 
-async def test_a_run_of_ones_own_that_nobody_holds_is_followed_at_once(tmp_path, there):
-    there["runs"] = [going_on("20260101-1", origin_text())]
-    async with driven(tmp_path, size=(80, 24)) as tui:
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_run_of_ones_own_is_followed_once_it_is_said_which_that_is(tmp_path, there, size):
+    there["runs"] = [going_on("20260101-1", origin_text(), name="night [/foo]")]
+    async with driven(tmp_path, size=size) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
-        said = " ".join(tui.picture().replace("│", " ").split())
-        assert origin_text() in said
-        assert "2 of 2 ranks, step 40, detached" in said
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: "Attach to night [/foo]?" in tui.picture())
+        assert "20260101-1, yours: 2 of 2 ranks, step 40 on here, 2 h 05 m old." in said(tui)
+        assert tui.app.focused.id == "answer-cancel"
         await tui.press("enter")
+        assert there["attached"] == []
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
         await tui.until(lambda: tui.screen_name == "LiveScreen")
         assert there["attached"] == [("20260101-1", False)]
         tui.app.session.run.feed(simulate(until=5, outcome=False))
@@ -67,8 +83,6 @@ async def test_someone_elses_run_is_asked_about(tmp_path, there, key, attached):
     async with driven(tmp_path) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
-        await tui.press("enter")
         await tui.until(lambda: tui.screen_name == "Question")
         assert tui.app.focused.id == "answer-cancel"
         assert "launched by bob@lab9" in "".join(str(static.content) for static in tui.app.screen.query(Static))
@@ -91,7 +105,86 @@ async def test_a_run_that_cannot_be_followed_is_told(tmp_path, there):
     there["runs"], there["refuses"] = [going_on("r", origin_text())], "Its hosts don't say what r is."
     async with driven(tmp_path) as tui:
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
-        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
         await tui.until(lambda: tui.screen_name == "Message")
         await tui.until(lambda: "Its hosts don't say what r is." in tui.picture())
+
+
+async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_they_are(tmp_path, there):
+    ended = [rank | {"ended": True} for rank in RANKS]
+    there["runs"] = [
+        going_on("r1", origin_text(), name="night"),
+        going_on("r2", "bob@lab9", connected=True),
+        going_on("r3", origin_text(), name="over and out", ranks=ended),
+        going_on("r4", "bob@lab9", connected=True, ranks=[]),
+        going_on("r5", origin_text(), ranks=[], name="stillborn"),
+    ]
+    async with driven(tmp_path) as tui:
+        there["plan"] = tui.app.session.plan
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        assert tui.app.screen.query_one(OptionList).option_count == 3
+        for words in (
+            "night detached, 2 of 2 ranks, step 40, 2 h 05 m old; yours, on here",
+            "r2 held, 2 of 2 ranks, step 40, 2 h 05 m old; bob@lab9, on here",
+            "over and out over, 0 of 2 ranks",
+            "r4 has no rank: bob@lab9 is launching it.",
+            "stillborn has no rank: its launch was given up",
+        ):
+            assert words in said(tui)
+        await tui.press("down", "down", "enter")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: "its records and its model come here" in said(tui))
+        await tui.press("y")
+        await tui.until(lambda: there["attached"] == [("r3", False)])
+
+
+async def test_a_run_without_a_rank_is_not_offered(tmp_path, there):
+    there["runs"] = [going_on("r5", origin_text(), ranks=[], name="stillborn")]
+    async with driven(tmp_path) as tui:
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "stillborn has no rank" in tui.picture())
+
+
+@pytest.mark.parametrize("outcome", ["detached", None])
+async def test_who_deletes_the_record_of_a_run_that_may_go_on_is_told_and_may_attach(tmp_path, there, outcome):
+    description = {"name": "night", "hosts": [{"name": "lab1"}, {"name": "lab2"}], "values": {}, "hosts_text": HOSTS}
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        there["plan"] = tui.app.session.plan
+        recorder = Recorder(paths.runs_dir() / "r1", description)
+        recorder.close({"outcome": outcome})
+        table = await opened(tui, 1)
+        await tui.press("delete")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: "it may still be running on lab1, lab2, and is not ended by this." in said(tui))
+        assert tui.app.focused.id == "answer-cancel"
+        there["runs"] = [going_on("r0", origin_text()), going_on("r1", origin_text())]
+        await tui.pilot.click("#answer-attach")
+        await tui.until(lambda: "Attach to r1?" in tui.picture())
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "RunsScreen")
+        there["runs"] = []
+        await tui.press("delete")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-attach")
+        await tui.until(lambda: "Nothing of r1 runs on here." in said(tui))
+        await tui.press("enter")
+        assert len(table.runs) == 1
+        await tui.press("delete")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.pilot.click("#answer-delete")
+        await tui.until(lambda: not table.runs)
+
+
+async def test_where_a_run_goes_on_here_none_is_offered_for_a_record_that_is_deleted(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        for run in ("r1", "r2"):
+            Recorder(paths.runs_dir() / run, {"name": run, "values": {}}).close({"outcome": "detached"})
+        await opened(tui, 2)
+        await tui.press("delete")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert not tui.app.screen.query("#answer-attach")
+        assert "it may still be running, and is not ended by this." in said(tui)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from controller import paths
 from controller.cli.asking import agrees, can_ask
 from controller.cli.refused import Refused
 from controller.hosts import Host
 from controller.hostsfile import HostsFile, HostsFileError
-from controller.runs import RunInfo, find_runs, hosts_text, list_runs
+from controller.runs import RunInfo, find_runs, hosts_file, list_runs
 from controller.survey import Found, Survey
 
 DEFAULT_FILE = "hosts.toml"
@@ -31,20 +29,19 @@ def hosts_of(file: str | None, run: str | None = None) -> list[Host]:
     Raises Refused.
     """
     try:
-        hosts_file = (file is None and run is not None and _recorded_file(run)) or HostsFile.open(file or DEFAULT_FILE)
+        opened = (file is None and run is not None and _recorded_file(run)) or HostsFile.open(file or DEFAULT_FILE)
     except HostsFileError as error:
         raise Refused(str(error)) from None
-    hosts = [host for host in hosts_file.hosts if host.enabled]
+    hosts = [host for host in opened.hosts if host.enabled]
     if not hosts:
-        raise Refused(f"{hosts_file.path} has no host that is switched on, so there is nobody to ask.")
+        raise Refused(f"{opened.path} has no host that is switched on, so there is nobody to ask.")
     return hosts
 
 
 def _recorded_file(run: str) -> HostsFile | None:
     """The hosts file that the one recorded run of this id or name was launched from, if there is one."""
     recorded = find_runs(run)
-    text = hosts_text(recorded[0].folder) if len(recorded) == 1 else ""
-    return HostsFile(Path(f"the hosts file of {recorded[0].id}"), text, "recorded") if text else None
+    return hosts_file(recorded[0]) if len(recorded) == 1 else None
 
 
 def recorded_run(word: str | None) -> RunInfo:

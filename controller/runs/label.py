@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from controller.runs.library import LARGEST_JSON
+from controller.runs.library import description
 from controller.runs.recorder import write_json
 
 LONGEST_NAME = 60  # characters
@@ -35,9 +34,8 @@ def relabel(folder: Path, name: str, note: str) -> None:
     """Call the run in `folder` `name` from now on, with that `note`. Raises LabelError."""
     if why := why_not(name, note):
         raise LabelError(why)
-    path = folder / "run.json"
-    told = _told(path)
-    if told is None:
+    path, told = folder / "run.json", description(folder)
+    if not told:
         raise LabelError(f"{path} can't be read, so no name can be kept there.")
     try:
         write_json(path, told | {"name": name, "note": note})
@@ -47,13 +45,5 @@ def relabel(folder: Path, name: str, note: str) -> None:
 
 def label(folder: Path) -> dict[str, str]:
     """The name and note that the run in `folder` has, as a part of its description; empty where there is none."""
-    told = _told(folder / "run.json") or {}
+    told = description(folder)
     return {key: told[key] for key in ("name", "note") if isinstance(told.get(key), str)}
-
-
-def _told(path: Path) -> dict[str, object] | None:
-    try:
-        told = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST_JSON else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None

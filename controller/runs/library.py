@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from controller import paths, wire
+from controller.hostsfile import HostsFile
 from controller.origin import told_origin
 from controller.state import RunState
 
@@ -74,17 +75,27 @@ def mentions(run: RunInfo, word: str) -> bool:
     return word.casefold() in " ".join([run.id, run.name, run.note, run.outcome, run.summary]).casefold()
 
 
-def hosts_text(folder: Path) -> str:
-    """The hosts file that the run in `folder` was launched from; empty when that isn't recorded.
+def description(folder: Path) -> dict[str, Any]:
+    """All of run.json, as it was written; empty when it can't be read.
 
-    It is as it was, not cut or cleaned: it is to be parsed, not shown.
+    It is not cut or cleaned: it is to be parsed or written back, not shown.
     """
     path = folder / "run.json"
     try:
-        text = json.loads(path.read_bytes())["hosts_text"] if path.stat().st_size <= LARGEST_JSON else ""
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    return text if isinstance(text, str) else ""
+        told = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST_JSON else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def hosts_file(run: RunInfo) -> HostsFile | None:
+    """The hosts file that `run` was launched from, as it was then; None when that isn't recorded.
+
+    Raises HostsFileError when it can't be understood.
+    """
+    text = description(run.folder).get("hosts_text")
+    named = Path(f"the hosts file of {run.id}")
+    return HostsFile(named, text, "recorded") if text and isinstance(text, str) else None
 
 
 def read_run(folder: Path) -> RunInfo:

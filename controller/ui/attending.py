@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from controller.ui import formats
@@ -9,31 +10,37 @@ from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Quest
 from controller.ui.screens.secret import asking_on
 
 if TYPE_CHECKING:
+    from controller.hosts import Host
     from controller.survey import Found
     from controller.ui.app import GarfieldApp
 
 
-async def attach(app: GarfieldApp) -> None:
-    """Ask the hosts which runs go on there, and follow the one that is chosen."""
+async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | None = None) -> None:
+    """Ask `hosts`, those of the file unless given, which runs go on there, and follow the one that is chosen.
+
+    `only` is the id of the one run that is wanted.
+    """
     from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
     from controller.survey import survey
 
-    hosts = [host for host in app.session.draft.file.hosts if host.enabled]
+    hosts = list(hosts) or [host for host in app.session.draft.file.hosts if host.enabled]
     app.say(f"Asking {formats.plural(len(hosts), 'host')} which runs go on there …")
     async with survey(hosts, prompter=asking_on(app)) as seen:
-        runs, unasked = {run.run: run for run in seen.runs}, list(seen.unreachable.values())
-    not_asked = "\n".join(f"✖ {sentence}" for sentence in unasked)
+        found, unasked = [run for run in seen.runs if only in (None, run.run)], list(seen.unreachable.values())
+    runs = {run.run: run for run in found if run.ranks()}
+    besides = [f"✖ {sentence}" for sentence in unasked] + [_without_ranks(run) for run in found if not run.ranks()]
     if not runs:
         where = "those that could be asked" if unasked else ", ".join(host.name for host in hosts) or "no host"
-        await app.push_screen_wait(Message("No run goes on", f"Nothing runs on {where}.\n\n{not_asked}".strip()))
+        what = f"Nothing of {only} runs" if only else "Nothing runs"
+        told = "\n".join([f"{what} on {where}.", *([""] if besides else []), *besides])
+        await app.push_screen_wait(Message("No run goes on", told))
         return
-    options = [(run.run, run.run, told(run)) for run in runs.values()]
-    chosen = await app.push_screen_wait(
-        Choice("Runs that go on", options, text=not_asked, keys="⏎ follows it here   esc leaves it")
-    )
-    if chosen is None:
-        return
-    how = await _how(app, runs[chosen])
+    chosen = next(iter(runs))
+    if len(runs) > 1 or besides:
+        options = [(run.run, run.name or run.run, _listed(run, app.session.clock())) for run in runs.values()]
+        keys = "⏎ follows it here   esc leaves it"
+        chosen = await app.push_screen_wait(Choice("Runs that go on", options, text="\n".join(besides), keys=keys))
+    how = await _how(app, runs[chosen]) if chosen is not None else None
     if how is None or app.session.running:
         return
     try:
@@ -50,25 +57,47 @@ def held(run: Found) -> bool:
     return any(agent.get("connected", True) for agent in run.agents())
 
 
-def told(run: Found) -> str:
-    """Whose it is, where, and how far, in a line."""
+def over(run: Found) -> bool:
+    """Whether all of its ranks have ended, and it waits for someone to hear of that."""
+    return all(rank.get("ended") for rank in run.ranks())
+
+
+def _without_ranks(run: Found) -> str:
+    """Why a run that has no rank is not offered."""
+    why = f"{run.origin} is launching it" if held(run) else "its launch was given up, and it ends by itself"
+    return f"◌ {run.name or run.run} has no rank: {why}."
+
+
+def _listed(run: Found, now: float) -> str:
+    """How far it is and whose, in a line."""
+    state = "over" if over(run) else "stopping" if run.stopping else "held" if held(run) else "detached"
+    whose = "yours" if run.mine else run.origin
+    return f"{state}, {_size(run)}, {_age(run, now)} old; {whose}, on {', '.join(run.hosts())}"
+
+
+def _size(run: Found) -> str:
+    """Its ranks that live, and their step."""
     ranks = run.ranks()
     alive = sum(not rank.get("ended") for rank in ranks)
     steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
-    state = "stopping" if run.stopping else "detached" if run.detached else "held" if held(run) else "no controller"
-    step = f", step {formats.count(min(steps))}" if steps else ""
-    return f"{run.origin}, on {', '.join(run.hosts())}: {alive} of {formats.plural(len(ranks), 'rank')}{step}, {state}"
+    return f"{alive} of {formats.plural(len(ranks), 'rank')}" + (f", step {formats.count(min(steps))}" if steps else "")
+
+
+def _age(run: Found, now: float) -> str:
+    return formats.duration(max(0.0, now - run.started))
 
 
 async def _how(app: GarfieldApp, run: Found) -> str | None:
-    """Whether to hold the run from now on or to look on; asked where it is someone else's, or held by another."""
-    if run.mine and not held(run):
-        return "look"  # who comes to a run that nobody holds, holds it
-    whose = "It is yours" if run.mine else f"It was launched by {run.origin}, not from here"
-    text = f"{whose}, and runs on {', '.join(run.hosts())}. Who holds a run keeps it alive and may stop it.\n\n" + (
-        "Another controller holds it: look on, or take it over." if held(run) else "No controller holds it now."
-    )
+    """Whether to hold the run from now on or to look on: a person is told whose it is, how old, how large."""
+    whose = "yours" if run.mine else f"launched by {run.origin}, not from here"
+    facts = f"{run.run}, {whose}: {_size(run)} on {', '.join(run.hosts())}, {_age(run, app.session.clock())} old."
     answers = [CANCEL, Answer("look", "Look on" if held(run) else "Attach", "primary")]
-    answers += [Answer("take", "Take it over", "error")] if held(run) else []
-    answer = await app.push_screen_wait(Question(f"Attach to {run.run}?", text, answers))
+    if over(run):
+        means = "It is over, and its hosts wait to tell: attached to, its records and its model come here."
+    elif held(run):
+        means = "Another controller holds it: it keeps it alive and may stop it. Look on, or take it over."
+        answers.append(Answer("take", "Take it over", "error"))
+    else:
+        means = "No controller holds it; this app then does, and may stop it. Detached again, it goes on."
+    answer = await app.push_screen_wait(Question(f"Attach to {run.name or run.run}?", f"{facts}\n\n{means}", answers))
     return answer if answer in ("look", "take") else None

@@ -6,23 +6,27 @@ Each is a short conversation, as those in `controller.ui.asking`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.runs import RunInfo, removal
+from controller.hostsfile import HostsFileError
+from controller.runs import RunInfo, hosts_file, removal
 from controller.runs.export import rows, whole_file, write_csv
 from controller.runs.label import LabelError, relabel
-from controller.ui import formats
+from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Line, Message, Question
 from controller.ui.screens.naming import Naming
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
+    from controller.hosts import Host
     from controller.ui.app import GarfieldApp
 
-NAMED = 6  # runs that a question names
+NAMED = 6  # runs, or hosts, that a question names
+AWAY = {"detached": "was left to itself", "cut off": "has no recorded end"}  # outcomes after which a run may go on
 
 
 def _names(runs: Sequence[RunInfo]) -> str:
@@ -90,16 +94,37 @@ async def delete(app: GarfieldApp, runs: Sequence[RunInfo]) -> list[RunInfo]:
         for run, size in zip(runs[:NAMED], sizes, strict=False)
     ]
     more = [f"and {len(runs) - NAMED} more"] if len(runs) > NAMED else []
+    away = [run for run in runs if run.outcome in AWAY]
     total = [f"{formats.plural(sum(sizes), 'byte')} together"] if len(runs) > 1 else []
-    text = "\n".join([*listed, *more, *total, "", "Records, outcome and model are gone for good."])
+    text = "\n".join([*listed, *more, *total, "", "Records, outcome and model are gone for good.", *map(_away, away)])
     which = title_of(runs[0]) if len(runs) == 1 else formats.plural(len(runs), "run")
-    answers = [CANCEL, Answer("delete", "Delete", "error")]
-    if await app.push_screen_wait(Question(f"Delete {which}?", text, answers)) != "delete":
+    follows = len(runs) == len(away) == 1 and not app.session.running
+    answers = [CANCEL, *([Answer("attach", "Attach to it", "primary")] if follows else [])]
+    answers.append(Answer("delete", "Delete", "error"))
+    answer = await app.push_screen_wait(Question(f"Delete {which}?", text, answers))
+    if answer == "attach":
+        await _attach(app, runs[0])
+    if answer != "delete":
         return []
     gone, kept = await asyncio.to_thread(_delete, runs)
     if kept:
         await app.push_screen_wait(Message("Not deleted", "\n".join(kept)))
     return gone
+
+
+def _away(run: RunInfo) -> str:
+    """What is not ended by deleting the record of a run that was left to itself."""
+    hosts = f" on {', '.join(run.hosts[:NAMED])}{' …' if len(run.hosts) > NAMED else ''}" if run.hosts else ""
+    return f"! {title_of(run)} {AWAY[run.outcome]}: it may still be running{hosts}, and is not ended by this."
+
+
+async def _attach(app: GarfieldApp, run: RunInfo) -> None:
+    """Follow `run` again, if it goes on, where it was launched."""
+    hosts: list[Host] = []  # those of the file that is open now
+    with contextlib.suppress(HostsFileError):
+        file = await asyncio.to_thread(hosts_file, run)
+        hosts = [host for host in file.hosts if host.enabled] if file is not None else hosts
+    await attending.attach(app, hosts, run.id)
 
 
 def _delete(runs: Sequence[RunInfo]) -> tuple[list[RunInfo], list[str]]:
