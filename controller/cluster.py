@@ -54,7 +54,7 @@ class Cluster(Sessions):
         try:
             await self._prepare()
             await self._spawn(await self._listen())
-        except BaseException:
+        except BaseException:  # cancelled, too: whatever was begun is to end
             await self.stop(kill=True)
             raise
 

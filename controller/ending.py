@@ -67,7 +67,7 @@ class Goodbyes:
             if ending.done():
                 told = ending.result()
                 return told.get("left"), [str(name) for name in told.get("unconfirmed") or []]
-        except Exception as error:
+        except Exception as error:  # whatever it is, the run is to have its outcome
             self._tell(f"The end of the run could not be confirmed: {sentence(error)}")
         finally:
             for task in (asking, killing, ending):
@@ -95,7 +95,7 @@ class Goodbyes:
     async def _tell_to_end(self, kill: bool) -> None:
         try:
             await self._cluster.stop(kill=kill)
-        except Exception as error:
+        except Exception as error:  # the goodbyes are still waited for; a host that heard nothing ends by its lease
             self._tell(f"The hosts could not be told to stop: {sentence(error)}")
 
 

@@ -190,7 +190,7 @@ class HostTalk:
                 await take_all(lines, self._inbox.take)
         except WireError as error:
             return f"the agent can't be understood: {error}"
-        except Exception as error:
+        except Exception as error:  # one host fails, and says why; the others go on
             return f"what the agent said led to an error here: {type(error).__name__}: {error}"
         return ""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import accounts, acts, paths
+from controller.connection import HostError
 from controller.ending import ClusterLike, Goodbyes, sentence
 from controller.feed import Feed, Record, Subscriber
 from controller.hosts import Host
@@ -156,7 +157,7 @@ class LiveRun:
             raise RunRefused(why)
         try:
             await self._cluster.act(rank, act, attack)
-        except Exception as error:
+        except HostError as error:
             raise RunRefused(sentence(error)) from None
 
     def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
@@ -175,7 +176,7 @@ class LiveRun:
             raise RunRefused(why)
         try:
             await self._cluster.detach()
-        except Exception as error:
+        except HostError as error:
             raise RunRefused(f"{sentence(error)} The run goes on as it was.") from None
         self._feed.emit({"kind": "act", "act": "detach", "text": f"detach, by {origin_text()}"})
         self._detached = True
@@ -206,7 +207,7 @@ class LiveRun:
                 outcome = await self._watch()
             else:
                 outcome = "stopped"
-        except Exception as error:
+        except Exception as error:  # a fault of ours, too: what runs on the hosts is to be ended and an outcome told
             told = await self._fail(error)
         if outcome == "detached":
             await self._cluster.leave()

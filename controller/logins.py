@@ -8,7 +8,6 @@ would; nothing in a hosts file becomes one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import random
 import shlex
@@ -24,6 +23,7 @@ from controller.servers import Target, about_key, ssh_words, why
 
 AT_ONCE = 8  # connects at the same time to one sshd, whose MaxStartups drops some of more; also through one jump host
 HOPS = 8  # longest chain of jump hosts
+CLOSE_WITHIN = 5.0  # seconds for connections that are being made to give up
 RETRY_AFTER = (0.5, 1.5)  # seconds, give or take half, before a login that was dropped is tried again
 KEEPALIVE = {"keepalive_interval": 4, "keepalive_count_max": 3}
 
@@ -62,8 +62,10 @@ class Logins:
         self._prompts.close()
         for task in self._jumps.values():
             task.cancel()
-            with contextlib.suppress(Exception, asyncio.CancelledError):
-                (await task).abort()
+        ended, _ = await asyncio.wait(self._jumps.values(), timeout=CLOSE_WITHIN) if self._jumps else ((), ())
+        for task in ended:
+            if not task.cancelled() and task.exception() is None:
+                task.result().abort()
 
     async def _whole_chain(self, target: Target, jumps: tuple[Target, ...]) -> tuple[Target, ...]:
         """`jumps` with what ~/.ssh/config says of how to reach the first of them, as ssh -J does."""

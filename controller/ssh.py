@@ -46,7 +46,7 @@ class SshWays:
                 process = await connection.create_process(
                     command(host, run_id), encoding=None, request_pty=False, term_type=None
                 )
-        except BaseException as error:
+        except BaseException as error:  # cancelled, too: nobody else knows of this connection
             connection.abort()
             if isinstance(error, TimeoutError | asyncssh.Error | OSError):
                 text = f"logged in, but no command can be started there: {words(error)}"

@@ -193,7 +193,7 @@ class Saver:
             snapshot = self._waiting.get()
             try:
                 self._save(snapshot)
-            except Exception as error:
+            except Exception as error:  # torch tells of a full disk as RuntimeError; no training ends for want of one
                 reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
                 text = f"the checkpoint of step {snapshot.step} could not be written to {self._folder}: {reason}."
                 self._rank.report.notice("warning", text)
@@ -248,7 +248,7 @@ def write(path: Path, description: Description, weights: State, state: Mapping[s
             os.fsync(file.fileno())
         os.replace(beside, path)
         _sync(path.parent)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too
         with contextlib.suppress(OSError):
             beside.unlink()
         raise

@@ -74,7 +74,7 @@ def _lock(name: str, root: Path, say: Callable[[str], None]) -> Iterator[None]:
             if not told:
                 say(f"waiting for another rank of this host to download {name}")
                 told = True
-            time.sleep(0.1)
+            time.sleep(0.1)  # flock itself would wait without a bound
         yield
 
 

@@ -81,7 +81,7 @@ class Evaluator:
         while True:
             try:
                 self._inbox.put(Result("evaluation", self._evaluate(*self._waiting.get())))
-            except Exception as error:
+            except Exception as error:  # `handle` raises it in the thread that trains
                 self._inbox.put(Result("evaluation", error=error))
 
     def _evaluate(self, step: int, snapshot: Tensor) -> Evaluation:

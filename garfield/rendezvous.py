@@ -155,7 +155,7 @@ class Guest:
                     f"rank {self.server} can't be reached{self._where()} within {timeout:g} s "
                     f"({self.trouble}); is it running, and is --master its address?"
                 )
-            time.sleep(0.05)
+            time.sleep(0.05)  # one that is refused comes back at once
 
     def client(self) -> TCPStore:
         """A client of the server's store for one thread of this process."""

@@ -174,7 +174,7 @@ def _run(
     except (TrainingError, DataMissing) as error:
         report.failure(str(error), [])
         return CRASHED
-    except Exception as error:
+    except Exception as error:  # a fault of ours or of torch: it is to be told as the rank's last word, too
         traceback.print_exc()
         report.failure(f"{type(error).__name__}: {error}", [])
         return CRASHED

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from controller.connection import HostError
+
 
 class FakeCluster:
     """Emits given records, and at a stop the exits and goodbyes that a well-behaved cluster would.
@@ -64,14 +66,14 @@ class FakeCluster:
 
     async def act(self, rank: int, act: str, attack: str | None = None) -> None:
         if "act" in self.hangs:
-            raise RuntimeError(f"here: rank {rank}, {act}: it has ended.")
+            raise HostError(self.plan.hosts[0], f"rank {rank}, {act}: it has ended.")
         self.acts.append((rank, act, attack))
         facts = {"attack": attack} if attack else {}
         self.emit({"kind": "act", "host": "here", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}"})
 
     async def detach(self) -> None:
         if "detach" in self.hangs:
-            raise RuntimeError("here: no answer within 20 s; is the host overloaded?")
+            raise HostError(self.plan.hosts[0], "no answer within 20 s; is the host overloaded?")
         self.stops.append("detach")
 
     async def leave(self) -> None:

@@ -102,7 +102,8 @@ async def test_a_restart_that_fails_leaves_a_rank_that_has_ended(package: Path) 
     await until_running(launch.run, 5)
     with pytest.raises(HostError, match="can't be started: No module named 'nothing_like_it'"):
         await launch.cluster.act(1, "restart")
-    assert [record["restarting"] for record in launch.of("exit", rank=1)] == [True, False]
+    # What everybody is told may come a little after the answer.
+    await launch.until(lambda: [record["restarting"] for record in launch.of("exit", rank=1)] == [True, False])
     assert launch.of("act") == []
     assert (await launch.end())["left"] == 0
 

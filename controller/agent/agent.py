@@ -35,7 +35,7 @@ def main(heartbeat: int, blob: bytes) -> None:
     processes.become_subreaper()
     try:
         Agent(heartbeat, blob).loop.run()
-    except BaseException:
+    except BaseException:  # whatever it is, no rank may outlive us
         with contextlib.suppress(OSError):
             os.write(2, _traceback().encode())
         # The guardian would do this too, unless it has been killed.

@@ -54,7 +54,7 @@ class Cgroup:
             except FileNotFoundError:
                 return
             except OSError:
-                time.sleep(0.01)
+                time.sleep(0.01)  # what was killed leaves it a moment later
             else:
                 return
 

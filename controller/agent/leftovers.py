@@ -248,7 +248,7 @@ def _chase(run: str, since: int) -> None:
         for process in left:
             processes.send_signal(process, signal.SIGKILL)
         looks = 0 if left else looks + 1
-        time.sleep(0.005)
+        time.sleep(0.005)  # none of these is our child, so nothing tells of one more
 
 
 def _await_end(chosen: list[processes.Process], seconds: float) -> None:

@@ -31,7 +31,7 @@ for module, package in json.loads(sys.argv[1]).items():
         if importlib.util.find_spec(module):
             found[package] = ""
             found[package] = importlib.metadata.version(package)
-    except Exception:
+    except Exception:  # records that are broken in whatever way: it is there, in no version that could be told
         pass
 print(json.dumps(found))
 """

@@ -114,7 +114,7 @@ def kill_descendants(seconds: float) -> list[Process]:
             send_signal(process, signal.SIGKILL)
         if time.monotonic() > give_up:
             return alive
-        time.sleep(pause)
+        time.sleep(pause)  # not a wait for SIGCHLD alone: what is below may fork meanwhile
         pause = min(2 * pause, 0.02)
 
 

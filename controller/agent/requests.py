@@ -39,7 +39,7 @@ class Requests:
             return self._agent.say([f"a message from a controller was not understood: {error}"])
         try:
             return handler(message, peer)
-        except Exception:
+        except Exception:  # no message may end the agent, and with it the ranks
             return self._agent.say_traceback()
 
     # A launch

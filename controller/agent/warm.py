@@ -61,7 +61,7 @@ def _import(order: dict[str, Any]) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         traceback.print_exc()
         return {"state": "failed", "text": str(error), "missing": error.name or ""}
-    except Exception as error:
+    except Exception as error:  # what an import raises is up to the package
         traceback.print_exc()
         return {"state": "failed", "text": f"{type(error).__name__}: {error}", "missing": ""}
     versions = {
@@ -132,10 +132,10 @@ def _be_rank(order: dict[str, Any], fds: list[int]) -> None:
         code = run_rank(values, event_fd=event, control_fd=control, listen_fd=listen, incarnation=incarnation)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
+    except BaseException:  # this copy must not go on as another warm process
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # nobody may read them any more, or something else stand in their place
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(int(code or 0) & 0xFF)
@@ -147,7 +147,7 @@ def _settle(order: dict[str, Any], fds: list[int]) -> None:
     while os.getppid() != agent:
         if time.monotonic() > give_up:
             os._exit(1)
-        time.sleep(0.0005)
+        time.sleep(0.0005)  # nothing tells of a new parent
     os.setsid()
     processes.die_with_parent(signal.SIGKILL)
     if os.getppid() != agent:

@@ -26,7 +26,7 @@ def main(options: argparse.Namespace) -> int:
     count = 0
     for line in _lines(run, rank, host, options):
         if line is None:
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # until the run has its outcome, or Ctrl-C: a file tells nobody that it grew
             continue
         count += 1
         say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None), must=True)

@@ -63,7 +63,7 @@ def _replace(path: Path, content: bytes) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(name, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too
         os.unlink(name)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
