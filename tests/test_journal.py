@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from controller.agent import journal as journals
 from controller.agent import link as links
-from controller.agent.journal import LINE, Journal, remove_dead
+from controller.agent.journal import BATCH, LINE, Journal, remove_dead
 from controller.agent.link import Link
 
 
@@ -134,6 +134,22 @@ def test_a_message_that_is_too_long_is_replaced_by_a_word_about_it() -> None:
     (message,) = _read(journal)
     assert (message["rank"], message["stream"], message["seq"]) == (3, "agent", 1)
     assert "left out: a message of" in message["lines"][0]
+
+
+def test_what_can_not_wait_is_urged_and_telemetry_when_it_has_become_much() -> None:
+    urged: list[int] = []
+    journal = Journal(urge=lambda: urged.append(journal.last))
+    step = {"type": "event", "text": "x" * (BATCH // 4)}
+    for _ in range(3):
+        journal.put(step, telemetry=True)
+    assert urged == []
+    journal.put(step, telemetry=True)
+    assert urged == [4]
+    journal.put({"type": "exit"})
+    assert urged == [4, 5]
+    for _ in range(4):
+        journal.put(step, telemetry=True)
+    assert urged == [4, 5, 9]
 
 
 def test_only_spools_of_dead_agents_are_removed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ LINE = 64 << 10  # bytes of one message, its newline included: what the controll
 SEGMENT = 256 << 10  # bytes that go to disk together
 IN_MEMORY = 4  # segments, the one being filled among them
 ON_DISK = 64 << 20  # bytes
+BATCH = 32 << 10  # bytes that aren't to wait any longer: a packet costs more than what is in it, up to about here
 
 
 class _Entry:
@@ -50,12 +51,13 @@ class Journal:
 
     When more than `limit` bytes are on disk, or the disk takes none, the oldest telemetry (steps, output, resources) is
     replaced by `dropped` messages that name the range, so the numbers stay complete; the rest (exits, answers) is never
-    dropped, and `urge` is called for it: it isn't to wait for the next batch.
+    dropped. `urge` is called for each of those, and for every BATCH of bytes: it isn't to wait for the next round.
     """
 
     def __init__(self, limit: int = ON_DISK, urge: Callable[[], None] | None = None) -> None:
         self.last = 0
         self._limit, self._urge = limit, urge
+        self._gathered = 0  # bytes since `urge` was called
         self._folder: Path | None = None
         self._lock: int | None = None
         self._segments = [_Segment()]
@@ -85,7 +87,9 @@ class Journal:
             self._segments.append(_Segment())
             if len(self._segments) > IN_MEMORY:
                 self._put_away(self._segments[-1 - IN_MEMORY])
-        if self._urge and not telemetry:
+        self._gathered += len(line)
+        if self._urge and (not telemetry or self._gathered >= BATCH):
+            self._gathered = 0
             self._urge()
 
     def read(self, after: int, size: int = LINE, drop: tuple[int, int] = (0, 0)) -> tuple[bytes, int]:
