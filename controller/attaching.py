@@ -7,12 +7,15 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.hostvalues import UNTIL_FINISHED
+from controller.merging import Merge
+from controller.origin import origin_text
 from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
 from controller.sessions import LaunchError, Record, Sessions
@@ -20,6 +23,8 @@ from controller.survey import Found, survey
 from garfield import settings
 
 ATTACH_WITHIN = 30.0  # seconds until every host that can be reached has been
+UNHEARD_WITHIN = 5.0  # seconds in which a host has to begin with the past; the others are not held up for longer
+PAST_WITHIN = 60.0  # seconds for all of the past
 
 
 class AttachError(Exception):
@@ -97,12 +102,23 @@ class Attached(Sessions):
         self, there: There, emit: Callable[[Record], None], take: bool = False, prompter: Prompter | None = None
     ) -> None:
         super().__init__(there.plan, there.run, self._place_in_time, prompter)
-        self._pass_on, self._take = emit, take
+        self._merge = Merge(emit, [host.name for host in there.plan.hosts])
+        self._patience: list[asyncio.TimerHandle] = []
+        self._take = take
         self._at: float | None = None  # when what is being taken in happened, if that was before we came
         self._past: dict[str, tuple[int, float]] = {}  # of each host: its last message, how much its clock is behind
 
     async def launch(self, description: Mapping[str, Any] | None = None) -> None:
-        """Attach to every host. Raises LaunchError when that fails on all of them."""
+        """Attach to every host. Raises LaunchError when that fails on all of them.
+
+        What the hosts tell of the past is emitted in the order of its time, and what happens from now on behind it.
+        """
+        loop = asyncio.get_running_loop()
+        self._patience = [
+            loop.call_later(UNHEARD_WITHIN, lambda: self._merge.arrive(*self._merge.unheard)),
+            loop.call_later(PAST_WITHIN, lambda: self._merge.arrive(*self._merge.waited_for)),
+        ]
+        self._emit({"kind": "act", "act": "attach", "text": f"attach, by {origin_text()}"})
         self._make_sessions()
         coming = [self._come(session) for session in self._sessions.values()]
         failures = [failure for failure in await asyncio.gather(*coming) if failure]
@@ -114,6 +130,24 @@ class Attached(Sessions):
         if any(session.attached for session in self._sessions.values()):
             await super().stop(kill)
 
+    async def leave(self) -> None:
+        """As `Sessions.leave`."""
+        await super().leave()
+        self._emit_all()
+
+    async def ended(self, folder: Path | None = None) -> dict[str, Any]:
+        """As `Sessions.ended`."""
+        try:
+            return await super().ended(folder)
+        finally:
+            self._emit_all()
+
+    def _emit_all(self) -> None:
+        """Nothing more comes that would have to be placed before what is held."""
+        for timer in self._patience:
+            timer.cancel()
+        self._merge.flush()
+
     async def _come(self, session: HostSession) -> str | None:
         host = session.host
         self._state(host, "connecting", "" if host.local else host.address)
@@ -123,6 +157,7 @@ class Attached(Sessions):
         except (HostError, TimeoutError) as error:
             text = str(error) or f"{host.name}: no answer within {ATTACH_WITHIN:.0f} s."
             self._report(host, text)
+            self._merge.arrive(host.name)
             await session.close()
             return text
         return None
@@ -130,11 +165,14 @@ class Attached(Sessions):
     def _arrive(self, host: Host, told: Mapping[str, Any]) -> None:
         """What comes next is the past, up to the last number that there was when we came."""
         self._past[host.name] = told["last"], time.time() - told["time"]
+        if not told["last"]:
+            self._merge.arrive(host.name)
         self._state(host, "running", "" if told["holds"] else f"held by {told['by']}, we look on")
 
     def _hear(self, host: Host, message: Mapping[str, Any]) -> None:
         last, behind = self._past.get(host.name, (0, 0.0))
-        self._at = message["at"] + behind if 0 < message["seq"] <= last and "at" in message else None
+        if 0 < message["seq"] <= last and "at" in message:
+            self._at = self._merge.reach(host.name, min(message["at"] + behind, time.time()))
         try:
             if message["type"] == "hello":
                 facts = {key: value for key, value in message.items() if key not in ("type", "seq", "at", "agent")}
@@ -144,6 +182,13 @@ class Attached(Sessions):
             super()._hear(host, message)
         finally:
             self._at = None
+        if 0 < last <= message["seq"]:
+            self._merge.arrive(host.name)
+
+    def _move(self, host: Host, state: str, text: str) -> None:
+        if state != "back":  # nobody knows when more of the past will come from it
+            self._merge.arrive(host.name)
+        super()._move(host, state, text)
 
     def _place_in_time(self, record: Record) -> None:
-        self._pass_on(record if self._at is None else {**record, "received": self._at})
+        self._merge.put(record, self._at)

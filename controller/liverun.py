@@ -197,8 +197,8 @@ class LiveRun:
         self._started = time.time()
         self._open_recorder()
         self._feed.emit(self._run_record())
-        act = "attach" if self._description else "launch"
-        self._feed.emit({"kind": "act", "act": act, "text": f"{act}, by {origin_text()}"})
+        if not self._description:  # else coming to it is told behind what was before
+            self._feed.emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
         outcome, told = "failed", None
         try:
             self._cluster = self._make_cluster(self.plan, self.run_id, self._feed.emit)

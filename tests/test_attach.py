@@ -82,6 +82,12 @@ async def test_a_run_that_was_left_is_followed_from_its_beginning_and_stopped(pa
     assert (outcome["outcome"], outcome["left"], outcome["unconfirmed"]) == ("stopped", 0, [])
     assert [_gaps(run.folder, rank) for rank in range(5)] == [[]] * 5
     assert load_state(run.folder).now == now
+    records = list(load_records(run.folder))
+    moments = [record["received"] for record in records]
+    assert moments == sorted(moments)  # of both hosts, and what was before we came before that
+    (attached,) = [place for place, record in enumerate(records) if record.get("text", "").startswith("attach, by")]
+    before = [(record["rank"], record["step"]) for record in records[:attached] if record["kind"] == "step"]
+    assert all((rank, step) in before for rank, step in enumerate(left_at) if step)
     await until_gone(run.run_id, 1)
 
 
