@@ -8,7 +8,7 @@ from typing import Any
 from controller.feed import Record
 from controller.origin import origin
 from controller.plan import Plan
-from controller.state import Now, cause
+from controller.state import Now, cause, kills
 
 
 def launched(plan: Plan, run_id: str, name: str, note: str, started: float) -> Record:
@@ -39,7 +39,7 @@ def outcome(
     return {
         "kind": "outcome",
         "outcome": outcome,
-        "root_cause": (now.root_cause or trouble or "unknown") if failed else None,
+        "root_cause": (now.root_cause or trouble or kills(now) or "unknown") if failed else None,
         "cause": cause(now) if failed else None,
         "left": left,
         "unconfirmed": unconfirmed,

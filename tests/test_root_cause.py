@@ -89,6 +89,19 @@ async def test_a_rank_killed_by_a_signal_is_named_with_it(tmp_path: Path) -> Non
     assert outcome["root_cause"] == "worker 1 on here: killed by signal 9 (SIGKILL)"
 
 
+async def test_a_run_that_fails_because_a_rank_was_killed_says_so(tmp_path: Path) -> None:
+    """Also where the parameter server has no word of its own, as the one of this package."""
+    package = write_package(tmp_path)
+    plan = make_plan([Host("here", connection="local", servers=1, workers=2)], {"quorum": "all"}, 15.0)
+    run = LiveRun(plan, folder=tmp_path / "run-1", make_cluster=lambda *arguments: Cluster(*arguments, package))
+    async with asyncio.timeout(60):
+        await run.start()
+        await run.act(2, "kill")
+        outcome = await run.wait()
+    assert (outcome["outcome"], outcome["left"]) == ("failed", 0)
+    assert outcome["root_cause"] == "worker 2 on here: killed by signal 9 (SIGKILL), as asked"
+
+
 def test_of_exits_close_together_the_first_one_that_nobody_asked_for_is_the_cause() -> None:
     state = state_of(1, 4, attackers=0, steps=50, until=10)
     state.apply({"kind": "exit", "rank": 4, "code": 0, "signal": None, "asked": True, "stderr": []})
@@ -103,6 +116,40 @@ def test_of_exits_close_together_the_first_one_that_nobody_asked_for_is_the_caus
     assert f"worker 3 on here lost: killed by signal 11 (SIGSEGV) {after}" in sentences(state)
     assert f"PS 0 on here failed: exit code 3 {after}" in sentences(state)
     assert [line.level for line in state.now.log if "worker 2 on here failed" in line.text] == ["✖"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_a_rank_that_somebody_killed_is_named_where_the_run_needed_it(order: tuple[int, ...]) -> None:
+    """The news of the exits may come in either order, from two hosts."""
+    state = state_of(1, 4, attackers=0, n_hosts=5, steps=50, until=10)
+    killed = [
+        {"kind": "act", "act": "kill", "rank": 4, "text": "kill rank 4, by me"},
+        {"kind": "exit", "rank": 4, "code": None, "signal": 9, "asked": True, "stderr": []},
+    ]
+    failed = [
+        {"kind": "failure", "rank": 0, "text": "lost worker rank 4 at step 10", "missing": [4]},
+        {"kind": "exit", "rank": 0, "code": 3, "signal": None, "asked": False, "stderr": []},
+    ]
+    for place in order:
+        for record in ([killed[0]], [killed[1]], failed)[place]:
+            state.apply(record)
+    state.apply({"kind": "exit", "rank": 1, "code": 3, "signal": None, "asked": False, "stderr": []})
+    assert state.now.root_cause == (
+        "worker 4 on lab5: killed by signal 9 (SIGKILL), as asked; PS 0 says: lost worker rank 4 at step 10"
+    )
+    found = cause(state.now)
+    assert (found["rank"], found["signal"], found["collateral"]) == (4, 9, [0, 1])
+
+
+def test_a_kill_that_the_run_can_do_without_and_one_at_its_end_are_no_cause() -> None:
+    state = state_of(1, 4, attackers=0, steps=50, until=10)
+    state.apply({"kind": "act", "act": "kill", "rank": 4, "text": ""})
+    state.apply({"kind": "exit", "rank": 4, "code": None, "signal": 9, "asked": True, "stderr": []})
+    assert state.now.root_cause is None
+    state.apply({"kind": "failure", "rank": 0, "text": "worker rank 3 sent no gradient", "missing": [3]})
+    state.apply({"kind": "exit", "rank": 0, "code": 3, "signal": None, "asked": False, "stderr": []})
+    state.apply({"kind": "exit", "rank": 3, "code": None, "signal": 9, "asked": True, "stderr": []})  # swept away
+    assert state.now.root_cause == "PS 0 on here: exit code 3: worker rank 3 sent no gradient"
 
 
 def test_a_lost_host_explains_the_rank_that_lost_one_of_its() -> None:

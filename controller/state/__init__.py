@@ -1,6 +1,6 @@
 """Events in, facts out: what is known of a run. Pure: no clock, no asyncio, no formatting of screens."""
 
-from controller.state.causes import cause, collateral
+from controller.state.causes import cause, collateral, kills
 from controller.state.now import (
     ALIVE,
     FALLEN,
@@ -38,5 +38,6 @@ __all__ = [
     "cause",
     "collateral",
     "ending",
+    "kills",
     "signal_name",
 ]

@@ -14,7 +14,7 @@ _STDERR = 20  # last lines of stderr that are told with a cause
 
 
 def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
-    """The root cause is the first end that no one asked for.
+    """The root cause is the first end that no one asked for; or the kill, though asked for, of a rank that it needed.
 
     A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
     may come second, and that other one may itself have ended because of a third.
@@ -24,7 +24,23 @@ def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
         deeper = before is not None and (facts.code != LOST_A_RANK or rank.rank in before.missing)
         if not deeper:
             return
-    state.blame(sentence(state.now, rank, facts), rank.rank)
+    lost = (state.now.ranks.get(number) for number in rank.missing) if facts.code == LOST_A_RANK else ()
+    killed = next((other for other in lost if other is not None and other.kill_asked and other.exit is not None), None)
+    blamed = rank if killed is None else killed
+    state.blame(sentence(state.now, blamed, blamed.exit or facts), blamed.rank)
+
+
+def judge_killed(state: RunState, rank: RankNow, facts: Exit) -> None:
+    """`rank` was killed as somebody asked: that is the cause if another one has ended because of it already."""
+    before = _provisional(state.now)
+    if before is not None and rank.rank in before.missing:
+        state.blame(sentence(state.now, rank, facts), rank.rank)
+
+
+def kills(now: Now) -> str:
+    """The ranks that somebody killed, for a run that failed and no rank says why; may be empty."""
+    killed = [rank for rank in now.ranks.values() if rank.kill_asked and rank.exit is not None]
+    return "; ".join(sentence(now, rank, rank.exit) for rank in killed)
 
 
 def judge_host(state: RunState, host: HostNow, text: str) -> None:
@@ -38,6 +54,8 @@ def judge_host(state: RunState, host: HostNow, text: str) -> None:
 def sentence(now: Now, rank: RankNow, facts: Exit) -> str:
     """How `rank` ended, and what a PS that noticed says of it."""
     how = ending(facts) if facts.code != 0 else "it ended before the run did"
+    if rank.kill_asked and facts.signal is not None:
+        how += ", as asked"
     told = f"{rank.title} on {rank.host}: {how}{last_words(rank, facts)}"
     witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
     return told if witness is None or rank.failure else f"{told}; {witness.title} says: {witness.failure}"

@@ -53,6 +53,8 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     _workers_changed(state)
     if rank.state in ("failed", "lost"):
         causes.judge(state, rank, facts)
+    elif rank.kill_asked:
+        causes.judge_killed(state, rank, facts)
     _tell_exit(state, rank, facts)
     if rank.role == "ps":
         telemetry.lead_changed(state)

@@ -139,6 +139,7 @@ class RankNow:
     stalled: bool = False  # another rank goes on without it, though it is connected
     missed: bool = False  # another rank has lost its link to it
     backup: bool = False  # a PS that only adopted the last model
+    kill_asked: bool = False  # somebody had it killed while the run went on
     end: str | None = None  # the reason it gave itself: finished or stopped
     exit: Exit | None = None
     failure: str | None = None

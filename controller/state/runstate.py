@@ -152,6 +152,8 @@ def _act_on_rank(rank: RankNow, act: str, attack: str) -> None:
         rank.state = "paused"
     elif act == "resume" and rank.state == "paused":
         rank.state = "running" if rank.step else "joining"
+    elif act == "kill":
+        rank.kill_asked = True
     elif act == "attack" and attack:
         rank.byzantine = attack != "none"
 
@@ -185,7 +187,7 @@ def _started(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.state == "waiting" or not rank.alive:  # else its own first words were quicker than the agent's
         rank.state, rank.phase, rank.detail = "starting", "", ""
         rank.exit = rank.end = rank.failure = None
-        rank.missing, rank.stalled = [], False
+        rank.missing, rank.stalled, rank.kill_asked = [], False, False
     rank.pid, rank.incarnation = pid, maybe_integer(record, "incarnation") or 1
 
 
