@@ -183,7 +183,12 @@ class LiveRun:
         self._feed.changed.set()
 
     async def leave(self) -> None:
-        """Follow the run no longer: one that is ours is detached, another's goes on as it is. Raises RunRefused."""
+        """Follow the run no longer: one that is ours is detached, another's goes on as it is. Raises RunRefused.
+
+        One that we are still on the way to is left once we have come to it.
+        """
+        if self._description and self.running:
+            await self._up.wait()
         if self._cluster is None or self._cluster.holds:
             await self.detach()
         else:

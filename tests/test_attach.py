@@ -186,6 +186,18 @@ async def test_status_tells_who_holds_a_run_that_nobody_is_connected_to(package:
     await other.close()
 
 
+async def test_a_run_that_we_are_on_the_way_to_is_left_once_we_have_come(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    run._description = run._describe()  # as of a run that was found on its hosts
+    starting = asyncio.create_task(run.start())
+    await cluster.launching.wait()
+    async with asyncio.timeout(BOUND):
+        await run.leave()
+        assert (await run.wait())["outcome"] == "detached"
+        await starting
+
+
 async def test_a_run_that_can_not_be_left_goes_on(tmp_path: Path) -> None:
     cluster = FakeCluster(of_ranks(steps=60, until=20), hangs=["detach"])
     run = a_run(tmp_path, cluster)

@@ -103,7 +103,8 @@ async def test_a_rank_is_paused_and_resumed(here: Path) -> None:
         }  # fmt: skip
         state = Path(f"/proc/{pid}/stat")
         assert soon(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
-        assert "pause rank 1" in launch.of("act", rank=1)[0]["text"]
+        (act,) = await launch.until(lambda: launch.of("act", rank=1))  # it is told apart from the command's answer
+        assert "pause rank 1" in act["text"]
         assert "3 of 3 alive, 1 paused" in (await typed(here, "status")).stdout
         told = await typed(here, "rank", "1", "resume", "--run", launch.run)
         assert told.stdout == f"{launch.run}: resume rank 1 on here: done\n"
