@@ -20,3 +20,8 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield reading, writing
     os.close(reading)
     os.close(writing)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--benchmark: hold this machine to the budgets too; it has to be quiet, and that takes a quarter of an hour."""
+    parser.addoption("--benchmark", action="store_true", help="run the benchmarks of the UI, with their budgets")

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from controller.liverun import RunRefused
 from controller.plan import Plan
-from controller.state import RunState
-
-Record = Mapping[str, Any]
+from controller.ui.bench.fedrun import FedRun, Record
 
 
-class FakeRun:
-    """What the screens use of a LiveRun. `feed` is the cluster; the run ends with an outcome record."""
+class FakeRun(FedRun):
+    """A run that remembers what it was told to do. `feed` is the cluster."""
+
+    run_id = "fake"
 
     def __init__(
         self, plan: Plan, name: str = "", note: str = "", hosts_text: str = "", folder: Path = Path("/runs/fake")
     ) -> None:
-        self.plan, self.name, self.note, self.hosts_text, self.folder = plan, name, note, hosts_text, folder
-        self.run_id = "fake"
-        self.state = RunState()
+        super().__init__(plan, folder)
+        self.name, self.note, self.hosts_text = name, note, hosts_text
         self.stops: list[bool] = []
         self.acts: list[tuple[int, str, str | None]] = []
         self.refuses: str | None = None  # why acts are refused
-        self.holds = True
         self.broken: Exception | None = None
-        self._subscribers: list[Callable[[Sequence[Record]], None]] = []
-        self._over = asyncio.Event()
-
-    def subscribe(self, callback: Callable[[Sequence[Record]], None]) -> Callable[[], None]:
-        """As LiveRun.subscribe."""
-        self._subscribers.append(callback)
-        return lambda: self._subscribers.remove(callback)
-
-    async def start(self) -> None:
-        """As LiveRun.start."""
 
     async def wait(self) -> Record:
-        """Return once an outcome was fed."""
-        await self._over.wait()
+        """Return once an outcome was fed, or raise what broke the launcher."""
+        outcome = await super().wait()
         if self.broken is not None:
             raise self.broken
-        return self.state.now.outcome or {}
+        return outcome
 
     async def stop(self, kill: bool = False) -> None:
         """Remember that it was asked."""
@@ -71,13 +56,3 @@ class FakeRun:
         """Let the launcher itself fail."""
         self.broken = error
         self._over.set()
-
-    def feed(self, records: Iterable[Record]) -> None:
-        """Let these records come in."""
-        batch = list(records)
-        for record in batch:
-            self.state.apply(record)
-        for callback in list(self._subscribers):
-            callback(batch)
-        if self.state.now.outcome is not None:
-            self._over.set()

@@ -26,9 +26,9 @@ from controller.hosts import Host
 from controller.liverun import LiveRun
 from controller.plan import make_plan
 from controller.runs import load_records
+from controller.ui.bench.measures import Ticker, memory
 from tests.launching import processes_of
 
-TICK = 0.01  # seconds between two looks at the clock
 CODE = 7  # exit code of the rank that floods, when it is through
 
 TRAINER = """
@@ -101,39 +101,6 @@ def run_rank(values, *, event_fd, **_):
 """.replace("CODE", str(CODE))
 
 
-class Ticker:
-    """Looks at the clock every TICK; `busy` is processor time that the loop spent between two looks, so that a machine
-    which is busy with other things doesn't count; `late` is by the clock on the wall."""
-
-    def __init__(self) -> None:
-        self.busy: list[float] = []
-        self.late: list[float] = []
-        self._task = asyncio.create_task(self._tick())
-
-    async def _tick(self) -> None:
-        while True:
-            wall, cpu = time.monotonic(), time.thread_time()
-            await asyncio.sleep(TICK)
-            self.busy.append(time.thread_time() - cpu)
-            self.late.append(time.monotonic() - wall - TICK)
-
-    def stop(self) -> None:
-        self._task.cancel()
-
-    def measures(self) -> dict[str, float]:
-        """Seconds: what all looks but one in a hundred stayed below, and the longest."""
-        return {
-            "busy_p99": round(_percentile(self.busy, 0.99), 4),
-            "busy_max": round(max(self.busy), 4),
-            "late_p99": round(_percentile(self.late, 0.99), 4),
-        }
-
-
-def _percentile(values: list[float], share: float) -> float:
-    """The value that `share` of `values` don't exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
 async def flooded(folder: Path, megabytes: float) -> dict[str, Any]:
     """Run it in `folder` to its end; the measures. Memory is in MB."""
     package = folder / "garfield"
@@ -173,18 +140,6 @@ async def _highest(pids: list[int]) -> None:
     while True:
         _agent_peak = max([_agent_peak, *(memory(pid, "VmHWM") for pid in pids)])
         await asyncio.sleep(0.1)
-
-
-def memory(pid: int, which: str) -> int:
-    """Resident megabytes of a process, now (VmRSS) or at most (VmHWM); 0 when it is gone.
-
-    Unlike getrusage's ru_maxrss, which a program inherits from who started it: a large test session, say.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) >> 10 for line in lines if line.startswith(which)), 0)
 
 
 def _lifecycle(folder: Path) -> dict[str, Any]:

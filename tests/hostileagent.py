@@ -18,7 +18,7 @@ from typing import Any
 from controller.hosts import Host
 from controller.liverun import LiveRun
 from controller.plan import make_plan
-from tests.flood import Ticker, memory
+from controller.ui.bench.measures import Ticker, memory
 
 STEP = {"kind": "step", "step": 5, "loss": 1, "seconds": 1, "parts": {}, "time": 1}
 

@@ -70,6 +70,11 @@ class ReplayScreen(LiveScreen):
         """The moment of the recording that is shown or on its way."""
         return self.replay.time if self._target is None else self._target
 
+    @property
+    def seeking(self) -> bool:
+        """It is on its way to a moment."""
+        return self._target is not None
+
     def body(self) -> ComposeResult:
         """The Live screen below the bar."""
         yield ReplayBar(self.replay)
