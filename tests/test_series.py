@@ -100,10 +100,10 @@ def test_trust_tells_ignored_absent_and_strange_apart() -> None:
     trust = Trust()
     trust.add(1, {1: 0.0, 2: 0.5, 3: 0.5, 4: None})  # 5 isn't in the quorum
     column = trust.columns[0]
-    assert column.mean(1) == 0.0
-    assert column.mean(2) == 2.0  # half of the aggregate, where the fair share of four is a quarter
-    assert column.mean(5) is None
-    assert column.mean(4) is None
+    assert column.share[1] == 0.0
+    assert column.share[2] == 2.0  # half of the aggregate, where the fair share of four is a quarter
+    assert 5 not in column.counted
+    assert 4 not in column.counted
     assert column.strange == {4: 1}
 
 
@@ -116,7 +116,7 @@ def test_trust_is_bounded_and_joins_old_columns() -> None:
     assert trust.columns[-1].last == 10_000
     assert sum(column.steps for column in trust.columns) == 10_000
     assert all(a.last + 1 == b.first for a, b in zip(trust.columns, trust.columns[1:], strict=False))
-    assert trust.columns[0].mean(1) == pytest.approx(1.0)
+    assert trust.columns[0].share[1] / trust.columns[0].counted[1] == pytest.approx(1.0)
 
 
 def test_a_day_of_64_ranks_fits_into_300_mb() -> None:

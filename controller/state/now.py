@@ -134,7 +134,6 @@ class RankNow:
     accuracy: float | None = None
     weight: float | None = None
     work: float | None = None  # seconds of a step that it didn't wait for others, the mean of the recent ones
-    weighed: int = 0  # how many steps `weight` is the mean of
     in_quorum: bool | None = None
     stalled: bool = False  # another rank goes on without it, though it is connected
     missed: bool = False  # another rank has lost its link to it

@@ -15,6 +15,7 @@ WHOLE = 512  # at least so many newest points are kept whole
 BUCKETS = 1024  # at most so many buckets of older points
 PENDING = 8  # steps that a band waits for its slowest worker
 COLUMNS = 256  # at most so many columns of a trust panel
+RECENT = 0.05  # least share of the newest value in a recent mean, which is over about 20 values
 
 Point = tuple[float, float, float, float]  # x, lowest, mean, highest
 
@@ -120,8 +121,8 @@ class Band:
 
 @dataclass
 class Column:
-    """A stretch of steps of the trust panel. `share` sums shares relative to 1/m, by worker, over the steps that had it
-    in the quorum (`counted`); `strange` counts steps in which its gradient wasn't finite."""
+    """A stretch of steps of the trust panel. `share` sums shares relative to 1/m, by rank, over the steps that had it
+    in the quorum (`counted`); `strange` counts steps in which what it sent wasn't finite."""
 
     first: int
     last: int
@@ -129,11 +130,6 @@ class Column:
     share: dict[int, float] = field(default_factory=dict)
     counted: dict[int, int] = field(default_factory=dict)
     strange: dict[int, int] = field(default_factory=dict)
-
-    def mean(self, worker: int) -> float | None:
-        """Mean share of `worker` relative to the fair one; None when no step had it in the quorum."""
-        counted = self.counted.get(worker, 0)
-        return self.share[worker] / counted if counted else None
 
     def join(self, other: Column) -> None:
         """Take `other`, which follows, into this column."""
@@ -144,26 +140,35 @@ class Column:
             (self.counted, other.counted),
             (self.strange, other.strange),
         ):
-            for worker, number in theirs.items():
-                mine[worker] = mine.get(worker, 0) + number
+            for rank, number in theirs.items():
+                mine[rank] = mine.get(rank, 0) + number
 
 
 class Trust:
-    """How one PS weighed each worker over time: at most COLUMNS columns, each of `width` steps."""
+    """How one PS weighed each worker, or each PS, over time: at most COLUMNS columns, each of `width` steps.
+
+    `recent` is the mean of about the last 20 steps that had a rank in the quorum, relative to the fair share 1/m.
+    """
 
     def __init__(self) -> None:
         self.columns: list[Column] = []
         self.width = 1
+        self.recent: dict[int, float] = {}
+        self._counted: dict[int, int] = {}
 
     def add(self, step: int, weights: dict[int, float | None]) -> None:
-        """The shares of one step by worker; None is one that wasn't finite. Who isn't named wasn't in the quorum."""
+        """The shares of one step by rank; None is one that wasn't finite. Who isn't named wasn't in the quorum."""
         column = Column(step, step, 1)
-        for worker, weight in weights.items():
+        for rank, weight in weights.items():
             if weight is None:
-                column.strange[worker] = 1
-            else:
-                column.share[worker] = weight * len(weights)
-                column.counted[worker] = 1
+                column.strange[rank] = 1
+                continue
+            relative = weight * len(weights)
+            column.share[rank] = relative
+            column.counted[rank] = 1
+            counted = self._counted[rank] = self._counted.get(rank, 0) + 1
+            before = self.recent.get(rank, relative)
+            self.recent[rank] = before + (relative - before) * max(1 / counted, RECENT)
         if self.columns and self.columns[-1].steps < self.width:
             self.columns[-1].join(column)
             return
@@ -176,8 +181,8 @@ class Trust:
 
 
 class Series:
-    """All lines of a run, over steps: `loss`, `seconds` and `accuracy` by rank, `trust` by PS, and of the leading PS
-    `rate` (steps/s) and `bytes` (moved in a step)."""
+    """All lines of a run, over steps: `loss`, `seconds` and `accuracy` by rank, `trust` (in workers) and `model_trust`
+    (in PSs whose models are merged) by PS, and of the leading PS `rate` (steps/s) and `bytes` (moved in a step)."""
 
     def __init__(self) -> None:
         self.loss: dict[int, Line] = {}
@@ -186,6 +191,7 @@ class Series:
         self.rate = Line()
         self.bytes = Line()
         self.trust: dict[int, Trust] = {}
+        self.model_trust: dict[int, Trust] = {}
         self.band = Band()
 
     def median_loss(self) -> list[Point]:

@@ -10,7 +10,6 @@ from controller.state.fields import (
     count,
     integer,
     integers,
-    items,
     maybe_integer,
     maybe_number,
     maybe_numbers,
@@ -19,13 +18,12 @@ from controller.state.fields import (
     text,
 )
 from controller.state.now import WAITING, RankNow
-from controller.state.series import Line, Trust
+from controller.state.series import RECENT, Line, Trust
 
 if TYPE_CHECKING:
     from controller.state.runstate import RunState
 
 _STATES = {"data": "starting", "join": "joining", "train": "running", "evaluate": "running"}
-_RECENT = 0.05  # least share of the newest step in a recent mean, which is over about 20 steps
 MOST_CLASSES = 1_000  # of a data set that are counted
 _RATE_STEPS = 10  # steps that a point of the rate line is measured over
 
@@ -62,14 +60,15 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
         count(record, "late"),
         count(record, "dropped"),
     )
-    if weights and len(weights) != len(members):
+    models, shares = integers(record, "models"), maybe_numbers(record, "model_weights")
+    if (weights and len(weights) != len(members)) or (shares and len(shares) != len(models)):
         raise BadRecord("there is one weight a member")
     time = maybe_number(record, "time") or state.now.last
 
     rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
     rank.bytes_sent, rank.bytes_received = sent, received
     work = sum(seconds for part, seconds in parts.items() if part not in WAITING)
-    rank.work = work if rank.work is None else rank.work + (work - rank.work) * max(1 / made, _RECENT)
+    rank.work = work if rank.work is None else rank.work + (work - rank.work) * max(1 / made, RECENT)
     if rank.alive and rank.state != "paused":
         rank.state = "running"
         rank.phase = rank.detail = ""
@@ -80,10 +79,13 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
         state.series.band.add(rank.rank, made, loss)
         return
     rank.quorum, rank.late, rank.dropped = members, late, dropped
-    rank.backup = not (members or items(record, "models"))
+    rank.backup = not (members or models)
     rank.weights = dict(zip(members, weights, strict=True)) if weights else {}
     if members:
         _weigh(state, rank, members)
+    if shares:
+        known = {peer: share for peer, share in zip(models, shares, strict=True) if peer in state.now.ranks}
+        state.series.model_trust.setdefault(rank.rank, Trust()).add(made, known)
     if rank is state.now.lead():
         _lead_step(state, rank, time)
 
@@ -164,21 +166,18 @@ def _append(lines: dict[int, Line], rank: int, made: int, value: float) -> None:
 def _weigh(state: RunState, server: RankNow, members: list[int]) -> None:
     """How the PS weighed each worker: the trust panel's columns, and for the leading PS the workers' own facts."""
     known = {member: server.weights.get(member, 0.0) for member in members if member in state.now.ranks}
+    trust = state.series.trust.get(server.rank)
     if server.weights:
-        state.series.trust.setdefault(server.rank, Trust()).add(server.step, known)
+        trust = state.series.trust.setdefault(server.rank, Trust())
+        trust.add(server.step, known)
     if server is not state.now.lead():
         return
     for worker in state.now.workers():
         worker.in_quorum = worker.rank in known
         if worker.in_quorum and worker.alive:
             _heard_elsewhere(state, worker, server)
-        share = known.get(worker.rank) if server.weights else None
-        if share is None:
-            continue
-        worker.weighed += 1
-        relative = share * len(members)
-        newest = max(1 / worker.weighed, _RECENT)
-        worker.weight = relative if worker.weight is None else worker.weight + (relative - worker.weight) * newest
+        if trust is not None:
+            worker.weight = trust.recent.get(worker.rank)
 
 
 def _heard_elsewhere(state: RunState, worker: RankNow, server: RankNow) -> None:

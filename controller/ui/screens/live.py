@@ -15,6 +15,7 @@ from controller.state import Now, Series
 from controller.ui import acting, formats, marks
 from controller.ui.rankrows import ORDERS, work_of
 from controller.ui.screens.base import MainScreen
+from controller.ui.trustviews import View, following, views
 from controller.ui.widgets.chart import LINES, Chart, Curve
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.lines import EventLog, finding_line
@@ -23,11 +24,10 @@ from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.ranktable import ROOMY, RankTable
 from controller.ui.widgets.status import StatusLine
 from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
-from controller.ui.widgets.trust import TrustPanel
+from controller.ui.widgets.trust import FRAME, TrustPanel
 
 SMOOTHINGS = (0.0, 0.6, 0.9)
 PANELS = ("loss", "accuracy", "trust")
-EVEN_RULES = ("vanilla", "average")  # rules that weigh all workers alike
 
 
 class LiveScreen(MainScreen):
@@ -40,6 +40,7 @@ class LiveScreen(MainScreen):
         Binding("z", "zoom", "zoom", tooltip="Give one chart the whole place, then the next, then all again"),
         Binding("c", "next_chart", "chart", tooltip="Show the next of loss, accuracy and trust (small terminals)"),
         Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
+        Binding("t", "view", show=False, tooltip="Whose trust: another PS, and how PSs weigh the models of PSs"),
         Binding("a", "reveal", show=False, tooltip="Mark the ranks that really attack, or hide them again"),
         Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
     ]
@@ -53,6 +54,7 @@ class LiveScreen(MainScreen):
         self._smoothing = 0.0
         self._frozen = False
         self._revealed = False  # who attacks is shown on request only, so that one can guess first
+        self._view: View | None = None  # whose trust in whom is shown; None: that of the leading PS
         self._zoomed: str | None = None
         self._shown = PANELS[0]  # the one panel that a low terminal has room for
 
@@ -150,19 +152,18 @@ class LiveScreen(MainScreen):
             for index, (rank, line) in enumerate(sorted(series.accuracy.items()))
         ]
         self.query_one("#accuracy Chart", Chart).show(curves, end=end, marks=done)
-        server = now.lead()
-        trust = series.trust.get(server.rank) if server else None
-        self.query_one(TrustPanel).show(
-            now.workers(),
-            trust.columns if trust else (),
-            even=str(now.values.get("aggregator")).partition("(")[0] in EVEN_RULES,
-            revealed=self._revealed,
-        )
-        self.query_one("#trust").styles.height = "1fr" if self._alone else len(now.workers()) + 5
-        self.query_one("#trust", Panel).entitle(
-            f"trust: how much {server.title if server else 'the PS'} listens to each",
-            "guess who lies, then a" if not self._revealed else "⚑ attacks",
-        )
+        self._show_trust(now, series)
+
+    def _show_trust(self, now: Now, series: Series) -> None:
+        offered = views(now, series)
+        view = self._view if self._view in offered else next(iter(offered), None)
+        if view is None:
+            return
+        ranks, panel = view.ranks(now), self.query_one("#trust", Panel)
+        self.query_one(TrustPanel).show(ranks, view.trust(series), even=view.even(now), revealed=self._revealed)
+        panel.styles.height = "1fr" if self._alone else len(ranks) + FRAME
+        keys = [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
+        panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if self._revealed else "guess who lies, then a"]))
 
     def _loss_title(self, curve: Curve, diverged: int | None) -> str:
         parts = ["loss"]
@@ -259,6 +260,11 @@ class LiveScreen(MainScreen):
         self._revealed = not self._revealed
         self.tick(True)
 
+    def action_view(self) -> None:
+        """The trust of the next PS."""
+        self._view = following(self._view, views(self.now, self.watched.state.series))
+        self.tick(True)
+
     def action_log_scale(self) -> None:
         """Logarithmic or linear loss."""
         self._log_scale = not self._log_scale
@@ -271,7 +277,7 @@ class LiveScreen(MainScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
-        if action in ("open_log", "freeze", "zoom", "log_scale", "smooth", "reveal", "next_chart"):
+        if action in ("open_log", "freeze", "zoom", "log_scale", "smooth", "reveal", "view", "next_chart"):
             if self.now is None:
                 return False
             if action == "next_chart":

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from controller.state import FALLEN
 from controller.ui import formats
 from controller.ui.rankrows import MOST_RANKS, ORDERS, HostRow, Plights, key_of, rows
 from controller.ui.widgets.timebar import time_bar
@@ -230,7 +231,8 @@ class RankTable(ScrollView, can_focus=True):
         else:
             yield f"{formats.count(rank.step or None):>6} {loss:>6} {formats.milliseconds(rank.seconds):>4}  ", ""
         yield from self._bar(rank)
-        yield f"  {formats.times(rank.weight) if rank.role == 'worker' else '':>6}", ""
+        weight = None if rank.state in FALLEN else rank.weight
+        yield f"  {formats.times(weight) if rank.role == 'worker' else '':>6}", ""
 
     def _state(self, rank: RankNow) -> tuple[str, str]:
         mark, word = formats.STATE_MARKS.get(rank.state, "?"), rank.state

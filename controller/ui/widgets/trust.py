@@ -1,27 +1,31 @@
-"""The trust panel: how much each worker weighed in a PS's aggregate. A row a worker, a column a stretch of steps."""
+"""The trust panel: how much each rank weighed in a PS's aggregate. A row a rank, a column a stretch of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+from controller.state import FALLEN
 from controller.ui import formats
 
 if TYPE_CHECKING:
-    from controller.state import Column, RankNow
+    from controller.state import Column, RankNow, Trust
 
 SHADES = ((1.5, "█"), (1.0, "▓"), (0.5, "▒"), (0.0, "░"))  # from which share on, relative to the fair one
 LEGEND = ("· weighed 0   ░ <½   ▒ <1   ▓ ≥1   █ >1½", "! not finite   blank: not in the quorum")
+FRAME = 5  # rows of the panel that are no rank's: its frame, the heading, the legend
 UNWEIGHED = 0.005
+STRETCH = 5  # steps of a column at the least: of one step alone, most honest ranks are left out by a choosy rule
+LOW = 0.5  # of the fair share, below which a row is coloured as one that is hardly listened to
 
 
 def shade(share: float | None, strange: bool = False) -> str:
-    """The glyph of a mean share relative to the fair one; None is a worker that no quorum held."""
+    """The glyph of a mean share relative to the fair one; None is a rank that no quorum held."""
     if strange:
         return "!"
     if share is None:
@@ -31,16 +35,16 @@ def shade(share: float | None, strange: bool = False) -> str:
     return next(glyph for least, glyph in SHADES if share > least or (share == least and least == 1.0))
 
 
-def merged(columns: Sequence[Column], most: int) -> list[list[Column]]:
-    """`columns` in at most `most` groups of the same size, the newest group last and perhaps not full."""
-    size = max(1, -(-len(columns) // max(1, most)))
+def merged(columns: Sequence[Column], most: int, least: int = 1) -> list[list[Column]]:
+    """`columns` in at most `most` groups of the same size, `least` or more; the newest is last and perhaps not full."""
+    size = max(least, -(-len(columns) // max(1, most)))
     return [list(columns[start : start + size]) for start in range(0, len(columns), size)]
 
 
-def mean_share(group: Sequence[Column], worker: int) -> float | None:
-    """The mean share of `worker` over the steps of `group`."""
-    counted = sum(column.counted.get(worker, 0) for column in group)
-    return sum(column.share.get(worker, 0.0) for column in group) / counted if counted else None
+def mean_share(group: Sequence[Column], rank: int) -> float | None:
+    """The mean share of `rank` over the steps of `group` that had it in the quorum, relative to the fair one."""
+    counted = sum(column.counted.get(rank, 0) for column in group)
+    return sum(column.share.get(rank, 0.0) for column in group) / counted if counted else None
 
 
 class TrustPanel(Widget):
@@ -50,19 +54,17 @@ class TrustPanel(Widget):
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
-        self._workers: Sequence[RankNow] = ()
-        self._columns: Sequence[Column] = ()
+        self._ranks: Sequence[RankNow] = ()
+        self._trust: Trust | None = None
         self._even = self._revealed = False
         self._strips: list[Strip] | None = None
 
-    def show(
-        self, workers: Sequence[RankNow], columns: Sequence[Column], *, even: bool, revealed: bool = False
-    ) -> None:
-        """Show the columns of one PS.
+    def show(self, ranks: Sequence[RankNow], trust: Trust | None, *, even: bool, revealed: bool = False) -> None:
+        """Show how one PS weighed `ranks`.
 
         `even` tells that the rule weighs all alike, whatever they send; `revealed` marks those that really attack.
         """
-        self._workers, self._columns, self._even, self._revealed = workers, columns, even, revealed
+        self._ranks, self._trust, self._even, self._revealed = ranks, trust, even, revealed
         self._strips = None
         self.refresh()
 
@@ -84,44 +86,55 @@ class TrustPanel(Widget):
 
     def _draw(self) -> Iterator[Strip]:
         width, height = self.size
-        if not self._columns:
-            yield self._strip((" how much each worker weighed, once a step is made", "head"))
+        if self._trust is None:
+            yield self._strip((" how much each weighed, once a step is made", "head"))
             return
-        host_width = min(10, max([4, *(len(worker.host) for worker in self._workers)]))
+        legend = LEGEND if height >= min(len(self._ranks), 7) + FRAME - 2 else LEGEND[:1]
+        host_width = min(10, max([4, *(cell_len(rank.host) for rank in self._ranks)]))
         room = max(4, width - host_width - 15)
-        groups = merged(self._columns, room)
-        stretch = sum(column.steps for column in groups[0])
-        say = "all weigh alike" if self._even else f"a column: {formats.plural(stretch, 'step')}"
-        head = f" worker{'':{host_width}}{say}"
+        groups = merged(self._trust.columns, room, -(-STRETCH // self._trust.width))
+        stretch = formats.plural(sum(column.steps for column in groups[0]), "step")
+        said = "all weigh alike" if self._even else f"a column: {stretch}"
+        head = f"{'rank':>4} {'host':{host_width}}  {said}"
         yield self._strip((f"{head[: width - 13]:<{width - 12}}× fair share", "head"))
-        legend = LEGEND if height >= 10 else LEGEND[:1]
         rows = height - 1 - len(legend)
         listed = self._listed(rows)
-        for worker in listed:
+        for rank in listed:
             text = "".join(
-                shade(mean_share(group, worker.rank), any(column.strange.get(worker.rank) for column in group))
+                shade(mean_share(group, rank.rank), any(column.strange.get(rank.rank) for column in group))
                 for group in groups
             )
-            low = (worker.weight if worker.weight is not None else 1.0) < 0.5
-            flag = "⚑" if worker.byzantine and self._revealed else " "
+            share = self._share(rank)
+            flag = "⚑" if rank.byzantine and self._revealed else " "
             yield self._strip(
-                (f"{flag}{worker.rank:>3} {set_cell_size(worker.host, host_width)}  ", ""),
-                (f"{text:<{room}}", "low" if low else "fair"),
-                (f"  {formats.times(worker.weight):>6}", ""),
+                (f"{flag}{rank.rank:>3} {set_cell_size(rank.host, host_width)}  ", ""),
+                (f"{text:<{room}}", "low" if share is not None and share < LOW else "fair"),
+                (f"  {formats.times(share):>6}", ""),
             )
-        if len(listed) < len(self._workers):
-            yield self._strip((f" {len(self._workers) - len(listed)} more weighed more than these", "head"))
-        for _ in range(rows - len(listed) - (len(listed) < len(self._workers))):
+        others = [rank for rank in self._ranks if rank not in listed]
+        if others:
+            shares = [share for rank in others if (share := self._share(rank)) is not None]
+            span = f": {formats.times_span(shares)}" if shares else ""
+            yield self._strip((f" {formats.count(len(others))} more{span}", "head"))
+        for _ in range(rows - len(listed) - bool(others)):
             yield Strip([])
         for line in legend:
             yield self._strip((f" {line}", "head"))
 
+    def _share(self, rank: RankNow) -> float | None:
+        """Its recent mean; one that has fallen has none any more."""
+        return None if self._trust is None or rank.state in FALLEN else self._trust.recent.get(rank.rank)
+
     def _listed(self, rows: int) -> Sequence[RankNow]:
-        """All workers, or those of least weight where they do not fit."""
-        if len(self._workers) <= rows:
-            return self._workers
-        least = sorted(self._workers, key=lambda worker: (worker.weight is None, worker.weight or 0.0))
-        return sorted(least[: max(1, rows - 1)], key=lambda worker: worker.rank)
+        """All ranks, or where they do not fit those of least weight; revealed attackers before them."""
+        if len(self._ranks) <= rows:
+            return self._ranks
+
+        def place(rank: RankNow) -> tuple[bool, bool, float]:
+            share = self._share(rank)
+            return not (self._revealed and rank.byzantine), share is None, share or 0.0
+
+        return sorted(sorted(self._ranks, key=place)[: max(1, rows - 1)], key=lambda rank: rank.rank)
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         styles: Mapping[str, object] = {
