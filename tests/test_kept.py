@@ -22,8 +22,8 @@ def settings(monkeypatch):
 
 def opened(path: Path) -> tuple[Kept, list[str]]:
     told: list[str] = []
-    keeper = Kept(path, told.append)
-    keeper.open()
+    keeper = Kept(told.append)
+    keeper.open(path)
     return keeper, told
 
 

@@ -23,6 +23,7 @@ async def test_the_screens_are_as_they_were_left(tmp_path):
         await tui.until(lambda: tui.app.screen.query_one("#accuracy").display)
         await tui.press("z", "z")
         tui.app.theme = "nord"
+        assert tui.app.kept.path == tmp_path / "home" / "state" / "tui.json"
         await tui.until(lambda: tui.app.kept["theme"] == "nord")
     async with driven(tmp_path) as tui:
         assert tui.app.theme == "nord"

@@ -74,7 +74,7 @@ class GarfieldApp(App[str]):
     def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
         self.session = session
-        self.kept = Kept(paths.screens_file(), partial(self.say, severity="warning"))
+        self.kept = Kept(partial(self.say, severity="warning"))
         self._launch_at_once = launch
         self._ticks = 0
         self._fault_told = False
@@ -94,7 +94,7 @@ class GarfieldApp(App[str]):
 
     def on_mount(self) -> None:
         """Open the file, show the first screen, begin to tick."""
-        self.kept.open()
+        self.kept.open(paths.screens_file())
         theme.keep(self)
         self.session.open()
         self.open_first_screen()

@@ -43,19 +43,20 @@ class Kept:
     Several TUIs may share the file: each writes what was changed in it, whole or not at all, and keeps the rest.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
-        """`tell` is given a sentence when the file can't be read or written."""
-        self.path = path
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """`tell` is given a sentence when the file can't be read or written; there is none before `open`."""
+        self.path: Path | None = None
         self._tell = tell
         self._values: dict[str, Any] = {}
         self._refused = False  # the disk refused it, which was told
 
-    def open(self) -> None:
+    def open(self, path: Path) -> None:
         """Read the file; one that is broken is renamed, told of, and the defaults hold."""
+        self.path = path
         try:
-            self._values = read(self.path)
+            self._values = read(path)
         except Broken as error:
-            self._tell(f"{self.path.name}, which keeps how the screens were set, {error}; {self._set_aside()}")
+            self._tell(f"{path.name}, which keeps how the screens were set, {error}; {_set_aside(path)}")
 
     def __getitem__(self, name: str) -> Value:
         return self._values.get(name, SETTINGS[name])
@@ -70,8 +71,10 @@ class Kept:
         if self[name] == value:
             return
         self._values[name] = value
+        if self.path is None:
+            return
         try:
-            self._write(name, value)
+            self._write(self.path, name, value)
         except OSError as error:
             if not self._refused:
                 self._refused = True
@@ -80,38 +83,23 @@ class Kept:
                     f"written ({error.strerror or error})."
                 )
 
-    def _write(self, name: str, value: Value) -> None:
+    def _write(self, path: Path, name: str, value: Value) -> None:
         try:
-            others = read(self.path)
+            others = read(path)
         except Broken:  # since it was opened; what is known here is all that is left of it
-            self._set_aside()
+            _set_aside(path)
             others = self._values
         content = json.dumps({**others, name: value}, indent=1, sort_keys=True) + "\n"
-        folder = paths.make_private(self.path.parent)
-        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=folder)
+        folder = paths.make_private(path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(content)
-            os.replace(temporary, self.path)
+            os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-
-    def _set_aside(self) -> str:
-        """Rename the file; what became of it, as the end of a sentence."""
-        for number in range(1, SET_ASIDE + 1):
-            aside = self.path.with_name(f"{self.path.name}.broken-{number}")
-            if os.path.lexists(aside) and number < SET_ASIDE:
-                continue
-            try:
-                os.rename(self.path, aside)
-            except FileNotFoundError:
-                return "another TUI has set it aside."
-            except OSError as error:
-                return f"it can't be set aside either ({error.strerror or error})."
-            break
-        return f"it is now {aside.name}, and everything is as at first."
 
 
 def checked(name: str, value: Any) -> Any:
@@ -151,3 +139,19 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise Broken("is no JSON object")
     return {name: checked(name, value) for name, value in values.items()}
+
+
+def _set_aside(path: Path) -> str:
+    """Rename the file; what became of it, as the end of a sentence."""
+    for number in range(1, SET_ASIDE + 1):
+        aside = path.with_name(f"{path.name}.broken-{number}")
+        if os.path.lexists(aside) and number < SET_ASIDE:
+            continue
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return "another TUI has set it aside."
+        except OSError as error:
+            return f"it can't be set aside either ({error.strerror or error})."
+        break
+    return f"it is now {aside.name}, and everything is as at first."
