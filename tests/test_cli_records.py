@@ -54,8 +54,25 @@ def test_every_value_of_every_step_is_a_row(here: Path) -> None:
     assert times == sorted(times)
     assert times[0] > 5, "the launch took that long"
     assert {row["metric"] for row in exported(here, "r1", "--metric", "accuracy")} == {"accuracy"}
-    as_json = command(here, "export", "r1", "--json", "--metric", "accuracy").stdout.splitlines()
-    assert json.loads(as_json[-1])["value"] == records[-1]["accuracy"]
+
+
+def test_an_export_as_json_says_what_each_run_was(here: Path) -> None:
+    records = record(here, "r1", steps=60)
+    record(here, "r2", steps=10)
+    told = json.loads(command(here, "export", "r1", "--json", "--metric", "accuracy").stdout)
+    (run,) = told["runs"]
+    assert run["values"][-1]["value"] == run["accuracy"] == records[-1]["accuracy"]
+    assert set(run["values"][0]) == {"time", "step", "rank", "role", "metric", "value"}
+    assert (run["run"], run["outcome"], run["steps"]) == ("r1", "finished", 60)
+    assert run["parameters"] == records[0]["values"]
+    done = command(here, "export", "r1", "r2", "-o", "both.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    first, second = json.loads((here / "both.json").read_text())["runs"]
+    rows = [row | {"run": "r2"} for row in exported(here, "r2")]
+    assert [{key: str(value) for key, value in one.items()} for one in second["values"]] == [
+        {key: value for key, value in row.items() if key != "run"} for row in rows
+    ]
+    assert len(first["values"]) > len(second["values"]) > 0
 
 
 def test_several_runs_go_into_one_file(here: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 from textual.widgets import Input, Static
 
 from controller import paths
 from controller.runs import Recorder
+from controller.ui import formats
 from tests.recording import opened, record_run, record_some, said
-from tests.tuitools import driven
+from tests.tuitools import Driven, driven
 
 
 @pytest.fixture(autouse=True)
@@ -18,16 +20,23 @@ def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
+async def asked_where(tui: Driven, *keys: str) -> None:
+    """Export; `keys` choose the form."""
+    await tui.press("x")
+    await tui.until(lambda: tui.screen_name == "Choice")
+    await tui.press(*keys, "enter")
+    await tui.until(lambda: tui.screen_name == "Line")
+
+
 async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
     record_some()
     monkeypatch.chdir(tmp_path)
     async with driven(tmp_path) as tui:
         await opened(tui, 5)
-        await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Line")
+        await asked_where(tui)
         assert tui.app.screen.query_one(Input).value == str(tmp_path / "r4.csv")
-        await tui.press("escape", "down", "space", "space", "x")
-        await tui.until(lambda: tui.screen_name == "Line")
+        await tui.press("escape", "down", "space", "space")
+        await asked_where(tui)
         await tui.press("enter")
         await tui.until((tmp_path / "runs.csv").exists)
         with (tmp_path / "runs.csv").open() as file:
@@ -35,8 +44,7 @@ async def test_runs_are_exported_as_the_command_does(tmp_path, monkeypatch):
         assert {row["run"] for row in found} == {"r2", "r3"}
         (tmp_path / "runs.csv").write_text("mine")
         for key, kept in (("n", True), ("y", False)):
-            await tui.press("x")
-            await tui.until(lambda: tui.screen_name == "Line")
+            await asked_where(tui)
             await tui.press("enter")
             await tui.until(lambda: tui.screen_name == "Question")
             assert tui.app.focused.id == "answer-cancel"
@@ -68,12 +76,24 @@ async def test_a_run_is_named_and_noted_anew(tmp_path):
         await tui.until(lambda: "can't be read" in tui.picture())
 
 
+async def test_runs_are_exported_as_json_too(tmp_path, monkeypatch):
+    record_run("r1", "krum", note="the good one", steps=20)
+    monkeypatch.chdir(tmp_path)
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+        await asked_where(tui, "down")
+        await tui.press("enter")
+        await tui.until((tmp_path / "r1.json").exists)
+        (told,) = json.loads((tmp_path / "r1.json").read_text())["runs"]
+        assert (told["run"], told["note"], told["parameters"]["aggregator"]) == ("r1", "the good one", "multi-krum")
+        await said(tui, f"Wrote {formats.plural(len(told['values']), 'value')} to ")
+
+
 async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
     record_some()
     async with driven(tmp_path) as tui:
         await opened(tui, 5)
-        await tui.press("x")
-        await tui.until(lambda: tui.screen_name == "Line")
+        await asked_where(tui)
         tui.app.screen.query_one(Input).value = str(tmp_path / "no" / "[/foo].csv")
         await tui.press("enter")
         await tui.until(lambda: tui.screen_name == "Message")

@@ -1,10 +1,9 @@
-"""python -m controller export: recorded runs as tidy CSV, one value a row."""
+"""python -m controller export: recorded runs as tidy CSV, one value a row, or as one JSON document."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +12,19 @@ from typing import TextIO
 from controller.cli.out import complain
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_run
-from controller.runs.export import Row, rows, whole_file, write_csv
+from controller.runs.export import rows, whole_file, write_csv, write_json
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write the rows of every run that is named; the exit code."""
+    """Write what every run that is named measured; the exit code."""
     runs = [recorded_run(word) for word in options.runs or [None]]
     damage: list[str] = []
     try:
         with _target(options.output) as target:
-            found = (row for run in runs for row in rows(run, options.metric, damage))
-            count = _write_json(found, target) if options.json else write_csv(found, target)
+            if options.json or (options.output or "").endswith(".json"):
+                count = write_json(runs, target, options.metric, damage)
+            else:
+                count = write_csv((row for run in runs for row in rows(run, options.metric, damage)), target)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -33,14 +34,6 @@ def main(options: argparse.Namespace) -> int:
     if not count:
         complain(f"{' and '.join(run.id for run in runs)} recorded nothing{' of that' if options.metric else ''} yet.")
     return 1 if damage or not count else 0
-
-
-def _write_json(found: Iterator[Row], target: TextIO) -> int:
-    count = 0
-    for row in found:
-        target.write(json.dumps(row._asdict()) + "\n")
-        count += 1
-    return count
 
 
 @contextlib.contextmanager

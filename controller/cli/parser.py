@@ -40,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_logs(commands)
     _add_runs(commands)
     _add_show(commands)
+    _add_compare(commands)
     _add_export(commands)
     _add_import(commands)
     _add(commands, "keys", "listing", "every key of a hosts file and every parameter of an experiment")
@@ -201,16 +202,34 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
     show.add_argument("run", nargs="?", metavar="RUN", help="a recorded run [the newest]")
 
 
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    compare = _add(
+        commands,
+        "compare",
+        "compare",
+        "recorded runs side by side: the parameters in which they differ, then what came of each",
+        """
+A word may mean several runs, such as a name that they share. Runs that differ in the seed alone are told as one: the
+median of each figure, and in brackets the lowest and the highest.
+""",
+    )
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="recorded runs, two at least")
+    compare.add_argument("--each", action="store_true", help="each run by itself, also those that differ in the seed")
+
+
 def _add_export(commands: argparse._SubParsersAction) -> None:
     export = _add(
         commands,
         "export",
         "export",
-        "what recorded runs measured, as tidy CSV: run, time, step, rank, role, metric, value",
+        "what recorded runs measured, as tidy CSV (run, time, step, rank, role, metric, value) or as JSON",
         """
 One value a row. time is in seconds since the launch. Metrics of each step: loss, seconds, where those went (such as
 seconds_compute), bytes_sent, bytes_received, late, dropped; of a PS also quorum, and weight_by_0, the share that PS 0
-gave a worker. Besides: accuracy, cpu (cores), memory (bytes). With --json, a JSON object a line.
+gave a worker. Besides: accuracy, cpu (cores), memory (bytes).
+
+With --json, or into a FILE that ends in .json, it is one JSON document that also says what each run was: {"runs":
+[{run, name, note, parameters, outcome, accuracy and so on, "values": [{time, step, rank, role, metric, value}]}]}.
 """,
     )
     export.add_argument("runs", nargs="*", metavar="RUN", help="recorded runs, one after the other [the newest]")

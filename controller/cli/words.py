@@ -44,12 +44,21 @@ def _recorded_file(run: str) -> HostsFile | None:
     return hosts_file(recorded[0]) if len(recorded) == 1 else None
 
 
-def recorded_run(word: str | None) -> RunInfo:
-    """The run recorded on this machine that `word` means; the newest one if it is None. Raises Refused."""
+def recorded_runs(word: str | None) -> list[RunInfo]:
+    """The runs recorded on this machine that `word` may mean, newest first; the newest one if it is None.
+
+    Raises Refused where there is none.
+    """
     found = list_runs()[:1] if word is None else find_runs(word)
     if not found:
         which = f"No run {word} is" if word else "No run is"
         raise Refused(f"{which} recorded in {paths.runs_dir()}; python -m controller runs lists what is.")
+    return found
+
+
+def recorded_run(word: str | None) -> RunInfo:
+    """The one run that `recorded_runs` finds. Raises Refused, also where there are several."""
+    found = recorded_runs(word)
     if len(found) > 1:
         several = "\n".join(f"  {run.id}  {run.name}  {run.outcome}" for run in found)
         raise Refused(f"{word} may mean several runs; say which one by its id.\n{several}")

@@ -1,9 +1,10 @@
-"""A recorded run as tidy data: one value a row, for any tool that reads CSV."""
+"""Recorded runs as tidy data, one value a row: CSV for any tool, or JSON that also says what each run was."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,27 @@ def write_csv(found: Iterable[Row], target: TextIO) -> int:
     return count
 
 
+def write_json(
+    runs: Iterable[RunInfo], target: TextIO, metrics: Iterable[str] = (), damage: list[str] | None = None
+) -> int:
+    """Write one JSON document, {"runs": [{…, "values": [{time, step, rank, role, metric, value}]}]}, piece by piece.
+
+    How many values these are; `metrics` and `damage` are as of `rows`.
+    """
+    count, metrics = 0, list(metrics)
+    target.write('{"runs": [')
+    for index, run in enumerate(runs):
+        told = json.dumps({name: getattr(run, field) for name, field in _TOLD.items()}, default=str)
+        target.write(f'{", " if index else ""}\n{told[:-1]}, "values": [')
+        for place, row in enumerate(rows(run, metrics, damage)):
+            value = dict(zip(Row._fields[1:], row[1:], strict=True))
+            target.write(f"{',' if place else ''}\n {json.dumps(value)}")
+            count += 1
+        target.write("]}")
+    target.write("\n]}\n")
+    return count
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
     """The file at `path`, which appears, or takes the place of another, whole or not at all. Raises OSError."""
@@ -62,6 +84,14 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+_TOLD = {
+    "run": "id",
+    **{name: name for name in ("name", "note", "started", "origin", "summary", "hosts")},
+    "parameters": "values",
+    **{name: name for name in ("outcome", "root_cause", "accuracy", "steps", "seconds")},
+}  # of a run in JSON: its keys, and the fields of RunInfo
 
 
 class _Values:

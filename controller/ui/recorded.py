@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from controller.hostsfile import HostsFileError
 from controller.runs import RunInfo, hosts_file, removal
-from controller.runs.export import rows, whole_file, write_csv
+from controller.runs.export import rows, whole_file, write_csv, write_json
 from controller.runs.label import LabelError, relabel
 from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
-from controller.ui.screens.dialogs import Answer, Line, Message, Question
+from controller.ui.screens.dialogs import Answer, Choice, Line, Message, Question
 from controller.ui.screens.naming import Naming
 from controller.ui.widgets.runtable import started, title_of
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
 
 NAMED = 6  # runs, or hosts, that a question names
+FORMS = (
+    ("csv", "CSV", "one value a row: run, time, step, rank, role, metric, value"),
+    ("json", "JSON", "one document: the same values below what each run was, its parameters and its outcome"),
+)
 AWAY = {"detached": "was left to itself", "cut off": "has no recorded end"}  # outcomes after which a run may go on
 
 
@@ -35,10 +39,13 @@ def _names(runs: Sequence[RunInfo]) -> str:
 
 
 async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
-    """Ask for a file, and write there what `runs` measured."""
-    text = f"What {_names(runs)} measured, one value a row: run, time, step, rank, role, metric, value."
-    first = f"{runs[0].id}.csv" if len(runs) == 1 else "runs.csv"
-    typed = await app.push_screen_wait(Line("Export as CSV to", text, str(_path(first))))
+    """Ask for a form and a file, and write there what `runs` measured."""
+    form = await app.push_screen_wait(Choice("Export", FORMS, text=f"What {_names(runs)} measured, as"))
+    if form is None:
+        return
+    text = {form: f"{name}: {what}." for form, name, what in FORMS}[form]
+    first = f"{runs[0].id if len(runs) == 1 else 'runs'}.{form}"
+    typed = await app.push_screen_wait(Line("Export to", text, str(_path(first))))
     if not typed or not typed.strip():
         return
     path = _path(typed)
@@ -50,7 +57,7 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
             return
     damage: list[str] = []
     try:
-        count = await asyncio.to_thread(_write, runs, path, damage)
+        count = await asyncio.to_thread(_write, runs, path, form, damage)
     except OSError as error:
         await app.push_screen_wait(Message("Not exported", f"{path} can't be written ({error.strerror or error})."))
         return
@@ -64,8 +71,10 @@ def _path(text: str) -> Path:
     return Path(text.strip()).expanduser().absolute()
 
 
-def _write(runs: Sequence[RunInfo], path: Path, damage: list[str]) -> int:
+def _write(runs: Sequence[RunInfo], path: Path, form: str, damage: list[str]) -> int:
     with whole_file(path) as target:
+        if form == "json":
+            return write_json(runs, target, damage=damage)
         return write_csv((row for run in runs for row in rows(run, damage=damage)), target)
 
 

@@ -44,7 +44,7 @@ class ReplayScreen(LiveScreen):
         Binding("g", "go_to(0)", show=False, key_display="g G", tooltip="To its start, or its end"),
         Binding("G", "go_to(1)", show=False),
         Binding("r", "again", "again", tooltip="Fill Experiment with its parameters, to launch it again"),
-        Binding("x", "export", show=False, tooltip="Export what it measured as CSV"),
+        Binding("x", "export", show=False, tooltip="Export what it measured as CSV or JSON"),
         Binding("escape", "back", "back", tooltip="Back to the list of runs"),
         Binding("L,S,D,A,P", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]

@@ -39,7 +39,7 @@ class RunsScreen(MainScreen):
         Binding("o", "reverse", show=False, tooltip="The other way round"),
         Binding("n", "rename", "name", tooltip="Change the run's name and note"),
         Binding("r", "again", "again", tooltip="Fill Experiment with the run's parameters, to launch it again"),
-        Binding("x", "export", "export", tooltip="Export what the marked runs measured, or the one here, as CSV"),
+        Binding("x", "export", "export", tooltip="Export what the marked runs measured, or this one: CSV or JSON"),
         Binding(
             "delete,backspace", "delete", "delete", key_display="del", tooltip="Delete the marked runs or this one"
         ),
