@@ -206,6 +206,8 @@ async def test_hostile_names_notes_and_values_are_text(tmp_path, payload):
         await tui.until(lambda: tui.screen_name == "Question")
         await tui.until(lambda: payload in tui.picture())
         await tui.press("escape", "x")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.press("enter")
         await tui.until(lambda: tui.screen_name == "Line")
         await tui.press("escape", "c")
         await tui.until(lambda: tui.screen_name == "CompareScreen")
