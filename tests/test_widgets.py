@@ -13,8 +13,9 @@ from textual.app import App, ComposeResult
 from controller.state import RunState
 from controller.ui import formats
 from controller.ui.widgets.braille import Canvas
-from controller.ui.widgets.chart import LINES, Chart, Curve, smoothed
+from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.checklist import stages
+from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.lines import newest
 from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.ranktable import RankTable
@@ -95,7 +96,11 @@ def test_a_higher_layer_takes_a_cell_over_and_a_lower_one_leaves_it():
 def test_a_segment_has_no_gap_between_columns(x, y, length, end):
     canvas = Canvas(60, 40)
     dots: dict[int, set[int]] = {}
-    canvas.dot = lambda column, row, layer: dots.setdefault(column, set()).add(row)  # type: ignore[method-assign]
+
+    def column(x: int, top: int, bottom: int, layer: int) -> None:
+        dots.setdefault(x, set()).update(range(top, bottom + 1))
+
+    canvas.column = column  # type: ignore[method-assign]
     canvas.segment(x + 60, y + 60, x + 60 + length, end + 60, 2)
     columns = sorted(dots)
     assert columns == list(range(x + 60, x + 60 + length + 1))
@@ -132,7 +137,7 @@ def test_smoothing_begins_at_the_first_value_and_follows_a_constant():
 
 def test_smoothing_leaves_the_band_as_measured():
     curve = Curve("loss", [(1, 0.0, 1.0, 2.0), (2, 1.0, 3.0, 5.0)], band=True)
-    assert [(point[1], point[3]) for point in smoothed(curve, 0.9).points] == [(0.0, 2.0), (1.0, 5.0)]
+    assert [(point[1], point[3]) for point in curve.smoothed(0.9).points] == [(0.0, 2.0), (1.0, 5.0)]
 
 
 # --- the chart

@@ -62,12 +62,17 @@ def groups(runs: Sequence[RunInfo]) -> list[list[RunInfo]]:
 
 @dataclass
 class Curves:
-    """What one run measured over its steps: the median of the workers' losses, and the accuracy of the PS whose word
-    counts. `damage` tells what could not be read."""
+    """What one run measured over its steps: the median of the workers' losses, the accuracy of the PS whose word
+    counts, the leading PS's steps a second, its bytes moved in a step and its seconds of training until then (`clock`).
+    `damage` tells what could not be read."""
 
     run: RunInfo
     loss: list[Point] = field(default_factory=list)
     accuracy: list[Point] = field(default_factory=list)
+    rate: list[Point] = field(default_factory=list)
+    bytes: list[Point] = field(default_factory=list)
+    clock: list[Point] = field(default_factory=list)
+    steps_per_epoch: int | None = None
     damage: list[str] = field(default_factory=list)
 
 
@@ -83,6 +88,10 @@ def read_curves(found: Curves) -> Iterator[int]:
     judge = state.now.judge()
     rank = judge.rank if judge is not None and judge.rank in lines else min(lines, default=None)
     found.accuracy = lines[rank].points() if rank is not None else []
+    found.rate, found.bytes, found.clock = (
+        line.points() for line in (state.series.rate, state.series.bytes, state.series.clock)
+    )
+    found.steps_per_epoch = state.now.steps_per_epoch
     yield state.now.records
 
 

@@ -182,7 +182,8 @@ class Trust:
 
 class Series:
     """All lines of a run, over steps: `loss`, `seconds` and `accuracy` by rank, `trust` (in workers) and `model_trust`
-    (in PSs whose models are merged) by PS, and of the leading PS `rate` (steps/s) and `bytes` (moved in a step)."""
+    (in PSs whose models are merged) by PS, and of the leading PS `rate` (steps/s), `bytes` (moved in a step) and
+    `clock` (seconds of training until the end of the step)."""
 
     def __init__(self) -> None:
         self.loss: dict[int, Line] = {}
@@ -190,6 +191,8 @@ class Series:
         self.seconds: dict[int, Line] = {}
         self.rate = Line()
         self.bytes = Line()
+        self.clock = Line()
+        self.trained = 0.0  # seconds, as the leading PSs' own clocks tell: it is the same when the run is told again
         self.trust: dict[int, Trust] = {}
         self.model_trust: dict[int, Trust] = {}
         self.band = Band()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STATES = {"data": "starting", "join": "joining", "train": "running", "evaluate": "running"}
 MOST_CLASSES = 1_000  # of a data set that are counted
+_LONGEST_STEP = 1e6  # seconds of a step that are believed
 _RATE_STEPS = 10  # steps that a point of the rate line is measured over
 
 
@@ -199,6 +200,11 @@ def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
         now.state = "running"
     if now.clock and (rank.step <= now.clock[-1][0] or time < now.clock[-1][1]):
         now.clock.clear()  # another PS leads now, its clock may differ, or it went back a step
+    series = state.series
+    took = time - now.clock[-1][1] if now.clock else rank.seconds or 0.0
+    series.trained += max(0.0, min(took, _LONGEST_STEP))
+    if series.clock.newest is None or rank.step > series.clock.newest[0]:
+        series.clock.append(rank.step, series.trained)
     now.step = rank.step
     if rank.loss is not None:
         now.diverged = None
@@ -208,8 +214,8 @@ def _lead_step(state: RunState, rank: RankNow, time: float) -> None:
     now.paces.append(rank.seconds or 0.0)
     pace = now.rate(_RATE_STEPS)
     if pace is not None:
-        state.series.rate.append(rank.step, pace)
-    state.series.bytes.append(rank.step, rank.bytes_sent + rank.bytes_received)
+        series.rate.append(rank.step, pace)
+    series.bytes.append(rank.step, rank.bytes_sent + rank.bytes_received)
 
 
 def lead_changed(state: RunState) -> None:

@@ -44,6 +44,12 @@ def clock(moment: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
+def stopwatch(seconds: float) -> str:
+    """Seconds as minutes and seconds, or with hours too: 9:22, 1:04:00."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A loss or an accuracy in a few characters: 0.311, 12.5, 3.1e+07."""
     if value is None:
@@ -96,6 +102,15 @@ def bytes_of(size: float | None) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.0f} GB"
+
+
+def size(amount: float) -> str:
+    """Bytes to three digits: 1.72 MB, 812 B."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(amount) < 999.5:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
 
 
 def plural(amount: int, noun: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from controller.liverun import LiveRun
     from controller.prompts import Prompter
     from controller.runs import RunInfo
+    from controller.runs.compare import Curves
     from controller.state import Now, RunState
 
 Launcher = Callable[[Plan, str, str, str], "LiveRun"]  # of a plan, with a name and a note, and the hosts file's text
@@ -60,6 +61,7 @@ class Session:
         self.fault: str | None = None  # a failure of the launcher itself, which no record tells
         self.checks = HostChecks()
         self.dirty = False  # the run has records that no screen has shown
+        self.pinned: Curves | None = None  # a finished run beneath the charts of the one that is looked at
         self.last_run: str | None = None  # the newest recorded run in a line
         self.elsewhere: Elsewhere | None = None  # the newest recorded run, if another controller runs it now
         self._launcher = launcher

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,35 +14,22 @@ from textual.widgets import DataTable
 
 from controller import wire
 from controller.runs import RunInfo
-from controller.runs.compare import Curves, differing, groups, read_curves, together, value_text
-from controller.ui import formats
-from controller.ui.screens.base import MainScreen
-from controller.ui.screens.live import SMOOTHINGS
-from controller.ui.widgets.chart import LINES, Chart, Curve
+from controller.runs.compare import Curves, differing, groups, together, value_text
+from controller.state.series import Point
+from controller.ui import formats, measures
+from controller.ui.measures import BESIDE, MEASURES
+from controller.ui.screens.charted import ChartScreen
+from controller.ui.widgets.axis import Axis
+from controller.ui.widgets.chart import Chart
+from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runtable import outcome, title_of
 
-PANELS = ("loss", "accuracy")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 24  # cells of a run's column
 
 
-def reading(runs: Sequence[RunInfo]) -> tuple[list[Curves], Iterator[tuple[float, str]]]:
-    """The curves of `runs`, which are there once the second part of this was gone through."""
-    found = [Curves(run) for run in runs]
-    return found, _read(found)
-
-
-def _read(found: Sequence[Curves]) -> Iterator[tuple[float, str]]:
-    for index, curves in enumerate(found):
-        which = f"{title_of(curves.run)}, {index + 1} of {len(found)}"
-        yield index / len(found), which
-        for records in read_curves(curves):
-            yield index / len(found), f"{which}: {formats.plural(records, 'record')}"
-    yield 1.0, ""
-
-
-class CompareScreen(MainScreen):
+class CompareScreen(ChartScreen):
     """A column a run, or a group of runs that differ in the seed alone; below, a line each."""
 
     MODE = "runs"
@@ -50,11 +38,9 @@ class CompareScreen(MainScreen):
         Binding(
             "g", "group", "group", tooltip="Runs that differ in the seed alone as one, with a band; or each by itself"
         ),
-        Binding("c", "next_chart", "chart", tooltip="The other chart (small terminals)"),
-        Binding("e", "smooth", "smooth", tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
-        Binding("o", "log_scale", "log", tooltip="Logarithmic or linear loss axis"),
-        Binding("escape", "back", "back", tooltip="Back to the list of runs"),
+        Binding("escape", "back", "back", tooltip="Away with the cursor, or back to the list of runs"),
     ]
+    PANELS = ("accuracy", "loss", "rate", "bytes")
 
     def __init__(self, found: Sequence[Curves]) -> None:
         """`found` was read."""
@@ -62,19 +48,14 @@ class CompareScreen(MainScreen):
         self._found = {curves.run.id: curves for curves in found}
         self._runs = [curves.run for curves in found]
         self.grouped = len(groups(self._runs)) < len(self._runs)
-        self._smoothing = 0.0
-        self._log_scale = False
-        self._shown = PANELS[1]
 
     def body(self) -> ComposeResult:
         """The table over the charts."""
         with Panel(id="differences"):
             yield DataTable[Text](cursor_type="row", fixed_columns=1)
         with Horizontal(id="compared"):
-            with Panel(id="loss"):
-                yield Chart(empty="none of them recorded a loss", floor=0.0)
-            with Panel(id="accuracy"):
-                yield Chart(empty="none of them recorded an accuracy", floor=0.0, ceiling=1.0)
+            for measure in MEASURES.values():
+                yield replace(measure, empty="none of them recorded it").panel()
 
     def on_mount(self) -> None:
         """Show all; say what could not be read."""
@@ -94,7 +75,7 @@ class CompareScreen(MainScreen):
 
     def _show(self) -> None:
         self._show_table()
-        self._show_charts()
+        self.show_charts()
 
     def _show_table(self) -> None:
         table, columns = self.query_one(DataTable), self.columns
@@ -123,49 +104,54 @@ class CompareScreen(MainScreen):
             f"{formats.plural(len(self._runs), 'run')} · {differ}{alone} differ{'s' if len(names) < 2 else ''}", keys
         )
 
-    def _show_charts(self) -> None:
-        alone = self.has_class("-low") or self.has_class("-narrow")
-        for name in PANELS:
-            self.query_one(f"#{name}").display = not alone or name == self._shown
-            log = self._log_scale and name == "loss"
-            parts = [{"loss": "loss, median of the workers", "accuracy": "accuracy on the test set"}[name]]
-            parts += [f"EMA {self._smoothing:g}"] if self._smoothing else []
-            parts += ["log"] if log else []
-            self.query_one(f"#{name}", Panel).entitle(" · ".join(parts), "c the other" if alone else "")
-            self.query_one(f"#{name} Chart", Chart).show(list(self._curves(name)), log=log, smoothing=self._smoothing)
+    def show_charts(self) -> None:
+        """Draw all curves."""
+        shown = (self._shown,) if self.cramped else ("loss", self._beside)
+        for name in MEASURES:
+            self.query_one(f"#{name}").display = name in shown
+            log = self.log_scale and name == "loss"
+            self.query_one(f"#{name} Chart", Chart).show(
+                list(self._curves(name)), kind=self.kind, log=log, smoothing=self.smoothing
+            )
+        self.entitle_charts()
+
+    def entitle_charts(self) -> None:
+        """What each chart shows, and its keys."""
+        for name, measure in MEASURES.items():
+            first = name == (self._shown if self.cramped else "loss")
+            others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
+            said = measures.title(measure.whole, self.kind, self.smoothing, self.log_scale and name == "loss")
+            self.query_one(f"#{name}", Panel).entitle(said, self.chart_keys if first else f"c {others}")
+
+    def axis_of(self, kind: str) -> Axis | None:
+        """That of the first run."""
+        first = self._found[self._runs[0].id]
+        return Axis.of(kind, first.clock, first.steps_per_epoch)
 
     def _curves(self, name: str) -> Iterator[Curve]:
         columns = self.columns
         for index, (letter, runs) in enumerate(zip(_letters(len(columns)), columns, strict=True)):
-            several = [getattr(self._found[run.id], name) for run in runs]
+            several = [points for run in runs if (points := self._points(self._found[run.id], name))]
             points = together(several)
             if points:
-                band = len([one for one in several if one]) > 1
-                yield Curve(_name(runs), points, LINES[index % len(LINES)], band, letter)
+                yield Curve(_name(runs), points, LINES[index % len(LINES)], len(several) > 1, letter)
+
+    def _points(self, found: Curves, name: str) -> Sequence[Point]:
+        """What a run measured along its own axis; nothing where its records don't tell where that is."""
+        axis = Axis.of(self.kind, found.clock, found.steps_per_epoch)
+        return axis.along(getattr(found, name)) if axis is not None else ()
 
     def action_group(self) -> None:
         """Seeds together or apart."""
         self.grouped = not self.grouped
         self._show()
 
-    def action_next_chart(self) -> None:
-        """The other chart where there is room for one."""
-        self._shown = PANELS[1 - PANELS.index(self._shown)]
-        self._show_charts()
-
-    def action_smooth(self) -> None:
-        """More smoothing, then none."""
-        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
-        self._show_charts()
-
-    def action_log_scale(self) -> None:
-        """Logarithmic or linear loss."""
-        self._log_scale = not self._log_scale
-        self._show_charts()
-
     def action_back(self) -> None:
-        """Back to the list."""
-        self.dismiss()
+        """Take the cursor away, or go back to the list."""
+        if self.cursor is not None:
+            self.action_no_cursor()
+        else:
+            self.dismiss()
 
 
 def _letters(count: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar
 
 from textual import on
@@ -12,12 +13,15 @@ from textual.content import Content
 from textual.widgets import Static
 
 from controller.state import Now, Series
-from controller.ui import acting, formats, marks
+from controller.ui import acting, formats, marks, measures, pinning
+from controller.ui.measures import BESIDE, MEASURES
 from controller.ui.rankrows import ORDERS, work_of
-from controller.ui.screens.base import MainScreen
+from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.trustviews import View, following, views
-from controller.ui.widgets.chart import LINES, Chart, Curve
+from controller.ui.widgets.axis import Axis
+from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.checklist import Checklist
+from controller.ui.widgets.curve import Upright
 from controller.ui.widgets.lines import EventLog, finding_line
 from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
@@ -26,11 +30,20 @@ from controller.ui.widgets.status import StatusLine
 from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
 from controller.ui.widgets.trust import FRAME, TrustPanel
 
-SMOOTHINGS = (0.0, 0.6, 0.9)
-PANELS = ("loss", "accuracy", "trust")
+MOST_CHOSEN = 5  # ranks whose loss is drawn by itself: as many as there are styles of lines
+VIEW_ACTIONS = (
+    "open_log",
+    "freeze",
+    "zoom",
+    "reveal",
+    "view",
+    "draw",
+    "pin",
+    *CHART_ACTIONS,
+)  # there is a run to look at
 
 
-class LiveScreen(MainScreen):
+class LiveScreen(ChartScreen):
     """The running or last run, or what a launch would start."""
 
     MODE = "live"
@@ -38,25 +51,24 @@ class LiveScreen(MainScreen):
         Binding("l", "open_log", "its log", tooltip="Open the output of the rank under the cursor"),
         Binding("space", "freeze", "freeze", tooltip="Hold the screen still; the run goes on"),
         Binding("z", "zoom", "zoom", tooltip="Give one chart the whole place, then the next, then all again"),
-        Binding("c", "next_chart", "chart", tooltip="Show the next of loss, accuracy and trust (small terminals)"),
-        Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
         Binding("t", "view", show=False, tooltip="Whose trust: another PS, and how PSs weigh the models of PSs"),
         Binding("a", "reveal", show=False, tooltip="Mark the ranks that really attack, or hide them again"),
-        Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
+        Binding("d", "draw", "draw", tooltip="Draw the loss of the rank under the cursor by itself, or no longer"),
+        Binding("b", "pin", "pin", tooltip="Pin a finished run beneath the charts, to compare with; or unpin it"),
     ]
+    PANELS = ("loss", "accuracy", "trust", "rate", "bytes")
 
     NEXT = "L launches again"  # what can be done once the run has ended
     LOGS = "4"  # the key to what its ranks printed
 
     def __init__(self) -> None:
         super().__init__()
-        self._log_scale = False
-        self._smoothing = 0.0
+        self._chosen: list[int] = []  # ranks whose loss is drawn by itself
         self._frozen = False
+        self._held: Series | None = None  # what the charts show while the screen is frozen
         self._revealed = False  # who attacks is shown on request only, so that one can guess first
         self._view: View | None = None  # whose trust in whom is shown; None: that of the leading PS
         self._zoomed: str | None = None
-        self._shown = PANELS[0]  # the one panel that a low terminal has room for
 
     def body(self) -> ComposeResult:
         """Both the empty page and the page of a run; classes say which is shown."""
@@ -64,13 +76,12 @@ class LiveScreen(MainScreen):
         yield StatusLine()
         yield Outcome()
         with Horizontal(id="charts"):
-            with Panel(id="loss"):
-                yield Chart(empty="the loss shows after the first step", floor=0.0)
+            yield MEASURES["loss"].panel()
             with Vertical(id="beside"):
                 with Panel(id="trust"):
                     yield TrustPanel()
-                with Panel(id="accuracy"):
-                    yield Chart(empty="the accuracy shows after the first test", floor=0.0, ceiling=1.0)
+                for name in BESIDE:
+                    yield MEASURES[name].panel()
         yield Checklist()
         with Panel(id="ranks"):
             yield RankTable()
@@ -79,8 +90,8 @@ class LiveScreen(MainScreen):
     def on_mount(self) -> None:
         """As it was set last; the table has the focus: arrows and Enter work at once."""
         kept = self.app.kept
-        self._zoomed = kept.choice("zoomed", ("", *PANELS)) or None
-        self._shown = kept.choice("chart", PANELS)
+        self._zoomed = kept.choice("zoomed", ("", *self.PANELS)) or None
+        self._shown, self._beside = kept.choice("chart", self.PANELS), kept.choice("beside", BESIDE)
         table = self.query_one(RankTable)
         table.order, table.flat = kept.choice("rank_order", ORDERS), bool(kept["ranks_flat"])
         table.focus()
@@ -106,7 +117,9 @@ class LiveScreen(MainScreen):
         self.set_class(now.state == "ended", "-ended")
         self.set_class(now.first_step is None, "-no-steps")
         self.set_class(all(rank.state == "waiting" for rank in now.ranks.values()), "-no-ranks")
-        if self._frozen and now.state != "ended":
+        if now.state == "ended":
+            self._held = None
+        elif self._frozen:
             self.query_one(StatusLine).show(now, frozen=True)
             return
         self.query_one(StatusLine).show(now)
@@ -117,11 +130,10 @@ class LiveScreen(MainScreen):
         self._show_ranks(now)
         if self.focused is None:
             self.query_one(RankTable).focus()  # it could not take the focus before there was a run
-        reached = "" if now.accuracy is None else f" {now.accuracy:.3f}"  # as often as the status line says it
-        self.query_one("#accuracy", Panel).entitle(f"accuracy{reached}")
+        self.entitle_charts()  # as often as the status line tells the same numbers
         self.query_one(EventLog).show(now.log)
         if charts:
-            self._show_charts(now, self.watched.state.series)
+            self._show_charts(now)
 
     def _show_ranks(self, now: Now) -> None:
         panel, table = self.query_one("#ranks", Panel), self.query_one(RankTable)
@@ -137,21 +149,40 @@ class LiveScreen(MainScreen):
         table.show(now, revealed=self._revealed)
         table.styles.height = table.rows + 1
 
-    def _show_charts(self, now: Now, series: Series) -> None:
+    def show_charts(self) -> None:
+        """Draw what is known now."""
+        if self.now is not None:
+            self._show_charts(self.now)
+
+    @property
+    def _series(self) -> Series:
+        return self._held or self.watched.state.series
+
+    def axis_of(self, kind: str) -> Axis | None:
+        """That of the run."""
+        if self.watched is None:
+            return None
+        return Axis.of(kind, self._series.clock.points(), self.watched.state.now.steps_per_epoch)
+
+    def _show_charts(self, now: Now) -> None:
         self._arrange()
-        end, done = now.total_steps, list(marks.uprights(now.marks))
-        median = Curve(
-            f"median of {formats.plural(len(now.workers()), 'worker')}", series.median_loss(), LINES[0], True
-        )
-        self.query_one("#loss Chart", Chart).show(
-            [median], end=end, log=self._log_scale, smoothing=self._smoothing, marks=done
-        )
-        self.query_one("#loss", Panel).entitle(self._loss_title(median, now.diverged), "o log scale  e smooth  z zoom")
-        curves = [
-            Curve(f"PS {rank}, on the test set", line.points(), LINES[(index + 1) % len(LINES)])
-            for index, (rank, line) in enumerate(sorted(series.accuracy.items()))
-        ]
-        self.query_one("#accuracy Chart", Chart).show(curves, end=end, marks=done)
+        series = self._series
+        axis = self.axis_of(self.kind) or Axis()
+        end = None if axis.kind == "time" or not now.total_steps else axis.at(now.total_steps)
+        acts = [Upright(axis.at(mark.x), mark.letter, mark.text) for mark in marks.uprights(now.marks)]
+        for name in MEASURES:
+            if not self.query_one(f"#{name}").display:
+                continue  # it is drawn when it is shown
+            curves = measures.curves_of(name, now, series, axis, self._chosen)
+            self.query_one(f"#{name} Chart", Chart).show(
+                [*measures.beneath(name, self.app.session.pinned, axis.kind), *curves],
+                end=end,
+                kind=axis.kind,
+                log=self.log_scale and name == "loss",
+                smoothing=self.smoothing,
+                marks=acts,
+            )
+        self.entitle_charts()
         self._show_trust(now, series)
 
     def _show_trust(self, now: Now, series: Series) -> None:
@@ -165,29 +196,27 @@ class LiveScreen(MainScreen):
         keys = [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
         panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if self._revealed else "guess who lies, then a"]))
 
-    def _loss_title(self, curve: Curve, diverged: int | None) -> str:
-        parts = ["loss"]
-        if diverged is not None:
-            parts[0] += f": not finite since step {formats.count(diverged)}"
-        elif curve.points:
-            _, low, middle, high = curve.points[-1]
-            parts[0] += f" {formats.number(middle)} ({formats.number(low)} to {formats.number(high)})"
-        parts += [f"EMA {self._smoothing:g}"] if self._smoothing else []
-        parts += ["log"] if self._log_scale else []
-        return " · ".join(parts)
+    def entitle_charts(self) -> None:
+        """What each chart shows, its newest value, and its keys."""
+        for name in MEASURES:
+            loss = name == "loss"
+            kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
+            reached = measures.reached(name, self.now, self._series)
+            said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
+            others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
+            self.query_one(f"#{name}", Panel).entitle(said, self.chart_keys if loss else f"c {others}")
 
     @property
     def _alone(self) -> str | None:
         """The only panel that is shown, if it is only one."""
-        low = self.has_class("-low") or self.has_class("-narrow")
-        return self._zoomed or (self._shown if low else None)
+        return self._zoomed or (self._shown if self.cramped else None)
 
     def _arrange(self) -> None:
-        """Which of the three panels are shown: all, the zoomed one, or the one that a low terminal has room for."""
+        """Which of the panels are shown: the zoomed one, the one that a small terminal has room for, or three."""
         only = self._alone
         self.set_class(self._zoomed is not None, "-zoomed")
-        for name in PANELS:
-            self.query_one(f"#{name}").display = only in (None, name)
+        for name in self.PANELS:
+            self.query_one(f"#{name}").display = name in ((only,) if only else ("loss", "trust", self._beside))
         self.query_one("#beside").display = only != "loss"
 
     def _show_empty(self) -> None:
@@ -240,20 +269,21 @@ class LiveScreen(MainScreen):
     def action_freeze(self) -> None:
         """Hold the screen still, or let it follow again."""
         self._frozen = not self._frozen
+        self._held = copy.deepcopy(self.watched.state.series) if self._frozen else None
         self.tick(True)
 
     def action_zoom(self) -> None:
         """The next panel alone, then all again."""
-        order = (None, *PANELS)
+        order = (None, *self.PANELS)
         self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
         self.app.kept.put("zoomed", self._zoomed or "")
         self.tick(True)
 
     def action_next_chart(self) -> None:
-        """The next panel where there is room for one."""
-        self._shown = PANELS[(PANELS.index(self._shown) + 1) % len(PANELS)]
+        """The next panel, or the next of those that take turns, as it is when the app is started next."""
+        super().action_next_chart()
         self.app.kept.put("chart", self._shown)
-        self.tick(True)
+        self.app.kept.put("beside", self._beside)
 
     def action_reveal(self) -> None:
         """Mark who really attacks, or hide it again."""
@@ -265,21 +295,21 @@ class LiveScreen(MainScreen):
         self._view = following(self._view, views(self.now, self.watched.state.series))
         self.tick(True)
 
-    def action_log_scale(self) -> None:
-        """Logarithmic or linear loss."""
-        self._log_scale = not self._log_scale
-        self.tick(True)
+    def action_draw(self) -> None:
+        """Draw the loss of the rank under the cursor, or no longer; of too many the one that was chosen first goes."""
+        rank = self.query_one(RankTable).rank
+        if rank in self._chosen:
+            self._chosen.remove(rank)
+        elif rank is not None:
+            self._chosen = [*self._chosen, rank][-MOST_CHOSEN:]
+        self.show_charts()
 
-    def action_smooth(self) -> None:
-        """More smoothing, then none."""
-        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
-        self.tick(True)
+    def action_pin(self) -> None:
+        """Pin a finished run, or unpin it."""
+        self.app.run_worker(pinning.choose(self.app), group="asking", exclusive=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
-        if action in ("open_log", "freeze", "zoom", "log_scale", "smooth", "reveal", "view", "next_chart"):
-            if self.now is None:
-                return False
-            if action == "next_chart":
-                return self.has_class("-low") or self.has_class("-narrow")
-        return True
+        if self.now is None and action in VIEW_ACTIONS:
+            return False
+        return super().check_action(action, parameters)

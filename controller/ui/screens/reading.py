@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,8 +12,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from controller.runs import RunInfo
+from controller.runs.compare import Curves, read_curves
 from controller.ui import formats
 from controller.ui.screens.dialogs import Dialog
+from controller.ui.widgets.runtable import title_of
 
 WIDTH = 44  # cells of the bar
 
@@ -65,3 +68,18 @@ class Reading(Dialog[bool]):
         """Give it up: nothing more is read."""
         self.workers.cancel_group(self, "reading")
         self.dismiss(False)
+
+
+def reading(runs: Sequence[RunInfo]) -> tuple[list[Curves], Iterator[tuple[float, str]]]:
+    """The curves of `runs`, and the pieces of a Reading; the curves are there once all of these were gone through."""
+    found = [Curves(run) for run in runs]
+    return found, _read(found)
+
+
+def _read(found: Sequence[Curves]) -> Iterator[tuple[float, str]]:
+    for index, curves in enumerate(found):
+        which = f"{title_of(curves.run)}, {index + 1} of {len(found)}"
+        yield index / len(found), which
+        for records in read_curves(curves):
+            yield index / len(found), f"{which}: {formats.plural(records, 'record')}"
+    yield 1.0, ""

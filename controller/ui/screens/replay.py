@@ -13,6 +13,7 @@ from textual.binding import Binding
 
 from controller.runs.replay import WHY_NOT, ReplayRun
 from controller.ui import recorded
+from controller.ui.screens.charted import READING
 from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
 from controller.ui.widgets.ranktable import RankTable
@@ -35,6 +36,7 @@ class ReplayScreen(LiveScreen):
     LOGS = "l"
     BINDINGS: ClassVar = [
         Binding("space", "play", "play", key_display="␣", tooltip="Play, from its start if it is at its end; or pause"),
+        *READING,
         Binding("left", "jump(-1)", "seek", key_display="← →", priority=True, tooltip="Back or on by a fiftieth of it"),
         Binding("right", "jump(1)", show=False, priority=True),
         Binding("comma", "step(-1)", show=False, key_display=", .", tooltip="A training step back, or on"),
@@ -45,7 +47,7 @@ class ReplayScreen(LiveScreen):
         Binding("G", "go_to(1)", show=False),
         Binding("r", "again", "again", tooltip="Fill Experiment with its parameters, to launch it again"),
         Binding("x", "export", show=False, tooltip="Export what it measured as CSV or JSON"),
-        Binding("escape", "back", "back", tooltip="Back to the list of runs"),
+        Binding("escape", "back", "back", tooltip="Away with the cursor, or back to the list of runs"),
         Binding("L,S,D,A,P", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]
 
@@ -180,8 +182,17 @@ class ReplayScreen(LiveScreen):
         self.app.say(f"{WHY_NOT} r fills Experiment with its parameters, to launch it again.{goes_on}", "warning")
 
     def action_back(self) -> None:
-        """Close the recording."""
-        self.dismiss()
+        """Take the cursor away, or close the recording."""
+        if self.cursor is not None:
+            self.action_no_cursor()
+        else:
+            self.dismiss()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The arrows move the cursor while there is one."""
+        if action == "jump" and self.cursor is not None:
+            return False
+        return super().check_action(action, parameters)
 
 
 class ReplayLogs(LogsScreen):

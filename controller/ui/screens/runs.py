@@ -16,7 +16,7 @@ from controller import wire
 from controller.runs import RunInfo, list_runs, mentions
 from controller.ui import formats, recorded
 from controller.ui.screens.base import MainScreen
-from controller.ui.screens.reading import Reading
+from controller.ui.screens.reading import Reading, reading
 from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runfacts import told
@@ -250,7 +250,7 @@ class RunsScreen(MainScreen):
             self.run_worker(partial(self._compare, runs), group="open", exclusive=True)
 
     async def _compare(self, runs: list[RunInfo]) -> None:
-        from controller.ui.screens.compare import CompareScreen, reading
+        from controller.ui.screens.compare import CompareScreen
 
         found, pieces = reading(runs)
         if await self.app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row, then column, within a cell
+ALL_BITS = 0xFF
+CHESS_BITS = 0x95  # every other dot of a cell; cells are of even width and height, so they join to a chess board
 BLANK = 0x2800
+
+
+def _bits(side: int, first: int, last: int) -> int:
+    return sum(DOT_BITS[row][side] for row in range(first, last + 1))
+
+
+# The dots of one column of a cell from a row down to another one: by column, first row, last row.
+RUN_BITS = tuple(tuple(tuple(_bits(side, first, last) for last in range(4)) for first in range(4)) for side in range(2))
 
 
 class Canvas:
@@ -23,14 +33,7 @@ class Canvas:
 
     def dot(self, x: int, y: int, layer: int) -> None:
         """Set one dot."""
-        if not (0 <= x < self.width and 0 <= y < self.height):
-            return
-        cell = (y >> 2) * self.columns + (x >> 1)
-        if layer > self._layers[cell]:
-            self._layers[cell], self._dots[cell] = layer, 0
-        elif layer < self._layers[cell]:
-            return
-        self._dots[cell] |= DOT_BITS[y & 3][x & 1]
+        self.column(x, y, y, layer)
 
     def letter(self, x: int, y: int, text: str, layer: int) -> None:
         """Write a character of one cell in place of the dots around (x, y), in the colour of `layer`."""
@@ -38,21 +41,32 @@ class Canvas:
             cell = (y >> 2) * self.columns + (x >> 1)
             self._letters[cell], self._layers[cell] = text, layer
 
-    def column(self, x: int, top: int, bottom: int, layer: int) -> None:
-        """Set the dots of column `x` from `top` down to `bottom`, both included."""
-        for y in range(max(0, top), min(self.height - 1, bottom) + 1):
-            self.dot(x, y, layer)
+    def column(self, x: int, top: int, bottom: int, layer: int, kept: int = ALL_BITS) -> None:
+        """Set the dots of column `x` from `top` down to `bottom`, both included; of each cell only those in `kept`."""
+        top, bottom = max(top, 0), min(bottom, self.height - 1)
+        if top > bottom or not 0 <= x < self.width:
+            return
+        layers, dots, runs = self._layers, self._dots, RUN_BITS[x & 1]
+        first, last = top >> 2, bottom >> 2
+        cell = first * self.columns + (x >> 1)
+        for row in range(first, last + 1):
+            bits = runs[top & 3 if row == first else 0][bottom & 3 if row == last else 3] & kept
+            if layer > layers[cell]:
+                if bits:
+                    layers[cell], dots[cell] = layer, bits
+            elif layer == layers[cell]:
+                dots[cell] |= bits
+            cell += self.columns
 
     def shade(self, x: int, top: int, bottom: int, layer: int) -> None:
         """Like `column`, but every other dot as on a chess board: an area that reads lighter than a line."""
-        for y in range(max(0, top), min(self.height - 1, bottom) + 1):
-            if (x + y) & 1 == 0:
-                self.dot(x, y, layer)
+        self.column(x, top, bottom, layer, CHESS_BITS)
 
     def step(self, x: int, y: int, previous: int, layer: int) -> None:
         """Join the dot (x, y) to the one at height `previous` in the column before it."""
         middle = (y + previous) // 2
-        self.column(x - 1, min(previous, middle), max(previous, middle), layer)
+        if previous != middle:
+            self.column(x - 1, min(previous, middle), max(previous, middle), layer)
         self.column(x, min(middle, y), max(middle, y), layer)
 
     def segment(self, x0: int, y0: int, x1: int, y1: int, layer: int) -> None:

@@ -1,45 +1,64 @@
-"""A line chart in braille: curves with an optional min–max band, ticks, a legend; without a chart library."""
+"""A line chart in braille: curves over steps, epochs or time, acts, ticks, a legend, and a cursor that reads values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual import events
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from controller.ui import formats
+from controller.ui.widgets import axis, legend
 from controller.ui.widgets.braille import Canvas
-from controller.ui.widgets.scale import Scale, label, smooth
+from controller.ui.widgets.curve import (
+    BENEATH,
+    LINES,
+    Curve,
+    Upright,
+    dot_column,
+    draw_band,
+    draw_letters,
+    draw_line,
+    headings,
+)
+from controller.ui.widgets.scale import Scale, label
 
-Point = tuple[float, float, float, float]  # x, lowest, mean, highest
 LEGEND_HEIGHT = 8  # rows from which a legend and an axis of two lines fit
-LINES = ("line-1", "line-2", "line-3", "line-4", "line-5", "line-6")
+LEGEND_SHARE = 4  # a legend takes at most this part of the rows
+LOW_SHARE = 3  # what is read takes at most this part of the rows of a low chart
+LEFT = 2  # cells between the labels of the y axis and the plot
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One curve: its points in ascending x, its name in the legend, and whether its lows and highs make a band.
+class Plot:
+    """Where the plot lies: its left edge and size in cells, its x axis, and what is drawn in it."""
 
-    `style` is one of LINES. Curves later in the list are drawn over earlier ones. `letter` stands on the
-    line and before its name, so that lines are told apart without their colours.
-    """
+    left: int
+    columns: int
+    rows: int
+    x_axis: Scale
+    curves: tuple[Curve, ...]
+    uprights: Mapping[int, Sequence[Upright]]  # by column
 
-    label: str
-    points: Sequence[Point]
-    style: str = "line-1"
-    band: bool = False
-    letter: str = ""
+    @property
+    def width(self) -> float:
+        """How much of the x axis a column of cells is."""
+        return (self.x_axis.high - self.x_axis.low) / max(1, self.columns)
 
+    def column(self, x: float) -> int:
+        """The column of cells at `x`."""
+        return round(self.x_axis.place(x) * (self.columns * 2 - 1)) // 2
 
-@dataclass(frozen=True)
-class Upright:
-    """A thin vertical line at `x` with a letter at its top, and beside it `text` where there is room."""
-
-    x: float
-    letter: str
-    text: str
+    def x(self, column: int) -> float:
+        """Where the middle of a column of cells lies; beyond an edge, the edge."""
+        part = max(0.0, min(1.0, (column + 0.5) / self.columns))
+        return self.x_axis.low + part * (self.x_axis.high - self.x_axis.low)
 
 
 class Chart(Widget):
@@ -48,41 +67,124 @@ class Chart(Widget):
     COMPONENT_CLASSES: ClassVar = {
         "chart--axis",
         "chart--text",
-        "chart--band",
         "chart--mark",
-        *(f"chart--{name}" for name in LINES),
+        "chart--read",
+        "chart--cursor",
+        *(f"chart--{name}{part}" for name in (*LINES, BENEATH) for part in ("", "-band")),
     }
 
-    def __init__(self, *, empty: str = "", floor: float | None = None, ceiling: float | None = None, **options) -> None:
-        """`empty` is what is said while there is no point; `floor` and `ceiling` are always within the y axis."""
+    class Pointed(Message):
+        """The mouse points at `x`."""
+
+        def __init__(self, chart: Chart, x: float) -> None:
+            super().__init__()
+            self.chart, self.x = chart, x
+
+        @property
+        def control(self) -> Chart:
+            """The chart."""
+            return self.chart
+
+    def __init__(
+        self,
+        *,
+        empty: str = "",
+        floor: float | None = None,
+        ceiling: float | None = None,
+        tick: Callable[[float], str] = label,
+        say: Callable[[float], str] = formats.number,
+        **options,
+    ) -> None:
+        """`empty` is what is said while there is no point; `floor` and `ceiling` are always within the y axis.
+
+        `tick` and `say` write a value on the y axis and at the cursor.
+        """
         super().__init__(**options)
-        self._empty, self._floor, self._ceiling = empty, floor, ceiling
+        self._empty, self._floor, self._ceiling, self._tick, self._say = empty, floor, ceiling, tick, say
         self._curves: tuple[Curve, ...] = ()
         self._end: float | None = None
+        self._kind = axis.KINDS[0]
         self._log = False
         self._smoothing = 0.0
         self._marks: tuple[Upright, ...] = ()
-        self._strips: list[Strip] | None = None
+        self._cursor: float | None = None
+        self._plot: Plot | None = None
+        self._strips: list[Strip] | None = None  # without the cursor and what it reads
+        self._words: list[Strip] = []  # the last rows
 
     @property
     def curves(self) -> tuple[Curve, ...]:
         """What is shown, as given to `show`."""
         return self._curves
 
+    @property
+    def kind(self) -> str:
+        """The kind of x axis, one of `axis.KINDS`."""
+        return self._kind
+
+    @property
+    def cursor(self) -> float | None:
+        """Where the cursor stands."""
+        return self._cursor
+
     def show(
         self,
         curves: Sequence[Curve],
         *,
         end: float | None = None,
+        kind: str = axis.KINDS[0],
         log: bool = False,
         smoothing: float = 0.0,
         marks: Iterable[Upright] = (),
     ) -> None:
-        """Draw `curves` from x = 0 to `end` (or the last); `smoothing` is an EMA's share of the past."""
-        self._marks = tuple(marks)
-        self._curves, self._end, self._log, self._smoothing = tuple(curves), end, log, smoothing
+        """Draw `curves` from x = 0 to `end` (or the last) of an axis of this kind; `smoothing` is an EMA's share of the
+        past."""
+        self._curves, self._end, self._kind, self._marks = tuple(curves), end, kind, tuple(marks)
+        self._log, self._smoothing = log, smoothing
         self._strips = None
         self.refresh()
+
+    def point_at(self, x: float | None) -> None:
+        """Put the cursor at `x` and tell what the curves say there; None: there is no cursor."""
+        if x == self._cursor:
+            return
+        self._cursor = x
+        if self._strips is not None and self._plot is not None:
+            room, self._words = len(self._words), self._written(self._plot)
+            if len(self._words) != room:
+                self._strips = None  # the plot is higher or lower now
+        self.refresh()
+
+    def beside(self, x: float, by: int) -> float:
+        """The x of the nearest point that is at least a column right (`by` 1) or left (-1) of `x`; else the outermost.
+
+        Of `x` itself (`by` 0) the point at or before it.
+        """
+        xs = sorted({point[0] for curve in self._curves for point in curve.points})
+        if not xs or self._plot is None:
+            return x
+        width = self._plot.width
+        place = bisect_left(xs, x + width * 0.999) if by > 0 else bisect_right(xs, x + by * width * 0.999) - 1
+        return xs[max(0, min(len(xs) - 1, place))]
+
+    @property
+    def newest(self) -> float:
+        """The x of the newest point; those of curves beneath don't count."""
+        return max((curve.points[-1][0] for curve in self._curves if curve.points and not curve.dashed), default=0.0)
+
+    def mark_beside(self, x: float | None, by: int) -> float | None:
+        """The x of the first act in the next column right (`by` 1) or left (-1) of `x` that has one, and of the
+        outermost after the last; without an `x` the newest. None where no act is marked."""
+        plot = self._plot
+        if plot is None or not plot.uprights:
+            return None
+        columns = sorted(plot.uprights)
+        here = plot.column(x) if x is not None else columns[-1] + 1
+        if by > 0:
+            chosen = next((column for column in columns if column > here), columns[0])
+        else:
+            chosen = next((column for column in reversed(columns) if column < here), columns[-1])
+        return plot.uprights[chosen][0].x
 
     def notify_style_update(self) -> None:
         """A theme changed: the rows are drawn anew."""
@@ -93,92 +195,140 @@ class Chart(Widget):
         """The plot fills the new size."""
         self._strips = None
 
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The cursor comes to the mouse, and goes with it until the button is let go."""
+        self.capture_mouse()
+        self._point(event.x)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Take the cursor along."""
+        if self.app.mouse_captured is self:
+            self._point(event.x)
+
+    def on_mouse_up(self) -> None:
+        """The cursor stays."""
+        self.release_mouse()
+
+    def _point(self, cell: int) -> None:
+        if self._plot is not None and cell >= self._plot.left:
+            self.post_message(self.Pointed(self, self.beside(self._plot.x(cell - self._plot.left), 0)))
+
+    # --- drawing
+
     def render_line(self, y: int) -> Strip:
         """One row, drawn from the last `show`."""
         if self._strips is None:
             self._strips = list(self._draw())
+        plot, width = self._plot, self.size.width
         if y < len(self._strips):
-            return self._strips[y].adjust_cell_length(self.size.width).apply_style(self.rich_style)
-        return Strip.blank(self.size.width, self.rich_style)
+            strip = self._strips[y].adjust_cell_length(width)
+            if plot is not None and self._cursor is not None and y < plot.rows:
+                strip = self._crossed(strip, plot.left + plot.column(self._cursor))
+        else:
+            word = y - len(self._strips)
+            strip = (self._words[word] if word < len(self._words) else Strip([])).adjust_cell_length(width)
+        return strip.apply_style(self.rich_style)
+
+    def _crossed(self, strip: Strip, cell: int) -> Strip:
+        """`strip` with the cursor in a cell: a line where nothing is drawn, and a shade."""
+        left, here, right = strip.divide([cell, cell + 1, strip.cell_length])
+        style = self.get_component_rich_style("chart--cursor", partial=True)
+        crossed = [Segment("│" if text == " " else text, (own or style) + style) for text, own, _ in here]
+        return Strip.join([left, Strip(crossed, 1), right])
 
     def _draw(self) -> Iterator[Strip]:
+        """All rows above the words, and with them `_plot` and `_words`."""
         width, height = self.size
-        curves = [smoothed(curve, self._smoothing) for curve in self._curves if curve.points]
+        curves = tuple(curve.smoothed(self._smoothing) for curve in self._curves if curve.points)
+        self._plot, self._words = None, []
         if not curves or height < 3 or width < 20:
             yield from self._draw_empty()
             return
         tall = height >= LEGEND_HEIGHT
-        rows = height - (3 if tall else 1)
+        x_axis = Scale(0, max(self._end or 0, *(curve.points[-1][0] for curve in curves)) or 1)
+        words = len(self._written(Plot(0, width, 0, x_axis, curves, {})))
+        rows = height - (words + 2 if tall else max(1, words))
         y_axis = self._y_axis(curves)
         ticks = {
-            rows - 1 - round(y_axis.place(tick) * (rows - 1)): label(tick) for tick in y_axis.ticks(max(2, rows // 3))
+            rows - 1 - round(y_axis.place(tick) * (rows - 1)): self._tick(tick)
+            for tick in y_axis.ticks(max(2, rows // 3))
         }
         margin = max(len(text) for text in ticks.values())
-        last = max(self._end or 1, *(curve.points[-1][0] for curve in curves))
-        x_axis = Scale(0, last)
-        canvas = Canvas(width - margin - 2, rows)
+        canvas = Canvas(width - margin - LEFT, rows)
         for position, curve in enumerate(curves):
             if curve.band:
-                draw_band(canvas, curve, x_axis, y_axis)
-            draw_line(canvas, curve, x_axis, y_axis, 2 + position)
+                draw_band(canvas, curve, x_axis, y_axis, 1 + position)
+        first = 1 + len(curves)  # layer of lines: all are over all bands
+        for position, curve in enumerate(curves):
+            draw_line(canvas, curve, x_axis, y_axis, first + position)
         for position, curve in enumerate(curves):
             if curve.letter:
-                draw_letters(canvas, curve, x_axis, y_axis, 2 + position, (position + 0.5) / len(curves))
-        uprights = {_column(canvas, x_axis, mark.x) // 2: mark for mark in self._marks}
-        heads = headings(uprights, canvas.columns)
-        lines = dict.fromkeys(uprights, "┊")
-        layers = ["chart--axis", "chart--band", *(f"chart--{curve.style}" for curve in curves)]
+                draw_letters(canvas, curve, x_axis, y_axis, first + position, (position + 0.5) / len(curves))
+        uprights: dict[int, list[Upright]] = {}
+        for mark in self._marks:
+            uprights.setdefault(dot_column(canvas, x_axis, mark.x) // 2, []).append(mark)
+        self._plot = Plot(margin + LEFT, canvas.columns, rows, x_axis, curves, uprights)
+        self._words = self._written(self._plot)
+        heads, lines = headings(uprights, canvas.columns), dict.fromkeys(uprights, "┊")
+        styles = [f"chart--{curve.style}" for curve in curves]
+        layers = ["chart--axis", *(f"{style}-band" for style in styles), *styles]
         for row in range(rows):
-            tick = ticks.get(row)
-            axis = f" {tick or '':>{margin}}{'┤' if tick else '│'}"
+            text = ticks.get(row)
+            edge = f" {text or '':>{margin}}{'┤' if text else '│'}"
             runs = [(text, layers[layer]) for text, layer in canvas.row(row)]
-            yield self._strip((axis, "chart--axis"), *crossed(runs, lines if row else heads, over=row == 0))
-        yield from self._x_axis(x_axis, margin, canvas.columns, tall)
-        if tall:
-            yield self._strip((" " * (margin + 2), "chart--text"), *legend(curves))
+            yield self._strip((edge, "chart--axis"), *crossed(runs, lines if row else heads, over=row == 0))
+        if tall or not self._words:
+            yield from self._x_axis(x_axis, margin, canvas.columns, tall)
 
     def _draw_empty(self) -> Iterator[Strip]:
         for _ in range((self.size.height - 1) // 2):
             yield self._strip()
         yield self._strip((self._empty.center(self.size.width), "chart--text"))
 
+    def _written(self, plot: Plot) -> list[Strip]:
+        """The rows of words: the legend, or what the cursor reads; in a low chart only that, in place of the axis."""
+        width, height = self.size
+        tall = height >= LEGEND_HEIGHT
+        most = max(1, height // LEGEND_SHARE)
+        if self._cursor is None:
+            lines = legend.wrapped(legend.entries(plot.curves), width - LEFT, most) if tall else []
+        else:
+            head = legend.heading(axis.said(self._kind, self._cursor), plot.uprights.get(plot.column(self._cursor), ()))
+            told = legend.readings(plot.curves, self._cursor, plot.width, self._kind, self._say)
+            if tall:
+                lines = [head, *legend.wrapped(told, width - LEFT, most)]
+            else:
+                lines = legend.wrapped([head, *told], width - LEFT, max(1, height // LOW_SHARE))
+        return [self._strip((" " * LEFT, "chart--text"), *line) for line in lines]
+
     def _y_axis(self, curves: Sequence[Curve]) -> Scale:
-        values = [value for curve in curves for point in curve.points for value in _heights(curve, point)]
-        if self._ceiling is not None:
-            values.append(self._ceiling)
+        values = [self._ceiling] if self._ceiling is not None else []
+        for curve in curves:
+            values += [point[2] for point in curve.points]
+            if curve.band:
+                values += [point[1] for point in curve.points] + [point[3] for point in curve.points]
         return Scale.over(values, self._log, self._floor)
 
-    def _x_axis(self, axis: Scale, margin: int, columns: int, tall: bool) -> Iterator[Strip]:
-        """The step axis: ticks and labels on two lines, or labels within one line where there is little room."""
+    def _x_axis(self, scale: Scale, margin: int, columns: int, tall: bool) -> Iterator[Strip]:
+        """The x axis: ticks and labels on two lines, or labels within one line where there is little room."""
         line, labels = ["─"] * columns, [" "] * columns
-        free = 0
-        for tick in axis.ticks(max(2, columns // 12)):
-            text = label(tick)
-            column = min(columns - 1, round(axis.place(tick) * (columns - 1)))
+        free, name = 0, f" {self._kind}"
+        for tick, text in axis.ticks(self._kind, scale, max(2, columns // 12)):
+            column = min(columns - 1, round(scale.place(tick) * (columns - 1)))
             start = max(0, min(columns - len(text), column - (len(text) // 2 if tall else 0)))
-            if start < free or start + len(text) > columns - 5:
+            if start < free or start + len(text) > columns - len(name):
                 continue
             free = start + len(text) + 1
             if tall:
                 line[column] = "┬"
             (labels if tall else line)[start : start + len(text)] = text
-        line[-5:] = " step"
+        line[-len(name) :] = name
         yield self._strip((" " * (margin + 1) + "└" + "".join(line), "chart--axis"))
         if tall:
             yield self._strip((" " * (margin + 2) + "".join(labels), "chart--axis"))
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         return Strip([Segment(text, self.get_component_rich_style(name)) for text, name in runs])
-
-
-def headings(uprights: Mapping[int, Upright], columns: int) -> dict[int, str]:
-    """The character of each column of the top row: letters, each with its text if it ends before the next one."""
-    heads: dict[int, str] = {}
-    starts = sorted(uprights)
-    for start, end in zip(starts, [*starts[1:], columns], strict=False):
-        said = f"{uprights[start].letter} {uprights[start].text}"
-        heads |= enumerate(said if len(said) < end - start else said[:1], start)
-    return heads
 
 
 def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: bool) -> Iterator[tuple[str, str]]:
@@ -196,75 +346,3 @@ def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: boo
             yield mark, "chart--mark"
             kept = ""
         yield kept, style
-
-
-def legend(curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:
-    """What each line is, as runs of text and component class."""
-    for curve in curves:
-        yield f"━━ {curve.letter} ".replace("  ", " "), f"chart--{curve.style}"
-        yield curve.label + "   ", "chart--text"
-        if curve.band:
-            yield "⢕⢕ ", "chart--band"
-            yield "lowest to highest   ", "chart--text"
-
-
-def smoothed(curve: Curve, keep: float) -> Curve:
-    """`curve` with the EMA of its means; its band stays what was measured."""
-    if not keep:
-        return curve
-    means = smooth([point[2] for point in curve.points], keep)
-    points = [(x, low, mean, high) for (x, low, _, high), mean in zip(curve.points, means, strict=True)]
-    return replace(curve, points=points)
-
-
-def _heights(curve: Curve, point: Point) -> tuple[float, ...]:
-    return point[1:] if curve.band else point[2:3]
-
-
-def draw_line(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:
-    """The means, averaged within a column of dots and joined between columns."""
-    columns: dict[int, list[float]] = {}
-    for x, _, mean, _ in curve.points:
-        columns.setdefault(_column(canvas, x_axis, x), []).append(mean)
-    before: tuple[int, int] | None = None
-    for column, values in columns.items():
-        here = column, _row(canvas, y_axis, sum(values) / len(values))
-        if before is None:
-            canvas.dot(*here, layer)
-        else:
-            canvas.segment(*before, *here, layer)
-        before = here
-
-
-def draw_letters(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int, place: float) -> None:
-    """The curve's letter on its line, twice: at `place` (0 to 1) of each half, where other curves have none."""
-    first, last = curve.points[0][0], curve.points[-1][0]
-    for half in (0.0, 0.5):
-        x = first + (last - first) * (half + place / 2)
-        nearest = min(curve.points, key=lambda point: abs(point[0] - x))
-        canvas.letter(_column(canvas, x_axis, nearest[0]), _row(canvas, y_axis, nearest[2]), curve.letter, layer)
-
-
-def draw_band(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale) -> None:
-    """The area between lows and highs, shaded on layer 1 under all lines; gaps between points are filled."""
-    columns: dict[int, tuple[float, float]] = {}
-    for x, low, _, high in curve.points:
-        column = _column(canvas, x_axis, x)
-        seen = columns.get(column, (low, high))
-        columns[column] = min(low, seen[0]), max(high, seen[1])
-    before: tuple[int, float, float] | None = None
-    for column, (low, high) in columns.items():
-        start, low0, high0 = before or (column - 1, low, high)
-        for x in range(start + 1, column + 1):
-            part = (x - start) / (column - start)
-            top = _row(canvas, y_axis, high0 + (high - high0) * part)
-            canvas.shade(x, top, _row(canvas, y_axis, low0 + (low - low0) * part), 1)
-        before = column, low, high
-
-
-def _column(canvas: Canvas, axis: Scale, x: float) -> int:
-    return round(axis.place(x) * (canvas.width - 1))
-
-
-def _row(canvas: Canvas, axis: Scale, value: float) -> int:
-    return canvas.height - 1 - round(axis.place(value) * (canvas.height - 1))

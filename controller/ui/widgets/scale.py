@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from controller.ui import formats
 
+MOMENTS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 3 * 3600, 6 * 3600, 12 * 3600)  # seconds
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -47,6 +49,14 @@ class Scale:
         """At most `most` round values within the axis, ascending."""
         candidates = self._decades(most) if self.log else []
         return candidates if len(candidates) >= 2 else self._round_values(max(2, most))
+
+    def moments(self, most: int) -> list[float]:
+        """At most `most` round times within the axis, which is in seconds, ascending."""
+        least = (self.high - self.low) / most
+        step = next((step for step in MOMENTS if step >= least), None)
+        if step is None:
+            return [hours * 3600 for hours in Scale(self.low / 3600, self.high / 3600).ticks(most)]
+        return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
     def _decades(self, most: int) -> list[float]:
         exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)

@@ -1,0 +1,136 @@
+"""Curves: what a chart shows, how it is drawn in dots, and what it says at a place. No widget, no colour."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from controller.state.series import Point
+from controller.ui.widgets.braille import Canvas
+from controller.ui.widgets.scale import Scale, smooth
+
+LINES = ("line-1", "line-2", "line-3", "line-4", "line-5", "line-6")
+BENEATH = "beneath"  # the style of a curve that the others are compared with
+DASH = 3  # cells from one gap of such a curve to the next
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve: its points in ascending x, its name in the legend, and whether its lows and highs make a band.
+
+    `style` is one of LINES, or BENEATH for a dim, dashed one. Curves later in the list are drawn over earlier ones.
+    `letter` stands on the line and before its name, so that lines are told apart without their colours.
+    """
+
+    label: str
+    points: Sequence[Point]
+    style: str = LINES[0]
+    band: bool = False
+    letter: str = ""
+
+    @property
+    def dashed(self) -> bool:
+        """It is drawn with gaps."""
+        return self.style == BENEATH
+
+    def smoothed(self, keep: float) -> Curve:
+        """This curve with the EMA of its means, `keep` of the past; its band stays what was measured."""
+        if not keep:
+            return self
+        means = smooth([point[2] for point in self.points], keep)
+        points = [(x, low, mean, high) for (x, low, _, high), mean in zip(self.points, means, strict=True)]
+        return replace(self, points=points)
+
+    def newest(self, x: float) -> Point | None:
+        """Its newest point at or before `x`; None before its first."""
+        place = bisect_right(self.points, x, key=_x)
+        return self.points[place - 1] if place else None
+
+
+@dataclass(frozen=True)
+class Upright:
+    """A thin vertical line at `x` with a letter at its top, and beside it `text` where there is room."""
+
+    x: float
+    letter: str
+    text: str
+
+
+def _x(point: Point) -> float:
+    return point[0]
+
+
+def dot_column(canvas: Canvas, axis: Scale, x: float) -> int:
+    """The column of dots at `x`."""
+    return round(axis.place(x) * (canvas.width - 1))
+
+
+def _row(canvas: Canvas, axis: Scale, value: float) -> int:
+    return canvas.height - 1 - round(axis.place(value) * (canvas.height - 1))
+
+
+def _columns(canvas: Canvas, axis: Scale, points: Sequence[Point]) -> Iterator[tuple[int, Sequence[Point]]]:
+    """`points` by the column of dots they are in."""
+    start, stop = 0, len(points)
+    while start < stop:
+        column = dot_column(canvas, axis, points[start][0])
+        # The last point of the column is found by halving: of many points few are looked at.
+        ends = axis.low + (column + 0.5) / (canvas.width - 1) * (axis.high - axis.low)
+        end = max(start + 1, bisect_left(points, ends, start, stop, key=_x))
+        yield column, points[start:end]
+        start = end
+
+
+def draw_line(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:
+    """The means, averaged within a column of dots and joined between columns."""
+    before: tuple[int, int] | None = None
+    for column, points in _columns(canvas, x_axis, curve.points):
+        here = column, _row(canvas, y_axis, sum(point[2] for point in points) / len(points))
+        if curve.dashed and (column >> 1) % DASH == 0:
+            before = None
+            continue
+        if before is None:
+            canvas.dot(*here, layer)
+        elif column == before[0] + 1:
+            canvas.step(*here, before[1], layer)
+        else:
+            canvas.segment(*before, *here, layer)
+        before = here
+
+
+def draw_letters(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int, place: float) -> None:
+    """The curve's letter on its line, twice: at `place` (0 to 1) of each half, where other curves have none."""
+    first, last = curve.points[0][0], curve.points[-1][0]
+    for half in (0.0, 0.5):
+        wanted = first + (last - first) * (half + place / 2)
+        nearest = curve.points[min(len(curve.points) - 1, bisect_left(curve.points, wanted, key=_x))]
+        canvas.letter(dot_column(canvas, x_axis, nearest[0]), _row(canvas, y_axis, nearest[2]), curve.letter, layer)
+
+
+def draw_band(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:
+    """The area between lows and highs, shaded; gaps between points are filled."""
+    before: tuple[int, float, float] | None = None
+    for column, points in _columns(canvas, x_axis, curve.points):
+        low, high = min(point[1] for point in points), max(point[3] for point in points)
+        start, low0, high0 = before or (column - 1, low, high)
+        for x in range(start + 1, column + 1):
+            part = (x - start) / (column - start)
+            top = _row(canvas, y_axis, high0 + (high - high0) * part)
+            canvas.shade(x, top, _row(canvas, y_axis, low0 + (low - low0) * part), layer)
+        before = column, low, high
+
+
+def headings(uprights: Mapping[int, Sequence[Upright]], columns: int) -> dict[int, str]:
+    """The character of each column of a chart's top row: what is marked there, in as many words as there is room for
+    before the next one; at least its letter or, of several in one column, how many they are."""
+    heads: dict[int, str] = {}
+    starts = sorted(uprights)
+    for start, end in zip(starts, [*starts[1:], columns], strict=False):
+        here = uprights[start]
+        letters = "".join(mark.letter for mark in here)
+        ways = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
+        ways += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
+        shortest = letters if len(here) == 1 else str(len(here)) if len(here) < 10 else "+"
+        heads |= enumerate(next((said for said in ways if len(said) < end - start), shortest), start)
+    return heads
