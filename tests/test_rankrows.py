@@ -109,6 +109,16 @@ def test_a_host_row_tells_ranges():
     assert row.told(at_length=True).endswith(" ms of own work")
 
 
+def test_a_host_is_as_far_as_the_last_of_its_workers_at_the_launch():
+    state = RunState()
+    for record in simulate(SERVERS, WORKERS, n_hosts=HOSTS, until=0):
+        state.apply(record)
+        if record["kind"] == "started" and record["rank"] == 50:
+            break
+    listed = rows(state.now, Plights(state.now))
+    assert [row.state for row in listed if isinstance(row, HostRow)][-3:] == ["starting", "waiting", "waiting"]
+
+
 async def test_enter_opens_a_host_and_f_flattens():
     state, table = big_run(lost(41, "lab6")), RankTable()
     chosen = []

@@ -60,6 +60,19 @@ def test_remaining_time_is_hidden_before_twenty_steps() -> None:
     assert state_of(steps=300, until=20).now.remaining() is not None
 
 
+@pytest.mark.parametrize(("quorum", "paused"), [("all", True), ("n-f", False)])
+def test_no_time_is_left_to_tell_while_too_many_are_paused(quorum: str, paused: bool) -> None:
+    state = state_of(1, 5, steps=300, until=30, values={"quorum": quorum})
+    state.apply({"kind": "act", "act": "pause", "rank": 3})
+    assert state.now.paused() is paused
+    assert (state.now.remaining() is None) is paused
+    state.apply({"kind": "act", "act": "resume", "rank": 3})
+    state.apply({"kind": "act", "act": "pause", "rank": 0})  # the only PS
+    assert state.now.remaining() is None
+    state.apply({"kind": "act", "act": "resume", "rank": 0})
+    assert state.now.remaining() is not None
+
+
 def test_the_attacker_shows_in_its_weight() -> None:
     ranks = state_of(1, 5, attackers=1, steps=100).now.ranks
     assert ranks[1].byzantine

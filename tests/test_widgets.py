@@ -75,6 +75,18 @@ def test_a_progress_bar_has_its_width(fraction, width):
     assert len(done) + len(rest) == width
 
 
+@given(st.sets(st.integers(0, 40), min_size=1))
+def test_numbers_are_told_as_ranges(chosen):
+    told = formats.numbers(sorted(chosen), most=100)
+    ends = [[int(end) for end in run.split("–")] for run in told.split(", ")]
+    assert {number for run in ends for number in range(run[0], run[-1] + 1)} == chosen
+    assert all(before[-1] + 1 < after[0] for before, after in pairwise(ends))
+
+
+def test_many_ranges_end_in_an_ellipsis():
+    assert formats.numbers([1, 2, 3, 5, 7, 9, 11]) == "1–3, 5, 7, 9 …"
+
+
 # --- braille and axes
 
 
@@ -334,3 +346,17 @@ def test_checklist_names_who_is_waited_for():
     assert checked.done == 0
     assert "lab1" in checked.waiting
     assert "6 s" in checked.waiting
+
+
+def test_checklist_tells_many_ranks_by_their_numbers():
+    state = RunState()
+    for record in simulate(3, 61, n_hosts=8, until=0):
+        state.apply(record)
+        if record["kind"] == "started" and record["rank"] == 50:
+            break
+    listed = {stage.title: stage.waiting for stage in stages(state.now, state.now.last)}
+    assert listed["ranks started"] == "ranks 51–63"
+    for rank in range(53, 64):
+        state.apply({"kind": "started", "rank": rank, "pid": 1})
+    listed = {stage.title: stage.waiting for stage in stages(state.now, state.now.last)}
+    assert listed["ranks started"] == "worker 51; worker 52"

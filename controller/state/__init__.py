@@ -3,6 +3,7 @@
 from controller.state.causes import cause, collateral, kills
 from controller.state.now import (
     ALIVE,
+    BEFORE,
     FALLEN,
     GONE,
     WAITING,
@@ -20,6 +21,7 @@ from controller.state.series import Band, Column, Line, Series, Trust
 
 __all__ = [
     "ALIVE",
+    "BEFORE",
     "FALLEN",
     "GONE",
     "WAITING",

@@ -231,9 +231,19 @@ class Now:
         oldest, since = self.clock[max(0, len(self.clock) - 1 - window)]
         return (newest - oldest) / (until - since) if until > since and newest > oldest else None
 
+    def paused(self) -> bool:
+        """No step can be made, as the leading PS or more workers or PSs than the run can do without are paused."""
+        lead = self.lead()
+        return (lead is not None and lead.state == "paused") or any(
+            needed is not None
+            and sum(rank.alive and rank.state != "paused" for rank in ranks) < needed
+            and any(rank.state == "paused" for rank in ranks)
+            for ranks, needed in ((self.workers(), self.quorum), (self.servers(), self.server_quorum))
+        )
+
     def remaining(self) -> float | None:
-        """Seconds left after the newest step, by the median of the last 50 steps; None before 20 steps."""
-        if not self.total_steps or len(self.paces) < LEAST_STEPS or self.state == "ended":
+        """Seconds left after the newest step, by the median of the last 50 steps; None before 20 and while paused."""
+        if not self.total_steps or len(self.paces) < LEAST_STEPS or self.state == "ended" or self.paused():
             return None
         return max(0, self.total_steps - self.step) * median(self.paces)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -111,6 +111,18 @@ def size(amount: float) -> str:
             return f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} TB"
+
+
+def numbers(ascending: Sequence[int], most: int = 4) -> str:
+    """Whole numbers as ranges: 3–17, 20; at most so many of them, then an ellipsis."""
+    runs: list[list[int]] = []
+    for number in ascending:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    listed = ", ".join(span(run, str) for run in runs[:most])
+    return listed + (" …" if len(runs) > most else "")
 
 
 def plural(amount: int, noun: str) -> str:

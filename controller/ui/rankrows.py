@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from controller.state import FALLEN
+from controller.state import BEFORE, FALLEN
 from controller.ui import formats
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ class HostRow:
     def sound(self) -> int:
         """How many have not fallen."""
         return sum(worker.state not in FALLEN for worker in self.workers)
+
+    @property
+    def state(self) -> str:
+        """That of all of them, or before the first step that of the last; else running."""
+        states = {worker.state for worker in self.workers}
+        if len(states) == 1:
+            return next(iter(states))
+        return next((state for state in BEFORE if state in states and states <= set(BEFORE)), "running")
 
     def told(self, *, at_length: bool) -> str:
         """Their steps and losses as ranges, and who of them is slowest; or how all of them ended."""

@@ -22,7 +22,7 @@ from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.curve import Upright
-from controller.ui.widgets.lines import EventLog, finding_line
+from controller.ui.widgets.lines import EventLog, finding_line, worth_telling
 from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.ranktable import ROOMY, RankTable
@@ -226,7 +226,7 @@ class LiveScreen(ChartScreen):
         lines = [Content.styled("No run yet. A launch would start:", "$muted"), Content("")]
         lines += [
             Content(plan.summary()).stylize("bold"),
-            *(finding_line(check) for check in plan.checks()),
+            *(finding_line(check) for check in worth_telling(plan.checks())),
             Content(""),
         ]
         if self.app.session.can_launch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,19 +66,22 @@ def _host_stage(hosts: list[HostNow], moment: float, title: str, state: str, exp
     done = sum(host.state in HOST_STATES and HOST_STATES.index(host.state) > step for host in hosts)
     here = [host for host in hosts if host.state == state]
     names = [f"{host.name}, {formats.duration(max(0.0, moment - host.since))}" for host in here[:NAMED]]
-    return Stage(title, done, len(hosts), _and_more(names, len(here)), explanation)
+    more = f" and {len(here) - len(names)} more" if len(here) > len(names) else ""
+    return Stage(title, done, len(hosts), "; ".join(names) + more, explanation)
 
 
 def _rank_stage(ranks: list[RankNow], title: str, passed: Callable[[RankNow], bool], begun: bool) -> Stage:
     missing = [rank for rank in ranks if not passed(rank)]
-    names = [f"{rank.title}{f', {rank.detail}' if rank.detail else ''}" for rank in missing[:NAMED]]
-    return Stage(title, len(ranks) - len(missing), len(ranks), _and_more(names, len(missing)) if begun else "")
+    return Stage(title, len(ranks) - len(missing), len(ranks), _those(missing) if begun else "")
 
 
-def _and_more(names: Iterable[str], total: int) -> str:
-    listed = list(names)
-    more = f" and {total - len(listed)} more" if total > len(listed) else ""
-    return "; ".join(listed) + more
+def _those(ranks: list[RankNow]) -> str:
+    """Few ranks by name, many by their numbers; and what they are busy with."""
+    if len(ranks) <= NAMED:
+        return "; ".join(f"{rank.title}{f', {rank.detail}' if rank.detail else ''}" for rank in ranks)
+    details = {rank.detail for rank in ranks}
+    busy = details.pop() if len(details) == 1 else ""
+    return f"ranks {formats.numbers([rank.rank for rank in ranks])}{f', {busy}' if busy else ''}"
 
 
 class Checklist(Static):
@@ -95,12 +98,13 @@ class Checklist(Static):
             Content.assemble((f"{doing} {now.name or now.run}", "bold"), (f"   {elapsed}", "$muted")),
             Content(""),
         ]
-        lines += [self._line(stage) for stage in stages(now, moment)]
-        for host in now.hosts.values():
-            if host.state in FAILED:
-                lines.append(
-                    Content.assemble(("✖ ", "$text-error"), Content(f"{host.name}: {host.detail or host.state}"))
-                )
+        lines += [self._line(stage).truncate(self.content_size.width, ellipsis=True) for stage in stages(now, moment)]
+        failed = [host for host in now.hosts.values() if host.state in FAILED]
+        for host in failed[:NAMED]:
+            lines.append(Content.assemble(("✖ ", "$text-error"), Content(f"{host.name}: {host.detail or host.state}")))
+        if len(failed) > NAMED:
+            more = formats.plural(len(failed) - NAMED, "more host")
+            lines.append(Content.assemble(("✖ ", "$text-error"), Content(f"{more}: 1 shows what became of each")))
         self.update(Content("\n").join(lines))
 
     def _line(self, stage: Stage) -> Content:

@@ -152,8 +152,8 @@ class RankTable(ScrollView, can_focus=True):
         self._arrange()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Few ranks have a row each anyhow."""
-        return self.many if action == "flatten" else True
+        """Few ranks have a row each anyhow, and without a run there are none."""
+        return bool(self._rows) and (self.many or action != "flatten")
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -256,9 +256,7 @@ class RankTable(ScrollView, can_focus=True):
             "",
         )
         yield set_cell_size(row.name, self._host_width) + "  ", ""
-        states = {worker.state for worker in row.workers}
-        state = states.pop() if len(states) == 1 else "running"
-        whole = row.sound == total and not row.plight
+        state, whole = row.state, row.sound == total and not row.plight
         mark = formats.STATE_MARKS.get(state, "?") if whole or not row.sound else "!"
         word = row.plight or ("" if state == "running" else state)
         style = "good" if whole and state in ("running", "finished") else "degraded" if row.sound else "bad"
@@ -292,4 +290,4 @@ def told(rank: RankNow) -> str:
     """What is to be known of a rank that doesn't work now; empty while it works or when it ended as it should."""
     if rank.state in ("failed", "lost", "killed"):
         return rank.detail or "it ended"
-    return "⏎ resumes it" if rank.state == "paused" else ""
+    return "until it is resumed" if rank.state == "paused" else ""

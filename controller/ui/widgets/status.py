@@ -30,7 +30,9 @@ def run_title(now: Now, *, width: int = 120) -> str:
     total = len(now.hosts)
     hosts = f"{total - len(gone)} of {total} hosts" if gone else formats.plural(total, "host")
     name = now.name or now.run
-    return f"{name} {state}  {hosts}" if width >= ROOMY else f"{name[:18]} {state}"
+    if width >= ROOMY:
+        return f"{name} {state}  {hosts}"
+    return f"{name[:10]} {state[0]} {hosts}" if gone and now.state == "running" else f"{name[:18]} {state}"
 
 
 class StatusLine(Widget):
@@ -68,6 +70,8 @@ class StatusLine(Widget):
         facts = []
         if now.state == "ended":
             facts.append(Content(f"{'took ' if roomy else ''}{formats.duration(now.elapsed())}"))
+        elif now.paused():
+            facts.append(Content.styled("‖ paused", "$text-warning"))
         else:
             facts.append(Content(formats.rate(now.rate())))
             remaining = now.remaining()
@@ -82,10 +86,11 @@ class StatusLine(Widget):
         return facts
 
     def _quorum(self, now: Now) -> Content:
-        live = sum(worker.alive for worker in now.workers())
         if now.state == "ended":
             return Content(f"quorum {now.quorum or '–'}")
-        short = now.quorum is not None and live < now.quorum
-        return Content.assemble(
-            Content(f"quorum {now.quorum or '–'}, "), (f"{live} live", "$text-error" if short else "")
-        )
+        live = sum(worker.alive and worker.state != "waiting" for worker in now.workers())
+        short = now.quorum is not None and live < now.quorum and now.first_step is not None
+        told = Content.assemble(f"quorum {now.quorum or '–'}, ", (f"{live} live", "$text-error" if short else ""))
+        servers = now.servers()
+        standing = sum(server.alive for server in servers)
+        return told if standing == len(servers) else told + f", {standing} of {len(servers)} PSs"
