@@ -31,16 +31,8 @@ from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
 from controller.ui.widgets.trust import FRAME, TrustPanel
 
 MOST_CHOSEN = 5  # ranks whose loss is drawn by itself: as many as there are styles of lines
-VIEW_ACTIONS = (
-    "open_log",
-    "freeze",
-    "zoom",
-    "reveal",
-    "view",
-    "draw",
-    "pin",
-    *CHART_ACTIONS,
-)  # there is a run to look at
+# What asks for a run to look at.
+VIEW_ACTIONS = ("open_log", "freeze", "zoom", "reveal", "view", "draw", "pin", *CHART_ACTIONS)
 
 
 class LiveScreen(ChartScreen):
