@@ -17,7 +17,7 @@ from controller.findings import CheckFinding
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.prompts import Prompter
-from garfield import catalog
+from garfield import catalog, experiment
 
 EXAMINE_WITHIN = 35.0  # seconds; what is on the host gives up earlier
 CLOCK_LOOKS = 3  # the one with the shortest way there and back counts
@@ -108,7 +108,7 @@ async def check(
     try:
         sessions += filter(None, await asyncio.gather(*map(look, checks)))
         _judge_runs(checks)
-        await _connect_ranks(sessions, {checked.host.name: checked for checked in checks})
+        await _connect_ranks(sessions, {checked.host.name: checked for checked in checks}, values)
     finally:
         await asyncio.gather(*(session.close() for session in sessions))
         if ways:
@@ -165,15 +165,20 @@ def _failed(checked: HostCheck, error: HostError) -> None:
     checked.add(CheckFinding("error", checked.state, str(error)))
 
 
-async def _connect_ranks(sessions: Sequence[HostSession], checks: Mapping[str, HostCheck]) -> None:
-    """Have parameter servers listen where they would, and everybody connect to them, and they to everybody."""
+async def _connect_ranks(
+    sessions: Sequence[HostSession], checks: Mapping[str, HostCheck], values: Mapping[str, Any]
+) -> None:
+    """Have parameter servers listen where they would, and everybody connect to them; for collectives, they to everybody
+    too."""
     able = [session for session in sessions if not session.facts.get("refused") and not session.ended.done()]
     able = [session for session in able if session.host.servers + session.host.workers]
     servers: list[tuple[int, Host]] = []
     for session in able:
         servers += [(len(servers) + number, session.host) for number in range(session.host.servers)]
     published = await routes.publish(servers, able)
-    failures = [*published.failures, *await routes.prove_back(published, servers, able)]
+    failures = [*published.failures]
+    if experiment.collective({**values, "num_ps": len(servers)}):
+        failures += await routes.prove_back(published, servers, able)
     for rank, host in servers:
         if rank in published.addresses:
             address, port = published.addresses[rank]

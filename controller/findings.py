@@ -92,8 +92,8 @@ def judge_address(host: Host, address: str) -> Iterator[CheckFinding]:
         yield CheckFinding(
             "warning",
             "network",
-            f"{host.name}: its PS would listen on {address}, which is public: gloo and its store ask nobody who they "
-            "are. Set interface to one of a private network, or let a firewall keep others out.",
+            f"{host.name}: its PS would listen on {address}, which is public: a PS asks nobody who they are. "
+            "Set interface to one of a private network, or let a firewall keep others out.",
         )
 
 

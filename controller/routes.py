@@ -98,7 +98,7 @@ async def publish(servers: Sequence[tuple[int, Host]], sessions: Collection[Sess
 async def prove_back(
     published: Published, servers: Sequence[tuple[int, Host]], sessions: Collection[Session]
 ) -> list[HostError]:
-    """Have the hosts of parameter servers connect to the others, as gloo does; what failed."""
+    """Have the hosts of parameter servers connect to the others, as collectives over gloo do; what failed."""
     by_name = {session.host.name: session for session in sessions}
 
     async def prove(server: str, rank: int) -> None:

@@ -62,6 +62,7 @@ class CollectiveWorkers(Workers):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self._host.open_store()
         self._patience = max(self._timeout - ASKING, self._timeout / 2)  # then it is asked who is silent
         self._here: set[int] = set()  # workers that answered
         self._bytes = 0  # that collectives sent, and as many that they received
@@ -76,9 +77,8 @@ class CollectiveWorkers(Workers):
         self._caller = Caller(self._rank.inbox)
         host = self._host
         host.store.set(_START, str(self._step))
-        self._caller.call(
-            _WORLD, lambda: World(PrefixStore(_WORLD, host.client()), ROOT, size, self._device, host.device)
-        )
+        store = PrefixStore(_WORLD, host.store)
+        self._caller.call(_WORLD, lambda: World(store, ROOT, size, self._device, host.address))
         while self._world is None:
             self._check_reachable()
             self._check_group()
@@ -176,9 +176,9 @@ class CollectiveUpstream(Upstream):
         size = 1 + values["num_workers"]
 
         def form() -> World:
-            store = guest.client()
+            store = guest.store()
             self._start = int(store.get(_START))
-            return World(PrefixStore(_WORLD, store), self._rank.number, size, self._device, guest.device)
+            return World(PrefixStore(_WORLD, store), self._rank.number, size, self._device, guest.address)
 
         self._caller.call(_WORLD, form)
         result = self._result(_WORLD, "the group of all ranks did not form")

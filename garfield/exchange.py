@@ -50,6 +50,7 @@ class Exchange(Peers):
         if (self._rank.incarnation or 0) < 2 or len(self.roster.expected) < self._needed:
             return Merged(step, model)
         self._rank.report.phase("join", "asking the other parameter servers where they are")
+        self._filing.clear()  # as what comes while it pulls
         self._pull = pull = Pull(step, self._needed, self._fps)
         self._ask()
         asked = time.monotonic()

@@ -45,7 +45,7 @@ def serve(rank: Rank) -> None:
     outgoing = Outgoing(values, pool)
     serving = Serving(outgoing, pool)
     address = address_of(rank.number, values["master"], values["timeout"], lambda: rank.stop.requested)
-    host = Host(rank.number, address, rank.listen_fd)
+    host = Host(address, rank.listen_fd)
     peers = PEERS.get(experiment.setup(values), Peers)(rank, scratch.dimension, pool, outgoing, serving, host)
     kind = CollectiveWorkers if experiment.collective(values) else Workers
     workers = kind(rank, scratch.dimension, serving, peers, host, first)

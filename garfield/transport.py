@@ -1,35 +1,33 @@
 """Links between two ranks: messages with a fixed header and, for some kinds, one vector of d floats.
 
-A link is a process group of two ranks of its own, so that when a peer dies only its link fails. What arrives, and that
-a link is up or lost, is put into one queue of the process: the main thread waits on nothing else. The peer's rank is a
+A link is a connection of two ranks of its own, so that when a peer dies only its link fails. What arrives, and that a
+link is up or lost, is put into one queue of the process: the main thread waits on nothing else. The peer's rank is a
 property of the link, never of a message.
 
-This module is the only one that touches gloo; what a malicious peer can do to gloo itself is out of its reach.
+Nothing that a peer sends is believed: how much is read, and where to, follows from the model alone, and a message that
+isn't just as long as its kind has to be costs its link.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import ctypes
 import math
 import queue
+import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import IntEnum
 
-import torch
 from torch import Tensor
-from torch.distributed import Store
-from torch.distributed.distributed_c10d import ProcessGroupGloo
 
-HEADER = 6  # int64 words: magic, kind, step, payload length, loss (a float64, bit-cast), done
-HEADER_BYTES = 8 * HEADER
+_HEADER = struct.Struct("<4qdq")  # magic, kind, step, payload length, loss, done
+HEADER_BYTES = _HEADER.size
 _MAGIC = 0x6761726669656C64
-_FOREVER = timedelta(days=1)  # a group's own timeout fires on idle receives too; deadlines are on the queue
-_HEADER_TAG, _PAYLOAD_TAG = 0, 1
-_UNTOUCHED = 0x7FA5C3E1  # the bits of a signalling NaN that no arithmetic gives
+_END = b"\x64\x6c\x65\x69\x66\x72\x61\x67"  # behind a payload: a shorter or longer one has something else there
+ENVELOPE_BYTES = HEADER_BYTES + len(_END)  # what goes with a payload
 
 
 class Kind(IntEnum):
@@ -47,7 +45,8 @@ class Kind(IntEnum):
     TURN = 10  # PS to worker: not I but the rank `step` acts
 
 
-_WITH_PAYLOAD = (Kind.MODEL, Kind.GRADIENT, Kind.EXCHANGE)
+_KINDS = {int(kind): kind for kind in Kind}
+_WITH_PAYLOAD = frozenset((Kind.MODEL, Kind.GRADIENT, Kind.EXCHANGE))
 
 
 @dataclass(frozen=True)
@@ -98,52 +97,41 @@ class Result:
 
 Event = Up | Down | Message | Wake | Result
 Inbox = queue.SimpleQueue[Event]
-
-
-@functools.cache
-def make_device(address: str) -> ProcessGroupGloo.Device:
-    """One device an address, shared by all links of the process; `address` is one of this host."""
-    return ProcessGroupGloo.create_device(hostname=address)
-
-
-def make_group(store: Store, rank: int, size: int, device: ProcessGroupGloo.Device) -> ProcessGroupGloo:
-    """A process group of `size` ranks that meet in `store`. Blocks until all are there: never for the main thread."""
-    options = ProcessGroupGloo._Options()
-    options._devices = [device]
-    options._timeout = _FOREVER
-    options._threads = 1
-    return ProcessGroupGloo(store, rank, size, options)
+_Bytes = bytes | bytearray | memoryview
 
 
 class Link:
-    """One end of a link to the rank `peer`. Of two links to one rank the one of the greater `life` counts: that is the
-    number of times the one that joins was started, and of its attempts to join.
+    """One end of a link to the rank `peer`, over `connection`. Of two links to one rank the one of the greater `life`
+    counts: that is the number of times the one that joins was started, and of its attempts to join.
 
     `slots` are the (d,) vectors it receives payloads into, each used by one message at a time: while a rule reads one,
     the next step's can arrive in another. Without slots, a message with a payload is refused.
     """
 
-    def __init__(
-        self, group: ProcessGroupGloo, side: int, peer: int, life: tuple[int, int], slots: list[Tensor]
-    ) -> None:
+    def __init__(self, connection: socket.socket, peer: int, life: tuple[int, int], slots: Sequence[Tensor]) -> None:
         self.peer, self.life = peer, life
         self.sent = self.received = 0  # bytes
         self.alive = True
-        self._group, self._other = group, 1 - side
+        connection.settimeout(None)  # deadlines are on the queue
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection = connection
         self._dimension = slots[0].numel() if slots else 0
-        self._lock = threading.Lock()
-        self._unsent = 0
-        self._awaited = False  # somebody wants to know when nothing is on its way any more
         self._free: queue.SimpleQueue[Tensor] = queue.SimpleQueue()
         for slot in slots:
             self._free.put(slot)
-        self._outbox: queue.SimpleQueue[tuple[Tensor, Tensor | None, Callable[[], None] | None]] = queue.SimpleQueue()
+        self._head, self._end = bytearray(HEADER_BYTES), bytearray(len(_END))
+        self._lock = threading.Lock()
+        self._unsent = 0  # messages that the thread that sends has not sent
+        self._awaited = False  # somebody wants to know when there are none any more
+        self._outbox: queue.SimpleQueue[_Outgoing] = queue.SimpleQueue()
+        self._sender: threading.Thread | None = None
 
     def start(self, inbox: Inbox) -> None:
-        """Begin to receive into `inbox` and to send."""
-        name = f"link to rank {self.peer}"
-        threading.Thread(target=self._receive_all, args=(inbox,), name=f"{name}, in", daemon=True).start()
-        threading.Thread(target=self._send_all, args=(inbox,), name=f"{name}, out", daemon=True).start()
+        """Tell `inbox` that the link stands, and begin to receive into it."""
+        self._inbox = inbox
+        inbox.put(Up(self))
+        name = f"link to rank {self.peer}, in"
+        threading.Thread(target=self._receive_all, args=(inbox,), name=name, daemon=True).start()
 
     def send(
         self,
@@ -154,16 +142,29 @@ class Link:
         done: bool = False,
         sent: Callable[[], None] | None = None,
     ) -> None:
-        """Queue a message. `payload` must not change until `sent` is called, in another thread, when it has left."""
+        """Send a message, or queue it where the peer is slow to take what it was sent before.
+
+        `payload` must not change until `sent` is called, perhaps in another thread, when it has left.
+        """
         length = 0 if payload is None else payload.numel()
+        parts: list[_Bytes] = [_HEADER.pack(_MAGIC, kind, step, length, loss, done)]
+        if payload is not None:
+            parts += [_memory(payload), _END]
         with self._lock:
-            self._unsent += 1
-        header = torch.tensor([_MAGIC, kind, step, length, _float_bits(loss), done], dtype=torch.int64)
-        self._outbox.put((header, payload, sent))
+            left = parts if self._unsent else self._send_some(parts)
+            if left:
+                self._unsent += 1
+                self._outbox.put(_Outgoing(left, payload, sent))
+                if self._sender is None:
+                    name = f"link to rank {self.peer}, out"
+                    self._sender = threading.Thread(target=self._send_rest, name=name, daemon=True)
+                    self._sender.start()
+        if sent and not left:
+            sent()
 
     @property
     def sending(self) -> bool:
-        """Whether something is on its way that the peer has not taken yet; if so, a Wake follows once it has."""
+        """Whether something is on its way that has not left yet; if so, a Wake follows once it has."""
         with self._lock:
             self._awaited = self._unsent > 0
             return self._awaited
@@ -172,95 +173,104 @@ class Link:
         """Let the next payload arrive in `slot`."""
         self._free.put(slot)
 
-    def _send_all(self, inbox: Inbox) -> None:
-        # One message at a time: a send is over when its Work is, and a Work that is dropped cancels its send.
+    def close(self) -> None:
+        """End the connection; both ends learn that."""
+        self.alive = False
+        with contextlib.suppress(OSError):  # it has ended already
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _send_some(self, parts: list[_Bytes]) -> list[_Bytes]:
+        """Send what can be sent at once; returns the rest. On a connection that is lost, all seems to be."""
+        try:
+            count = self._connection.sendmsg(parts, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return parts
+        except OSError:
+            self.alive = False  # the receiving thread learns the same and tells
+            return []
+        self.sent += count
+        return _rest(parts, count)
+
+    def _send_rest(self) -> None:
         while True:
-            header, payload, sent = self._outbox.get()
+            outgoing = self._outbox.get()
             try:
-                works = [self._group.send([header], self._other, _HEADER_TAG)]
-                if payload is not None:
-                    works.append(self._group.send([payload], self._other, _PAYLOAD_TAG))
-                for work in works:
-                    work.wait()
-            except RuntimeError:
-                self.alive = False  # the receiving thread learns the same and tells
-            else:
-                self.sent += HEADER_BYTES + (0 if payload is None else 4 * payload.numel())
+                for part in outgoing.parts:
+                    self._connection.sendall(part)
+                    self.sent += len(part)
+            except OSError:
+                self.alive = False
             with self._lock:
                 self._unsent -= 1
                 over, self._awaited = self._awaited and not self._unsent, self._awaited and self._unsent > 0
-            if sent:
-                sent()
+            if outgoing.sent:
+                outgoing.sent()
             if over:
-                inbox.put(Wake())
+                self._inbox.put(Wake())
 
     def _receive_all(self, inbox: Inbox) -> None:
         try:
             while self._receive(inbox):
                 pass
-        except (RuntimeError, ValueError) as error:
-            self.alive = False
-            inbox.put(Down(self, _first_sentence(error)))
+        except (OSError, ValueError) as error:
+            self.close()
+            inbox.put(Down(self, getattr(error, "strerror", None) or str(error)))
 
     def _receive(self, inbox: Inbox) -> bool:
         """Receive one message; False when it was the last."""
-        header = torch.empty(HEADER, dtype=torch.int64)
-        arriving = self._group.recv([header], self._other, _HEADER_TAG)
-        slot, filling = self._post(wait=False)
-        arriving.wait()
-        kind, step, loss, done = parse_header(header.tolist(), self._dimension)
-        self.received += HEADER_BYTES
+        self._fill(self._head)
+        kind, step, loss, done = parse_header(self._head, self._dimension)
         if kind not in _WITH_PAYLOAD:
-            self._posted = (slot, filling)
             inbox.put(Message(self, kind, step, loss, done))
             return kind != Kind.BYE
-        if filling is None:
-            slot, filling = self._post(wait=True)
-        filling.wait()
-        self._posted = (None, None)
-        if _last_bits(slot).item() == _UNTOUCHED:  # gloo takes a shorter message as if it were whole
-            raise ValueError(f"it sent fewer than the {self._dimension} numbers it announced")
-        self.received += 4 * self._dimension
+        slot = self._free.get()
+        self._fill(_memory(slot), self._end)
+        if self._end != _END:
+            raise ValueError(f"it sent more or fewer than the {self._dimension} numbers it announced")
         inbox.put(Message(self, kind, step, loss, done, slot))
         return True
 
-    _posted: tuple[Tensor | None, object | None] = (None, None)
-
-    def _post(self, wait: bool) -> tuple[Tensor | None, object | None]:
-        """Post the receive of the next payload, unless it is already; (None, None) if no slot is free."""
-        if self._posted[1] is not None:
-            return self._posted
-        try:
-            slot = self._free.get(block=wait)
-        except queue.Empty:
-            return None, None
-        _last_bits(slot).fill_(_UNTOUCHED)
-        self._posted = slot, self._group.recv([slot], self._other, _PAYLOAD_TAG)
-        return self._posted
+    def _fill(self, *buffers: _Bytes) -> None:
+        """Receive what `buffers` hold. Raises OSError."""
+        left = list(buffers)
+        while left:
+            count = self._connection.recvmsg_into(left, 0, socket.MSG_WAITALL)[0]
+            if not count:
+                raise ConnectionError("Connection closed by peer")
+            self.received += count
+            left = _rest(left, count)
 
 
-def _last_bits(vector: Tensor) -> Tensor:
-    """The last number of `vector`, as an integer."""
-    return vector[-1:].view(torch.int32)
+@dataclass(frozen=True)
+class _Outgoing:
+    """What is left of a message that could not be sent at once. `payload` is kept while `parts` point to it."""
+
+    parts: list[_Bytes]
+    payload: Tensor | None
+    sent: Callable[[], None] | None
 
 
-def parse_header(words: list[int], dimension: int) -> tuple[Kind, int, float, bool]:
+def _memory(vector: Tensor) -> memoryview:
+    """The bytes of `vector`, contiguous and on the CPU, which has to outlive them."""
+    return memoryview((ctypes.c_char * (4 * vector.numel())).from_address(vector.data_ptr())).cast("B")
+
+
+def _rest(parts: Sequence[_Bytes], count: int) -> list[_Bytes]:
+    """`parts` without their first `count` bytes."""
+    left: list[_Bytes] = []
+    for part in parts:
+        if count < len(part):
+            left.append(memoryview(part)[count:])
+        count = max(0, count - len(part))
+    return left
+
+
+def parse_header(header: bytes | bytearray, dimension: int) -> tuple[Kind, int, float, bool]:
     """(kind, step, loss, done) of a header. Raises ValueError where it isn't one of a model of `dimension` floats."""
-    magic, kind, step, length, loss, done = words
-    if magic != _MAGIC or kind not in Kind.__members__.values() or step < 0:
+    magic, number, step, length, loss, done = _HEADER.unpack(header)
+    kind = _KINDS.get(number)
+    if magic != _MAGIC or kind is None or step < 0:
         raise ValueError("it sent something that is no message")
     if length != (dimension if kind in _WITH_PAYLOAD else 0) or (kind in _WITH_PAYLOAD and not dimension):
         raise ValueError(f"it sent {length} numbers with a message that has {dimension}")
-    return Kind(kind), step, struct.unpack("<d", struct.pack("<q", loss))[0], bool(done)
-
-
-def _float_bits(value: float) -> int:
-    return struct.unpack("<q", struct.pack("<d", value))[0]
-
-
-def _first_sentence(error: Exception) -> str:
-    """What gloo says without its source line and its advice."""
-    text = " ".join(str(error).split())
-    if text.startswith("["):
-        text = text.partition("] ")[2]
-    return text.partition(". ")[0]
+    return kind, step, loss, bool(done)

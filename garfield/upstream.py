@@ -13,7 +13,7 @@ from torch import Tensor
 from garfield.devices import travelling
 from garfield.rank import Rank, RankLost
 from garfield.rendezvous import Guest
-from garfield.transport import Down, Event, Kind, Link, Message, Result, Up
+from garfield.transport import Down, Event, Kind, Link, Message, Up
 
 PATIENCE = 2.0  # seconds beyond the timeout, so that a PS that waits for another worker is the first to say so
 SERVER = 0  # the rank of the parameter server
@@ -58,7 +58,7 @@ class Upstream:
         guest.connect(self._timeout, lambda: self._rank.stop.requested)
         if self._rank.stop.requested:
             return False
-        guest.link(self._rank.inbox, self._slots())
+        guest.dial(self._rank.inbox, self._slots, lambda: self._rank.stop.requested)
         deadline = time.monotonic() + self._timeout
         while True:
             match self._wait(deadline, self._silent("did not answer")):
@@ -67,9 +67,6 @@ class Upstream:
                 case Up(link):
                     self._link = link
                     return True
-                case Result("join", _, error):
-                    reason = " ".join(str(error).split())
-                    raise RankLost(f"parameter server rank {SERVER} could not be joined: {reason}", [SERVER])
 
     def ready(self) -> bool:
         """The data is loaded. False if a stop was asked for."""

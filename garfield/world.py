@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from torch.distributed import BroadcastOptions, GatherOptions, Store
 from torch.distributed.distributed_c10d import ProcessGroupGloo
 
 from garfield.devices import device_of
-from garfield.transport import make_group
 
 ROOT = 0  # the rank of the parameter server
+_FOREVER = timedelta(days=1)  # deadlines are on the queue of the process
 
 
 class World:
@@ -23,12 +24,11 @@ class World:
     A call that waits for a dead peer raises RuntimeError over gloo; over NCCL it may never return.
     """
 
-    def __init__(
-        self, store: Store, rank: int, size: int, device: torch.device, interface: ProcessGroupGloo.Device
-    ) -> None:
+    def __init__(self, store: Store, rank: int, size: int, device: torch.device, address: str) -> None:
+        """Blocks until all are there. `address` is that of this host to talk over."""
         self._device = device
         if device.type == "cpu":
-            self._group = make_group(store, rank, size, interface)
+            self._group = _over_gloo(store, rank, size, address)
         else:
             from torch.distributed.distributed_c10d import ProcessGroupNCCL  # not in every torch
 
@@ -50,6 +50,14 @@ class World:
         work.wait()
         if self._device.type == "cuda":  # there, it only makes the stream wait
             torch.cuda.synchronize(self._device)
+
+
+def _over_gloo(store: Store, rank: int, size: int, address: str) -> ProcessGroupGloo:
+    options = ProcessGroupGloo._Options()
+    options._devices = [ProcessGroupGloo.create_device(hostname=address)]
+    options._timeout = _FOREVER
+    options._threads = 1
+    return ProcessGroupGloo(store, rank, size, options)
 
 
 def device_for(values: Mapping[str, Any]) -> torch.device:

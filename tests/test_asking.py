@@ -16,7 +16,7 @@ from garfield.peers import Peers
 from garfield.rank import Rank
 from garfield.serving import Serving
 from garfield.stopping import Stop
-from garfield.transport import HEADER_BYTES, Down, Kind, Up
+from garfield.transport import ENVELOPE_BYTES, Down, Kind, Up
 from garfield.upstream import Upstream
 from garfield.upstreams import Merging
 from garfield.vector import Pool
@@ -166,7 +166,7 @@ def test_a_server_reads_a_pull_in_a_gradient_that_says_so() -> None:
 @pytest.mark.parametrize("setup", SETUPS)
 def test_in_a_step_a_server_receives_gradients_and_models_and_nothing_else(setup: str) -> None:
     run = train(**SETUPS[setup], steps=6)
-    vector = HEADER_BYTES + 4 * run.of("begin", 0)[0]["dimension"]
+    vector = ENVELOPE_BYTES + 4 * run.of("begin", 0)[0]["dimension"]
     senders = {"one": 3, "crash-tolerant": 3, "ByzSGD-like": 3 + 2}[setup]
     between = run.of("step", 0)[1:-1]  # at the start there are pulls, and at the end goodbyes
     assert [step["bytes_received"] for step in between] == [senders * vector] * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,8 @@ def hosts(lab: netlab.Lab) -> list[Host]:
     return [machine.host(servers=int(number == 0), workers=1) for number, machine in enumerate(lab.machines)]
 
 
-async def look(hosts: list[Host]) -> Checked:
-    return await check(hosts, VALUES, 15.0)
+async def look(hosts: list[Host], **values: Any) -> Checked:
+    return await check(hosts, {**VALUES, **values}, 15.0)
 
 
 def errors(checked: Checked) -> list[str]:
@@ -93,11 +94,12 @@ async def test_a_firewall_of_a_server_is_told_by_those_outside(lab: netlab.Lab, 
     ]
 
 
-async def test_gloo_connects_to_workers_too(lab: netlab.Lab, hosts: list[Host]) -> None:
+async def test_collectives_connect_to_workers_too(lab: netlab.Lab, hosts: list[Host]) -> None:
     two = lab.machines[1]
     two.call("nft", "-f", "-", text=WALL)
     try:
-        (found,) = errors(await look(hosts))
+        (found,) = errors(await look(hosts, aggregator="vanilla"))
+        assert not errors(await look(hosts, aggregator="median")), "over links workers connect to the server, only"
     finally:
         two.call("nft", "delete", "table", "inet", "wall")
     assert found.startswith(f"lab1: can't reach the ranks on lab2 at {two.address} port ")

@@ -199,6 +199,8 @@ def test_one_server_that_says_another_process_is_this_rank_is_not_believed() -> 
 def test_a_server_that_is_started_again_pulls_the_models_of_the_others() -> None:
     server = Server()
     server.rank.incarnation = 2
+    server.hear(2, 8, 1.0)  # before it asks
+    server.handle()
     server.peers._pull = Pull(0, 3, 1)
     server.hear(0, 8, 1.0)
     server.handle()
@@ -208,3 +210,4 @@ def test_a_server_that_is_started_again_pulls_the_models_of_the_others() -> None
     joined = server.peers.join(0, torch.zeros(D))
     assert [link.said[0][:2] for link in server.links.values()] == [(Kind.PULL, 0)] * 3
     assert (joined.step, joined.ranks, joined.model.tolist()) == (9, [0, 2, 3], [2.0] * D)
+    assert [len(link.free) for link in server.links.values()] == [2, 2, 1], "nor does what came before it asked"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
 import queue
 import socket
+import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -39,15 +42,14 @@ class Pair:
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         self.inbox: Inbox = queue.SimpleQueue()
-        self.host = Host(0, ("127.0.0.1", 0), listening.detach())
+        self.host = Host(("127.0.0.1", 0), listening.detach())
         self.host.accept(self.inbox, lambda rank: slots() if rank in (1, 2) else None)
 
     def join(self, rank: int = 1) -> tuple[Link, Link, Inbox]:
         """(the PS's link, the worker's link, the worker's inbox) of a worker that joins."""
         inbox: Inbox = queue.SimpleQueue()
         guest = Guest(rank, 0, f"127.0.0.1:{self.host.port}")
-        guest.connect(PATIENCE, lambda: False)
-        guest.link(inbox, slots())
+        guest.dial(inbox, slots, lambda: False)
         mine, theirs = take(self.inbox), take(inbox)
         assert isinstance(mine, Up)
         assert isinstance(theirs, Up)
@@ -82,7 +84,7 @@ def test_a_message_arrives_as_it_was_sent(pair: Pair) -> None:
     server.send(Kind.BYE, done=True)
     answer = take(inbox)
     assert (answer.kind, answer.done, answer.payload) == (Kind.BYE, True, None)
-    assert worker.sent == server.received == transport.HEADER_BYTES + 4 * D
+    assert worker.sent == server.received == transport.ENVELOPE_BYTES + 4 * D
 
 
 def test_a_slot_that_is_being_read_is_not_received_into(pair: Pair) -> None:
@@ -109,62 +111,160 @@ def test_messages_without_payload_pass_while_a_slot_is_waited_for(pair: Pair) ->
     assert [pair.next().kind for _ in range(4)] == [Kind.PULL, Kind.BUSY, Kind.PULL, Kind.GRADIENT]
 
 
+def say(liar: Link, *messages: tuple[Sequence[int], bytes]) -> None:
+    """Send what no link would: the words of a header and what follows it."""
+    liar._connection.sendall(b"".join(struct.pack("<6q", *words) + payload for words, payload in messages))
+
+
+def numbers(count: int) -> bytes:
+    return struct.pack(f"<{count}f", *range(count))
+
+
+WORDS = (transport._MAGIC, Kind.GRADIENT, 0, D, 0, 0)
+
+
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("at", "word", "says"),
     [
-        (lambda words: words.__setitem__(0, 1), "no message"),
-        (lambda words: words.__setitem__(1, 99), "no message"),
-        (lambda words: words.__setitem__(2, -1), "no message"),
-        (lambda words: words.__setitem__(3, D + 1), f"{D + 1} numbers"),
-        (lambda words: words.__setitem__(3, 0), "0 numbers"),
+        (0, 1, "no message"),
+        (1, 99, "no message"),
+        (2, -1, "no message"),
+        (3, D + 1, f"{D + 1} numbers"),
+        (3, 0, "0 numbers"),
+        (3, -1, "-1 numbers"),
+        (3, 2**62, f"{2**62} numbers"),
     ],
 )
-def test_a_header_that_lies_costs_its_link_and_no_other(
-    pair: Pair, damage: Callable[[list[int]], None], says: str
-) -> None:
-    _, liar, _ = pair.join(rank=1)
+def test_a_header_that_lies_costs_its_link_and_no_other(pair: Pair, at: int, word: int, says: str) -> None:
+    _, liar, inbox = pair.join(rank=1)
     _, honest, _ = pair.join(rank=2)
-    words = [transport._MAGIC, Kind.GRADIENT, 0, D, 0, 0]
-    damage(words)
-    liar._group.send([torch.tensor(words)], liar._other, 0)
+    say(liar, ([*WORDS[:at], word, *WORDS[at + 1 :]], b""))
     event = pair.next()
     assert isinstance(event, Down)
     assert event.link.peer == 1
     assert says in event.reason
+    assert isinstance(take(inbox), Down), "it is told"
     honest.send(Kind.GRADIENT, 0, torch.ones(D))
     assert pair.next().link.peer == 2
 
 
-def test_a_message_shorter_than_announced_costs_its_link_and_is_never_read(pair: Pair) -> None:
+@pytest.mark.parametrize("count", [D - 1, D + 1, 0])
+def test_a_message_of_another_length_than_announced_costs_its_link_and_is_never_read(pair: Pair, count: int) -> None:
     _, liar, _ = pair.join(rank=1)
     _, honest, _ = pair.join(rank=2)
-    for payload in (torch.ones(D), torch.ones(D - 1)):
-        liar._group.send([torch.tensor([transport._MAGIC, Kind.GRADIENT, 0, D, 0, 0])], liar._other, 0).wait()
-        liar._group.send([payload], liar._other, 1).wait()
+    say(liar, *((WORDS, numbers(length) + transport._END) for length in (D, count, D)))
     whole = pair.next()
     assert isinstance(whole, Message)
-    assert torch.equal(whole.payload, torch.ones(D))
+    assert torch.equal(whole.payload, torch.arange(float(D)))
     event = pair.next()
     assert isinstance(event, Down)
-    assert event.reason == f"it sent fewer than the {D} numbers it announced"
+    assert event.reason == f"it sent more or fewer than the {D} numbers it announced"
     honest.send(Kind.GRADIENT, 0, torch.full((D,), math.nan))
     assert pair.next().payload.isnan().all(), "what is not finite is whole all the same"
 
 
+def test_a_message_that_ends_halfway_is_never_read(pair: Pair) -> None:
+    _, liar, _ = pair.join()
+    say(liar, (WORDS, numbers(D - 1)))
+    liar.close()
+    event = pair.next()
+    assert isinstance(event, Down)
+    assert event.reason == "Connection closed by peer"
+
+
+def test_what_a_slow_peer_does_not_take_is_queued_and_arrives_in_order(pair: Pair) -> None:
+    server, worker, inbox = pair.join()
+    sent: list[int] = []
+    vectors = [torch.full((D,), float(step)) for step in range(20_000)]
+    for step, vector in enumerate(vectors):  # far more than buffers hold: nobody releases a slot
+        worker.send(Kind.GRADIENT, step, vector, sent=partial(sent.append, step))
+    assert worker.sending
+    assert 2 < len(sent) < len(vectors)
+    for step in range(len(vectors)):
+        message = pair.next()
+        assert message.step == step == message.payload[-1]
+        message.release()
+    assert isinstance(inbox.get(timeout=PATIENCE), Wake)
+    assert not worker.sending
+    assert sent == list(range(len(vectors)))
+    assert worker.sent == server.received
+
+
+def test_who_waits_for_memory_gets_it_back_when_the_peer_falls(pair: Pair) -> None:
+    server, worker, _ = pair.join()
+    left = threading.Semaphore(0)
+    count = 20_000
+    vector = torch.ones(D)
+    for step in range(count):
+        worker.send(Kind.GRADIENT, step, vector, sent=left.release)
+    assert worker.sending
+    server.close()
+    for _ in range(count):
+        assert left.acquire(timeout=PATIENCE)
+    assert not worker.alive
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff" * 5000,
+        b"\x00\x02{}",
+        b"\x00\x02[]",
+        b"\x00\x0b" + b'{"rank": 1}',
+        b"\x01\xf4" + b"[" * 500,
+        b'\x00\x0d{"where": []}',
+        b'\x00\x2e{"rank": 1, "incarnation": 0, "at": ["x", true]}',
+        b"\x00\x20not even words, and the rest ...",
+        b"\x00",
+    ],
+)
+def test_who_says_no_hello_gets_no_link_and_keeps_nobody_waiting(pair: Pair, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", pair.host.port), PATIENCE) as stranger:
+        stranger.sendall(said)
+        stranger.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):  # it was closed before all of it was read
+            assert stranger.recv(1) == b""
+    link, _, _ = pair.join(rank=1)
+    assert link.peer == 1
+    assert pair.host.links == [link]
+
+
+def test_who_is_silent_keeps_nobody_waiting(pair: Pair) -> None:
+    with socket.create_connection(("127.0.0.1", pair.host.port), PATIENCE):
+        link, _, _ = pair.join(rank=1)
+        assert link.peer == 1
+
+
+def test_the_first_server_knows_where_the_others_listen(pair: Pair) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    master = f"127.0.0.1:{pair.host.port}"
+    early = Guest(2, 1, master)
+    assert not early._reaches()
+    assert early.trouble == f"it has not told its address to rank 0 at {master}"
+    Guest(1, 0, master, own=("127.0.0.1", port)).dial(inbox, slots, lambda: False)
+    assert isinstance(take(inbox), Up)
+    guest = Guest(2, 1, master)
+    guest.connect(PATIENCE, lambda: False)
+    assert listening.accept()[1][0] == guest.address
+
+
 def test_a_link_without_slots_refuses_payloads() -> None:
     with pytest.raises(ValueError, match="numbers"):
-        parse_header([transport._MAGIC, Kind.GRADIENT, 0, 0, 0, 0], 0)
+        parse_header(struct.pack("<6q", transport._MAGIC, Kind.GRADIENT, 0, 0, 0, 0), 0)
 
 
 def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
     inbox: Inbox = queue.SimpleQueue()
     stranger = Guest(5, 0, f"127.0.0.1:{pair.host.port}")
-    stranger.connect(PATIENCE, lambda: False)
-    stranger.link(inbox, slots())
+    stranger.dial(inbox, slots, lambda: False)
     link, _, _ = pair.join(rank=1)
     assert link.peer == 1
     with pytest.raises(queue.Empty):
         take(inbox, 0.3)
+    assert stranger.trouble == "it closed the connection"
 
 
 def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
@@ -178,8 +278,7 @@ def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
 def _join_and_die(port: int) -> None:
     inbox: Inbox = queue.SimpleQueue()
     guest = Guest(1, 0, f"127.0.0.1:{port}")
-    guest.connect(PATIENCE, lambda: False)
-    guest.link(inbox, slots())
+    guest.dial(inbox, slots, lambda: False)
     take(inbox)
     os._exit(9)
 
@@ -214,4 +313,4 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(RendezvousError, match=r"can't listen there \(Address already in use\)"),
     ):
-        Host(0, ("127.0.0.1", taken.getsockname()[1]), None)
+        Host(("127.0.0.1", taken.getsockname()[1]), None)

@@ -16,7 +16,7 @@ BACKLOG = 1024
 
 
 def listen(where: Mapping[str, Any]) -> socket.socket:
-    """Listen on one address only: gloo and its store ask nobody who they are.
+    """Listen on one address only: a PS asks nobody who they are.
 
     `where` says on which: the `address`, the `interface`, or the one on the route `towards` an address. `port` is what
     people expect; when another run has it, any free one is taken. Raises OSError.
