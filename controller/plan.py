@@ -74,7 +74,7 @@ class Plan:
         for attack, role, noun in (("attack", "worker", "worker"), ("attack_ps", "ps", "PS")):
             attackers = [rank.rank for rank in self.ranks if rank.byzantine and rank.role == role]
             if attackers:
-                parts.append(f"{values[attack]} by {noun} {', '.join(map(str, attackers))}")
+                parts.append(f"{values[attack]} by {ranks_told(noun, attackers)}")
         parts += [f"{values['dataset']} {values['model']}"]
         parts.append(f"{values['steps']} steps" if values["steps"] else _plural(values["epochs"], "epoch"))
         return ", ".join(parts)
@@ -240,6 +240,18 @@ def _room(values: Mapping[str, Any]) -> str:
     if not parts:
         return "every rank is needed: one that dies or stalls ends the run"
     return f"goes on without {' and '.join(parts)}, dead or stalled"
+
+
+def ranks_told(noun: str, ranks: Sequence[int]) -> str:
+    """PS 0; workers 4–9, 12: `ranks` in their order, those without a gap between them as one."""
+    spans: list[list[int]] = []
+    for rank in ranks:
+        if spans and spans[-1][-1] == rank - 1:
+            spans[-1] = [spans[-1][0], rank]
+        else:
+            spans.append([rank])
+    many = "s" if len(ranks) > 1 and noun != "PS" else ""
+    return f"{noun}{many} {', '.join('–'.join(map(str, span)) for span in spans)}"
 
 
 def _plural(count: int, noun: str) -> str:

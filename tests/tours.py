@@ -16,7 +16,7 @@ from controller.findings import CheckFinding
 from controller.hostkeys import ShownKey
 from controller.ui.screens.secret import asking_on
 from tests.cast import Cast, Record
-from tests.fakecheck import FakeCheck
+from tests.fakecheck import FACTS, FakeCheck
 from tests.tuitools import Driven
 
 Stops = AsyncIterator[str]
@@ -79,7 +79,7 @@ async def hosts(tui: Driven, cast: Cast) -> Stops:
         fake.tell(tui.app, "lab1", _busy())
         await tui.until(lambda: "GPU 0 is in use" in tui.picture())
         yield "cluster-checking"
-        fake.tell(tui.app, "lab2", no_torch())
+        fake.tell(tui.app, "lab2", no_torch(), state="problem", facts=FACTS | {"packages": {}})
         for host in tui.app.session.draft.file.hosts[2:]:
             fake.tell(tui.app, host.name)
         fake.end()

@@ -124,9 +124,9 @@ async def driven(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Driven]:
     """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
-    app, runs = staged(folder, text, launch=launch, clock=clock)
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GARFIELD_HOME", str(folder / "home"))
+        environment.setenv("GARFIELD_HOME", str(folder / "home"))  # before there is an app, which reads what was kept
+        app, runs = staged(folder, text, launch=launch, clock=clock)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             yield Driven(app, pilot, app.session.path, runs)

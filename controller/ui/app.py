@@ -88,7 +88,8 @@ class GarfieldApp(App[str]):
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """The command palette: what the keys do where one is, and Textual's own."""
         yield from commands_here(self, screen)
-        yield from super().get_system_commands(screen)
+        ours = ("Keys", "Quit")  # as ? and q
+        yield from (command for command in super().get_system_commands(screen) if command.title not in ours)
 
     # --- life
 

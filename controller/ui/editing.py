@@ -70,8 +70,8 @@ async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
     """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved."""
     answers = [
         CANCEL,
-        Answer("reload", "Read theirs, drop my changes", "warning"),
-        Answer("overwrite", "Overwrite", "error"),
+        Answer("reload", "Drop my changes", "warning"),
+        Answer("overwrite", "Overwrite theirs", "error"),
     ]
     answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
     if answer == "reload":

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from controller.hosts import Host
 from controller.ui import formats
-from controller.ui.widgets.lines import MARKS
+from controller.ui.widgets.lines import MARKS, hanging
 
 if TYPE_CHECKING:
     from controller.checks import HostCheck
@@ -85,22 +85,25 @@ def cards(told: Mapping[str, Any]) -> str:
     return f"{len(listed)} {names.pop() if len(names) == 1 else ''}".strip() + (f", {held} held" if held else "")
 
 
-def details(check: HostCheck) -> Iterator[Content]:
-    """The findings with what mends them, then what is well, a line each."""
+def fact(name: str, text: str | Content, width: int, mark: str = " ", style: str = "") -> Content:
+    """What is known under `name`, in lines of `width` cells."""
+    head = Content.assemble((f"{mark} ", style), (f"{name:<10} ", style if mark in "✖!" else ""))
+    return hanging(head, Content(text) if isinstance(text, str) else text, width)
+
+
+def details(check: HostCheck, width: int) -> Iterator[Content]:
+    """The findings with what mends them, then what is well, in lines of `width` cells."""
     for finding in ordered(check):
-        mark, style = MARKS[finding.level]
-        yield Content.assemble(
-            (f"{mark} {finding.about:<10} ", style), Content(finding.text.partition(": ")[2] or finding.text)
-        )
+        yield fact(finding.about, finding.text.partition(": ")[2] or finding.text, width, *MARKS[finding.level])
         if finding.command:
-            yield Content.styled(f"  {'':<10} {finding.command}", "bold")
-    yield from well(check)
+            yield fact("", Content.styled(finding.command, "bold"), width)
+    yield from well(check, width)
 
 
-def well(check: HostCheck) -> Iterator[Content]:
-    """What there is on the host, a line each."""
+def well(check: HostCheck, width: int) -> Iterator[Content]:
+    """What there is on the host, in lines of `width` cells."""
     for name, text in _there(check):
-        yield Content.assemble(("✓ ", "$text-success"), Content(f"{name:<10} {text}"))
+        yield fact(name, text, width, "✓", "$text-success")
 
 
 def _there(check: HostCheck) -> Iterator[tuple[str, str]]:
@@ -125,11 +128,13 @@ def command(check: HostCheck | None) -> str:
     return next((finding.command for finding in ordered(check) if finding.command), "") if check else ""
 
 
-def of_run(known: HostNow) -> Iterator[Content]:
-    """What the run tells of a host, a line each; sizes as people say them."""
+def of_run(known: HostNow, width: int) -> Iterator[Content]:
+    """What the run tells of a host, in lines of `width` cells; sizes as people say them."""
     why = known.detail.removeprefix(f"{known.name}: ")
-    yield Content(f"{HOST_MARKS.get(known.state, '◌')} {known.state}{f': {why}' if why else ''}")
+    yield hanging(
+        Content(f"{HOST_MARKS.get(known.state, '◌')} "), Content(f"{known.state}{f': {why}' if why else ''}"), width
+    )
     for name, value in known.facts.items():
         if name in SIZES and isinstance(value, int | float):
             value = formats.bytes_of(value)
-        yield Content(f"{SIZES.get(name, name):<11} {value}")
+        yield fact(SIZES.get(name, name), str(value), width)

@@ -20,9 +20,11 @@ from controller.ui.screens.base import MainScreen
 from controller.ui.screens.findings import Findings
 from controller.ui.screens.hostform import HostForm, as_text
 from controller.ui.widgets.hosttable import HostTable
-from controller.ui.widgets.lines import Parts, rank_numbers
+from controller.ui.widgets.lines import Parts, hanging, rank_numbers
 from controller.ui.widgets.panel import Panel
 
+FRAME = 3  # lines of the table's panel beside its rows: the border and the titles
+LEAST_HOSTS = 5  # rows that the table has on the lowest terminal
 ALWAYS_TOLD = ("connection", "address", "servers", "workers")  # settings shown even when they are the default
 
 
@@ -85,7 +87,7 @@ class ClusterScreen(MainScreen):
 
     def on_resize(self) -> None:
         """Columns come and go with the room there is."""
-        self.call_after_refresh(self._fill)
+        self.call_after_refresh(self.draft_changed)
 
     def _fill(self) -> None:
         table, hosts = self.query_one(HostTable), self.app.session.draft.file.hosts
@@ -93,7 +95,9 @@ class ClusterScreen(MainScreen):
         table.show([{name: make(host) for name, make in columns.items()} for host in hosts])
         carrying = sum(host.enabled for host in hosts)
         title = formats.plural(len(hosts), "host") + (f", {carrying} on" if carrying < len(hosts) else "")
-        self.query_one("#hosts", Panel).entitle(title)
+        panel = self.query_one("#hosts", Panel)
+        panel.entitle(title)
+        panel.styles.height = min(len(hosts) + FRAME, max(LEAST_HOSTS + FRAME, self.size.height // 2 - FRAME))
 
     def _columns(self) -> dict[str, Callable[[Host], Text]]:
         columns: dict[str, Callable[[Host], Text]] = {
@@ -136,7 +140,7 @@ class ClusterScreen(MainScreen):
         checked = hostfacts.checked_later(self.app.session, host)
         when = formats.clock(self.app.session.checks.when(host)) if checked else ""
         title = f"{host.name} · checked {when}" if checked else f"{host.name}: what is known"
-        keys = "enter all  " * bool(checked) + "y copy" * bool(hostfacts.command(checked))
+        keys = "⏎ all of it  " * bool(checked) + "y copies the command" * bool(hostfacts.command(checked))
         self.query_one("#host-known", Panel).entitle(title, keys.strip())
         self.query_one("#settings", Static).update(self._setting_lines(host))
         self.query_one("#host-settings", Panel).entitle(f"{host.name}: settings", "e edit")
@@ -145,16 +149,17 @@ class ClusterScreen(MainScreen):
         plan, known = self.app.session.plan, hostfacts.in_run(self.app.session, host)
         check = hostfacts.checked_later(self.app.session, host)
         numbers = rank_numbers(plan.ranks_on(host)) if plan and host.enabled else ""
-        lines = [Content(f"ranks       {numbers or ('none' if host.enabled else 'none: it is switched off')}")]
+        width = self.query_one("#known").content_size.width
+        lines = [hostfacts.fact("ranks", numbers or ("none" if host.enabled else "none: it is switched off"), width)]
         for finding in plan.findings if plan else ():
             if host.name in finding.text.split(":")[0]:
-                lines.append(Content.assemble(("✖ ", "$text-error"), Content(finding.text)))
+                lines.append(hanging(Content.styled("✖ ", "$text-error"), Content(finding.text), width))
         if check is not None:
-            lines += hostfacts.details(check)
+            lines += hostfacts.details(check, width)
         elif known is None:
-            lines.append(Content.styled("Not checked yet: P checks every host, as a launch does.", "$muted"))
+            lines.append(hostfacts.fact("check", "not yet: P checks every host, as a launch does", width))
         else:
-            lines += hostfacts.of_run(known)
+            lines += hostfacts.of_run(known, width)
         return Content("\n").join(lines)
 
     def _setting_lines(self, host: Host) -> Content:

@@ -14,9 +14,9 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from controller.ui.widgets.entry import Entry
+from controller.ui.widgets.explained import Explained
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result]):
     """A frame in the middle of the screen; Esc steps out of it with None."""
 
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-wide")]
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
 
     def action_cancel(self) -> None:
@@ -133,13 +134,10 @@ class Line(Dialog[str]):
 def listed(options: Sequence[tuple[str, str, str]], chosen: str | None = None) -> OptionList:
     """A list of `options`, which are (value, name, explanation), that begins at the value `chosen`, if it is there."""
     width = max(len(name) for _, name, _ in options) + 2
-    lines = [
-        Option(Content.assemble((f"{name:<{width}}", "bold"), Content.styled(text, "$muted")))
-        for _, name, text in options
+    entries = [
+        [(Content.styled(f"{name:<{width}}", "bold"), Content.styled(text, "$muted"))] for _, name, text in options
     ]
-    made = OptionList(*lines, markup=False)
-    made.highlighted = next((index for index, option in enumerate(options) if option[0] == chosen), 0)
-    return made
+    return Explained(entries, next((index for index, option in enumerate(options) if option[0] == chosen), 0))
 
 
 class Choice(Dialog[str]):

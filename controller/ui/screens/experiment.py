@@ -106,8 +106,10 @@ class ExperimentScreen(MainScreen):
     def _show_plan(self) -> None:
         session = self.app.session
         plan, preset = session.plan, session.draft.preset
-        lines = [Content(plan.summary()).stylize("bold")] if plan.ranks else []
-        lines += [finding_line(check) for check in worth_telling(plan.checks())]
+        told = [Content(plan.summary()).stylize("bold")] if plan.ranks else []
+        refused = [finding_line(error) for error in plan.errors]
+        others = [finding_line(check) for check in worth_telling(plan.checks()) if check.level != "error"]
+        lines = [*refused, *told, *others]  # what has to be changed is in sight however low the terminal is
         if plan.ok and not self.has_class("-narrow"):
             lines += [Content(""), Content.styled(f"setup: {plan.setup}", "$muted")]
             lines += [
@@ -155,7 +157,7 @@ class ExperimentScreen(MainScreen):
             lines += [Content(""), *_choices(kind, name)]
         else:
             lines = [
-                Content.assemble(Content(help), Content.styled(f" [{default}]", "$muted")),
+                Content.assemble(Content(help), Content.styled(f" (default: {default})", "$muted")),
                 _chosen(kind, name, self.query_one(f"#field-{name}", Field).text),
             ]
         self.query_one("#about-text", Static).update(Content("\n").join(lines))

@@ -9,14 +9,15 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from controller.ui import hostfacts
 from controller.ui.screens.dialogs import Dialog
+from controller.ui.widgets.explained import Explained
 from controller.ui.widgets.lines import MARKS
 
 if TYPE_CHECKING:
     from controller.checks import HostCheck
+    from controller.findings import CheckFinding
 
 
 class Findings(Dialog[None]):
@@ -36,21 +37,17 @@ class Findings(Dialog[None]):
             copies = "↑ ↓ choose   y copies its command   " if hostfacts.command(self._check) else ""
             frame.border_subtitle = Content(f" {copies}esc closes ")
             if self._findings:
-                yield OptionList(*map(self._option, self._findings), markup=False)
+                yield Explained([_told(finding) for finding in self._findings])
             with VerticalScroll(can_focus=not self._findings, classes="well"):
-                yield Static(Content("\n").join(list(hostfacts.well(self._check))), markup=False)
+                yield Static(id="well", markup=False)
 
-    @staticmethod
-    def _option(finding) -> Option:
-        mark, style = MARKS[finding.level]
-        lines = [Content.assemble((f"{mark} ", style), Content(finding.text))]
-        lines += [Content.styled(f"  {finding.command}", "bold")] if finding.command else []
-        return Option(Content("\n").join(lines))
+    def on_resize(self) -> None:
+        """Texts are wrapped to the room there is."""
+        self.call_after_refresh(self._show_well)
 
-    def on_mount(self) -> None:
-        """Begin at the worst."""
-        if self._findings:
-            self.query_one(OptionList).highlighted = 0
+    def _show_well(self) -> None:
+        shown = self.query_one("#well", Static)
+        shown.update(Content("\n").join(list(hostfacts.well(self._check, shown.content_size.width))))
 
     def action_copy(self) -> None:
         """Copy the command of the finding under the cursor, if one mends it."""
@@ -60,3 +57,10 @@ class Findings(Dialog[None]):
             self.app.copy(command)
         else:
             self.app.say("No single command mends that; it says what to change.")
+
+
+def _told(finding: CheckFinding) -> list[tuple[Content, Content]]:
+    """A finding after its mark, and the command that mends it."""
+    mark, style = MARKS[finding.level]
+    lines = [(Content.styled(f"{mark} ", style), Content(finding.text))]
+    return lines + [(Content("  "), Content.styled(finding.command, "bold"))] * bool(finding.command)

@@ -75,7 +75,7 @@ class HostForm(Dialog[dict[str, Any]]):
         for field in self.query(Field):
             field.show(self._text_before(field.key))
             origin = self._host.origin.get(field.key, "") if self._host else ""
-            field.mark(origin={"default": "", "[defaults]": "defaults"}.get(origin, origin))
+            field.mark(origin="" if origin == "default" else origin)
         self.query(Field).first().enter()
 
     def _text_before(self, name: str) -> str:

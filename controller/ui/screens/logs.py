@@ -42,7 +42,7 @@ class LogsScreen(MainScreen):
         Binding("tab", "app.focus_next", "side", tooltip="To the list of sources, or to the lines"),
         Binding("left", "source(-1)", "source", key_display="← →", tooltip="The source before, or the next"),
         Binding("right", "source(1)", show=False),
-        Binding("escape", "leave_search", "end search", show=False, tooltip="Leave the search"),
+        Binding("escape", "leave_search", "end search", tooltip="Leave the search"),
         Binding("y", "copy", "copy", tooltip="Copy all lines of this source"),
     ]
 
@@ -111,7 +111,7 @@ class LogsScreen(MainScreen):
         host, rank = source
         lines = now.output.get(source, ())
         errors = sum(stream == "stderr" for _, stream, _ in lines)
-        name = f"{host}: agent" if rank is None else now.ranks[rank].title
+        name = f"{host} (host)" if rank is None else now.ranks[rank].title
         state = " " if rank is None else formats.STATE_MARKS.get(now.ranks[rank].state, "?")
         width = max(8, self.query_one(OptionList).size.width - 9)
         return f"{state} {name[:width]:<{width}}{len(lines) or '':>5}{'!' if errors else ' '}"
@@ -144,7 +144,7 @@ class LogsScreen(MainScreen):
             title = f"{host}: its agent and start-up process" if rank is None else f"{now.ranks[rank].title} on {host}"
         facts = ["following" if view.follow else "standing still: f follows", "! is stderr"]
         if self.query_one("#search", Input).value:
-            facts.insert(0, f"{view.position or view.found} of {view.found} found")
+            facts = [f"{view.position or view.found} of {view.found} found: n next, N before"]
         self.query_one("#lines", Panel).entitle(title, " · ".join(facts))
         self.query_one("#sources", Panel).entitle("who · lines", "← →  ! stderr")
 
@@ -171,10 +171,18 @@ class LogsScreen(MainScreen):
         self.app.kept.put("wrap", view.wrap)
         self._entitle(self.now)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        searching = self.has_class("-searching")
+        if action == "search":
+            return not (searching and isinstance(self.focused, Input))
+        return searching if action == "leave_search" else True
+
     def action_search(self) -> None:
         """Open the search line."""
         self.add_class("-searching")
         self.query_one("#search", Input).focus()
+        self.refresh_bindings()
 
     def action_leave_search(self) -> None:
         """Close the search line and forget what was searched for."""
@@ -183,6 +191,7 @@ class LogsScreen(MainScreen):
         self.remove_class("-searching")
         self.query_one(LogView).search("")
         self.query_one(LogView).focus()
+        self.refresh_bindings()
         self._entitle(self.now)
 
     @on(Input.Changed, "#search")

@@ -112,6 +112,8 @@ class RunsScreen(MainScreen):
         self.query_one("#none-found", Static).update("No run has all of these words. esc shows all again.")
         self._show_empty()
         self._show_run()
+        if runs and self.focused is None and self.is_current:
+            self.call_after_refresh(self.query_one(RunTable).focus)  # it could not take the focus while it was hidden
 
     def _show_empty(self) -> None:
         plan = self.app.session.plan
@@ -290,6 +292,8 @@ class RunsScreen(MainScreen):
         """Without a run there is nothing to do to one, without filter and marks nothing to forget."""
         if action == "clear":
             return self.has_class("-filtering") or bool(self._marked)
+        if action == "filter" and isinstance(self.focused, Input):
+            return False
         if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "again", "export", "delete"):
             return bool(self._all)
         return True

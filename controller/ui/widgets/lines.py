@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
+from controller.plan import ranks_told
 from controller.ui import formats
 
 if TYPE_CHECKING:
@@ -32,13 +33,21 @@ def finding_line(finding: Finding) -> Content:
 
 
 def findings(summary: str, checks: Sequence[Finding]) -> list[Content]:
-    """The plan's parts: itself, then what refuses it, what warns, what holds."""
+    """The plan's parts: what refuses it, itself, what warns, what holds; a plan that is refused has no mark."""
     order = {"error": 0, "warning": 1, "ok": 2}
-    worst = min((order[check.level] for check in checks), default=2)
-    mark, style = MARKS[("error", "warning", "ok")[worst]]
-    head = Content.assemble((f"{mark} ", style), Content(summary))
     listed = sorted(checks, key=lambda check: order[check.level])
-    return [head, *map(finding_line, listed)]
+    errors = [check for check in listed if check.level == "error"]
+    mark, style = MARKS[listed[0].level if listed else "ok"]
+    head = Content(summary) if errors else Content.assemble((f"{mark} ", style), Content(summary))
+    return [*map(finding_line, errors), head, *map(finding_line, listed[len(errors) :])]
+
+
+def hanging(head: Content, text: Content, width: int) -> Content:
+    """`text` after `head`, wrapped to `width` cells so that all its lines begin where the first one does."""
+    room = max(8, width - head.cell_length)
+    first, *rest = text.wrap(room) or [Content("")]
+    indent = Content(" " * head.cell_length)
+    return Content("\n").join([head + first, *(indent + line for line in rest)])
 
 
 def worth_telling(checks: Sequence[Finding]) -> list[Finding]:
@@ -52,12 +61,9 @@ def rank_numbers(ranks: Sequence[RankPlan]) -> str:
     for role, noun in (("ps", "PS"), ("worker", "worker")):
         numbers = [rank.rank for rank in ranks if rank.role == role]
         if numbers:
-            many = len(numbers) > 1
-            words.append(
-                f"{noun}{'s' if many and role == 'worker' else ''} {numbers[0]}{f'–{numbers[-1]}' if many else ''}"
-            )
-    liars = [str(rank.rank) for rank in ranks if rank.byzantine]
-    return ", ".join(words) + (f"; {', '.join(liars)} will attack" if liars else "")
+            words.append(ranks_told(noun, numbers))
+    liars = [rank.rank for rank in ranks if rank.byzantine]
+    return ", ".join(words) + (f"; {ranks_told('rank', liars)} will attack" if liars else "")
 
 
 class Parts(Static):

@@ -69,7 +69,7 @@ class LogView(ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        room = max(10, self.size.width - GUTTER)
+        room = max(10, self.scrollable_content_region.width - GUTTER)  # beside the scroll bar, shown or not
         self._rows, self._starts = [], []
         for index, (_, _, text) in enumerate(self._lines):
             self._starts.append(len(self._rows))
