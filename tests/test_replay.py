@@ -28,7 +28,7 @@ def recorded(folder: Path, **options: Any) -> list[dict[str, Any]]:
 def facts(state: RunState) -> list[Any]:
     """All that a state holds, comparable."""
     series = state.series
-    lines = [*series.loss.values(), *series.seconds.values(), *series.accuracy.values(), series.rate, series.bytes]
+    lines = [*series.loss.values(), *series.accuracy.values(), series.rate, series.bytes]
     points = [line.points() for line in [*lines, series.band.line]]
     return [state.now, points, [trust.columns for trust in series.trust.values()], sorted(series.loss)]
 

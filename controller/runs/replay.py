@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tempfile
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ from controller.runs.library import LONGEST_LINE, bad_lines, read_run, read_segm
 from controller.state import RunState
 
 FRAMES = 64  # at most so many saved states
-SPACING = 500  # records between two of them, at first
+SPACING = 500  # records between two of them at the least
+RECORD_BYTES = 400  # about, of one record; packed a quarter of that or less
 BATCH = 50  # records between two words on how far a reading is
+PIECE = 256 << 10  # bytes of a saved state that are unpacked at once
+LEAP = 2_000  # records that take longer to apply than a saved state takes to load
 WHY_NOT = "This is a recording: nothing can be done to its ranks."
 
 
@@ -27,15 +32,14 @@ WHY_NOT = "This is a recording: nothing can be done to its ranks."
 class _Frame:
     """The state after `records` records, of which the newest came at `time`; the next one is at (`segment`, `offset`).
 
-    It lies, packed, at `start` of the file of frames.
+    `place` is where it lies, packed, in the file of frames: its start and size.
     """
 
     records: int
     time: float
     segment: int
     offset: int
-    start: int
-    size: int
+    place: Future[tuple[int, int]]
 
 
 class ReplayRun:
@@ -60,8 +64,9 @@ class ReplayRun:
         self._loaded: tuple[int, bytes] = (-1, b"")
         self._bad: dict[int, int] = {}  # lines of each segment that are no record
         self._saved = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as we do
+        self._packer = ThreadPoolExecutor(1, "frames")  # packing takes four times as long as all else of a frame
         self._frames: list[_Frame] = []
-        self._spacing = SPACING
+        self._spacing = max(SPACING, sum(map(_size, self._paths)) // RECORD_BYTES // FRAMES)
         self._steps, self._step_times = array("q"), array("d")  # when the run got to each step first
         self._subscribers: list[Subscriber] = []
 
@@ -75,6 +80,7 @@ class ReplayRun:
 
     def close(self) -> None:
         """Give the saved states up."""
+        self._packer.shutdown(cancel_futures=True)
         self._saved.close()
 
     def index(self) -> Iterator[float]:
@@ -92,6 +98,9 @@ class ReplayRun:
                 self._save()
             if self._applied % BATCH == 0:
                 yield self._read_share()
+        while not self._frames[-1].place.done():
+            yield 1.0
+        self._frames[-1].place.result()
         self.end = self.time
         self.damage += [bad_lines(self._paths[segment], bad) for segment, bad in self._bad.items()]
         yield 1.0
@@ -106,7 +115,7 @@ class ReplayRun:
         place = bisect_right(self._frames, time, key=lambda frame: frame.time) - 1
         frame = self._frames[max(0, place)]
         if not (self.time <= time and frame.records <= self._applied):
-            self._load(frame)
+            yield from self._load(frame)
         while len(self._go_on(time, BATCH)) == BATCH:
             yield
 
@@ -125,6 +134,16 @@ class ReplayRun:
         for callback in list(self._subscribers) if batch else ():
             callback(batch)
         return batch
+
+    def leap(self, until: float) -> None:
+        """Stand where the last state was saved before `until`, if that is much further on than here.
+
+        The state is as if all between had been applied; subscribers are not told of that.
+        """
+        frame = self._frames[max(0, bisect_right(self._frames, until, key=lambda frame: frame.time) - 1)]
+        if frame.records >= self._applied + LEAP:
+            for _ in self._load(frame):
+                pass
 
     # As a LiveRun
 
@@ -195,21 +214,43 @@ class ReplayRun:
     # Saved states
 
     def _save(self) -> None:
-        packed = zlib.compress(pickle.dumps(self.state, pickle.HIGHEST_PROTOCOL), 1)
-        start = self._saved.seek(0, 2)
-        self._saved.write(packed)
-        frame = _Frame(self._applied, self.time, self._segment, self._offset, start, len(packed))
-        self._frames.append(frame)
+        """Save the state; packing goes on in a thread. Raises OSError when the one before could not be written."""
+        if self._frames and self._frames[-1].place.done():
+            self._frames[-1].place.result()
+        place = self._packer.submit(self._pack, pickle.dumps(self.state, pickle.HIGHEST_PROTOCOL))
+        self._frames.append(_Frame(self._applied, self.time, self._segment, self._offset, place))
         if len(self._frames) > FRAMES:
             del self._frames[1::2]  # the first stays: it is the empty state
             self._spacing *= 2
 
-    def _load(self, frame: _Frame) -> None:
-        self._saved.seek(frame.start)
-        state: Any = pickle.loads(zlib.decompress(self._saved.read(frame.size)))
+    def _pack(self, pickled: bytes) -> tuple[int, int]:
+        packed = zlib.compress(pickled, 1)
+        start = self._saved.seek(0, os.SEEK_END)
+        self._saved.write(packed)
+        self._saved.flush()
+        return start, len(packed)
+
+    def _load(self, frame: _Frame) -> Iterator[None]:
+        """Take over a saved state, in pieces."""
+        start, size = frame.place.result()
+        unpacker, pickled = zlib.decompressobj(), bytearray()
+        packed = os.pread(self._saved.fileno(), size, start)
+        while not unpacker.eof:
+            pickled += unpacker.decompress(packed, PIECE)
+            packed = unpacker.unconsumed_tail
+            yield
+        state: Any = pickle.loads(pickled)
         self.state = state
         self._applied, self.time = frame.records, frame.time
         self._segment, self._offset = frame.segment, frame.offset
+
+
+def _size(path: Path) -> int:
+    """About how many bytes of records an event file holds; 0 where it can't be looked at."""
+    try:
+        return path.stat().st_size * (4 if path.suffix == ".gz" else 1)
+    except OSError:
+        return 0
 
 
 def _received(record: Record) -> float:

@@ -35,11 +35,13 @@ class Line:
 
     def append(self, x: float, value: float, low: float | None = None, high: float | None = None) -> None:
         """Add the newest point."""
-        numbers = (x, value if low is None else low, value, value if high is None else high)
-        for column, number in zip(self._whole, numbers, strict=True):
-            column.append(number)
+        xs, lows, middles, highs = self._whole  # this runs for every step of every rank
+        xs.append(x)
+        lows.append(value if low is None else low)
+        middles.append(value)
+        highs.append(value if high is None else high)
         self.appended += 1
-        if len(self._whole[0]) >= 2 * WHOLE:
+        if len(xs) >= 2 * WHOLE:
             self._fold()
 
     def points(self) -> list[Point]:
@@ -181,14 +183,13 @@ class Trust:
 
 
 class Series:
-    """All lines of a run, over steps: `loss`, `seconds` and `accuracy` by rank, `trust` (in workers) and `model_trust`
-    (in PSs whose models are merged) by PS, and of the leading PS `rate` (steps/s), `bytes` (moved in a step) and
-    `clock` (seconds of training until the end of the step)."""
+    """All lines of a run, over steps: `loss` and `accuracy` by rank, `trust` (in workers) and `model_trust` (in PSs
+    whose models are merged) by PS, and of the leading PS `rate` (steps/s), `bytes` (moved in a step) and `clock`
+    (seconds of training until the end of the step)."""
 
     def __init__(self) -> None:
         self.loss: dict[int, Line] = {}
         self.accuracy: dict[int, Line] = {}
-        self.seconds: dict[int, Line] = {}
         self.rate = Line()
         self.bytes = Line()
         self.clock = Line()

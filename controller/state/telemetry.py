@@ -73,7 +73,6 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.alive and rank.state != "paused":
         rank.state = "running"
         rank.phase = rank.detail = ""
-    _append(state.series.seconds, rank.rank, made, seconds)
     if loss is not None:
         _append(state.series.loss, rank.rank, made, loss)
     if rank.role == "worker":

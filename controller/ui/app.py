@@ -18,6 +18,7 @@ from controller import paths
 from controller.ui import acting, asking, attending, checking, editing, theme
 from controller.ui.departure import Departure
 from controller.ui.kept import Kept
+from controller.ui.pace import Pace
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
@@ -76,7 +77,9 @@ class GarfieldApp(App[str]):
         self.session = session
         self.kept = Kept(partial(self.say, severity="warning"))
         self._launch_at_once = launch
-        self._ticks = 0
+        self._ticks = self._charted = 0  # looks at the run; at which of them the charts were shown
+        self._charts_wait = False  # there is something that the charts don't show yet
+        self._pace = Pace()
         self._fault_told = False
         self.departure = Departure(self)
         theme.register(self)
@@ -135,10 +138,15 @@ class GarfieldApp(App[str]):
             return  # the app is leaving, and its screens and what is on them go before its timers
         self._ticks += 1
         idle = self.session.running and self._ticks % IDLE_TICKS == 0
-        charts = self._ticks % CHART_TICKS == 0
-        if not (self.session.dirty or idle or (charts and self._charts_wait)):
-            return
-        self._charts_wait = (self._charts_wait or self.session.dirty) and not charts
+        charts = self._ticks >= self._charted + CHART_TICKS
+        if self._pace.due and (self.session.dirty or idle or (charts and self._charts_wait)):
+            self._charts_wait = (self._charts_wait or self.session.dirty) and not charts
+            self._charted = self._ticks if charts else self._charted
+            self._pace.begin(self.screen)
+            self.show_news(charts)
+
+    def show_news(self, charts: bool) -> None:
+        """Let the screens show what is known now; the charts too if it is their turn."""
         self.session.dirty = False
         if self.session.fault and not self._fault_told:
             self._fault_told = True
@@ -152,8 +160,6 @@ class GarfieldApp(App[str]):
             if isinstance(screen, MainScreen) and screen.ready:
                 screen.refresh_top()
         self.refresh_bindings()
-
-    _charts_wait = False
 
     def draft_changed(self) -> None:
         """The draft changed: the plan is made anew and the screen that is shown follows."""

@@ -16,7 +16,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.geometry import Size
 
-from controller.ui.app import CHART_TICKS, GarfieldApp
+from controller.ui.app import GarfieldApp
 from controller.ui.session import Session
 
 SIZE = (160, 50)  # columns and rows: a terminal that fills a screen
@@ -81,9 +81,10 @@ class WatchedApp(GarfieldApp):
     terminal: Terminal
     tick_began: Callable[[bool], None] = staticmethod(lambda charts: None)
 
-    def _tick(self) -> None:
-        self.tick_began((self._ticks + 1) % CHART_TICKS == 0)
-        super()._tick()
+    def show_news(self, charts: bool) -> None:
+        """As of every app, told of."""
+        self.tick_began(charts)
+        super().show_news(charts)
 
 
 @asynccontextmanager

@@ -63,6 +63,7 @@ async def _ticks(
         began.append((after - fed, charts))
 
     app.tick_began = tick_began
+    run.feed(itertools.islice(records, ranks))
     await asyncio.sleep(seconds)
     app.tick_began = WatchedApp.tick_began
     costs = [(after - before, charts) for (before, charts), (after, _) in itertools.pairwise(began)]

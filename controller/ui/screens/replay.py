@@ -13,6 +13,7 @@ from textual.binding import Binding
 
 from controller.runs.replay import WHY_NOT, ReplayRun
 from controller.ui import recorded
+from controller.ui.pace import Pace
 from controller.ui.screens.charted import READING
 from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
@@ -23,7 +24,7 @@ TICK = 0.1  # seconds between two looks at the clock while it plays
 CHART_TICKS = 4  # charts every so many ticks
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 WHOLE = 30.0  # seconds that the whole recording takes at the most, at the speed it begins with
-BUDGET = 0.05  # seconds of a tick that records may take; a recording that needs more plays slower
+BUDGET = 0.04  # seconds of a tick that records may take; where they need more it leaps from saved state to saved state
 PIECE = 25  # records between two looks at that budget
 JUMPS = 50  # so many jumps are the whole recording
 
@@ -59,8 +60,10 @@ class ReplayScreen(LiveScreen):
         length = replay.end - replay.start
         self.speed = next((speed for speed in SPEEDS if speed >= 1 and length / speed <= WHOLE), SPEEDS[-1])
         self._target: float | None = None  # the moment it is on its way to
-        self._ticks = 0
+        self._ticks = self._charted = 0
         self._looked = 0.0  # when it last looked at the clock, monotonic
+        self._due = 0.0  # the moment that it has to play to, Unix seconds
+        self._pace = Pace()
 
     @property
     def watched(self) -> ReplayRun:
@@ -101,18 +104,26 @@ class ReplayScreen(LiveScreen):
         if not self.playing or self._target is not None:
             return
         looked, self._looked = self._looked, time.monotonic()
-        until = self.replay.time + (self._looked - looked) * self.speed
-        while len(self.replay.play(until, PIECE)) == PIECE and time.monotonic() < self._looked + BUDGET:
+        self._due += (self._looked - looked) * self.speed
+        self.replay.leap(self._due)
+        while len(self.replay.play(self._due, PIECE)) == PIECE and time.monotonic() < self._looked + BUDGET:
             pass
         self._ticks += 1
-        if self.replay.time >= self.replay.end:
-            self.playing = False
-        self.tick(not self.playing or self._ticks % CHART_TICKS == 0)
+        self.playing = self.replay.time < self.replay.end
+        charts = not self.playing or self._ticks >= self._charted + CHART_TICKS
+        if self._pace.due or not self.playing:
+            self._charted = self._ticks if charts else self._charted
+            self._pace.begin(self)
+            self.tick(charts)
+
+    def _set_clock(self) -> None:
+        """Play on from here and now."""
+        self._looked, self._due = time.monotonic(), self.replay.time
 
     def action_play(self) -> None:
         """Play or pause."""
         self.playing = not self.playing
-        self._looked = time.monotonic()
+        self._set_clock()
         if self.playing and self.moment >= self.replay.end:
             self.seek(self.replay.start)
         self.tick(True)
@@ -120,6 +131,7 @@ class ReplayScreen(LiveScreen):
     def action_speed(self, by: int) -> None:
         """The next speed."""
         self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, SPEEDS.index(self.speed) + by))]
+        self._set_clock()
         self.tick(False)
 
     def seek(self, moment: float) -> None:
@@ -132,7 +144,7 @@ class ReplayScreen(LiveScreen):
         for _ in self.replay.seeking(moment):
             await asyncio.sleep(0)
         self._target = None
-        self._looked = time.monotonic()
+        self._set_clock()
         self.tick(True)
 
     def action_jump(self, by: int) -> None:

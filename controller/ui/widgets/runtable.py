@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding
 from textual.coordinate import Coordinate
@@ -95,6 +96,14 @@ def ordered(runs: Iterable[RunInfo], column: RunColumn, reverse: bool) -> list[R
     return sorted(known, key=column.order, reverse=reverse) + [run for run in runs if column.order(run) is None]
 
 
+class _Mark(Text):
+    """The first cell of a row, which knows the run of its row."""
+
+    def __init__(self, run: RunInfo, marked: bool) -> None:
+        super().__init__(MARKED if marked else " ")
+        self.run = run
+
+
 class RunTable(DataTable[Text]):
     """A row a run."""
 
@@ -106,6 +115,7 @@ class RunTable(DataTable[Text]):
     def __init__(self, **options) -> None:
         super().__init__(cursor_type="row", zebra_stripes=False, fixed_columns=2, **options)
         self._runs: list[RunInfo] = []
+        self._shown: object = None  # the runs, in whatever order, their marks and columns
 
     @property
     def runs(self) -> list[RunInfo]:
@@ -126,22 +136,42 @@ class RunTable(DataTable[Text]):
     ) -> None:
         """Show `runs` in this order; `by` names the column that has made it. The cursor stays on its run."""
         here = self.run_here
+        shown = [column.title for column in columns], marked, {run.id: run for run in runs}
         titles = ["", *(column.title + (("▼" if reverse else "▲") if column.title == by else "") for column in columns)]
+        before, self._shown = self._shown, shown
+        if before == shown:
+            self._reorder(runs, titles)
+        else:
+            self._fill(runs, columns, marked, titles)
+        ids = [run.id for run in runs]
+        row = ids.index(here.id) if here and here.id in ids else 0
+        if row != self.cursor_row:
+            self.move_cursor(row=row)
+
+    def _reorder(self, runs: Sequence[RunInfo], titles: Sequence[str]) -> None:
+        """The same rows in another order: nothing is measured anew, which takes most of the time."""
+        self._runs = list(runs)
+        place = {run.id: index for index, run in enumerate(runs)}
+        for column, title in zip(self.ordered_columns, titles, strict=True):
+            column.label = Text(title)
+            column.content_width = max(column.content_width, cell_len(title))
+        self.sort(self.ordered_columns[0].key, key=lambda mark: place[mark.run.id])
+
+    def _fill(
+        self, runs: Sequence[RunInfo], columns: Sequence[RunColumn], marked: frozenset[str], titles: Sequence[str]
+    ) -> None:
+        rows = [[_Mark(run, run.id in marked), *(column.text(run) for column in columns)] for run in runs]
         same = [column.label.plain for column in self.ordered_columns] == titles
-        rows = [[Text(MARKED if run.id in marked else " "), *(c.text(run) for c in columns)] for run in runs]
-        if same and [run.id for run in runs] == [run.id for run in self._runs]:
-            self._runs = list(runs)
+        before, self._runs = self._runs, list(runs)
+        if same and [run.id for run in runs] == [run.id for run in before]:
             self._update(rows)
             return
-        self._runs = list(runs)
         self.clear(columns=not same)
         if not same:
             for title in titles:
                 self.add_column(Text(title))
         for row in rows:
             self.add_row(*row)
-        ids = [run.id for run in runs]
-        self.move_cursor(row=ids.index(here.id) if here and here.id in ids else 0)
 
     def _update(self, rows: Sequence[Sequence[Text]]) -> None:
         for row, cells in enumerate(rows):
