@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, Value] = {
     "x_axis": "step",
     "smoothing": 0.0,
     "log_scale": False,
+    "pinned": "",
     "runs_order": "started",
     "runs_reversed": True,
     "wrap": True,

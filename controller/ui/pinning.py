@@ -66,9 +66,30 @@ def unpin(app: GarfieldApp) -> None:
 
 
 def keep(app: GarfieldApp, pinned: Curves | None) -> None:
-    """Pin what was read, or nothing; the charts follow at once."""
+    """Pin what was read, or nothing; the charts follow at once, and it is so at the next start."""
     app.session.pinned = pinned
     app.session.dirty = True
+    app.kept.put("pinned", "" if pinned is None else pinned.run.id)
+
+
+async def recall(app: GarfieldApp) -> None:
+    """Read the run that was pinned when the app was last left, while the screens go on; it may be gone."""
+    wanted = app.kept["pinned"]
+    if app.session.pinned is not None or not wanted:
+        return
+    run = next((run for run in await asyncio.to_thread(list_runs) if run.id == wanted), None)
+    if run is None:
+        app.kept.put("pinned", "")
+        return
+    (found,), pieces = reading([run])
+    try:
+        for _ in pieces:
+            await asyncio.sleep(0)
+    except OSError as error:
+        app.say(f"{title_of(run)}, which was pinned, can't be read: {error.strerror or error}.", "warning")
+        return
+    if app.session.pinned is None and app.kept["pinned"] == wanted:
+        keep(app, found)
 
 
 def _told(run: RunInfo) -> str:

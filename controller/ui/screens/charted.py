@@ -28,14 +28,14 @@ class ChartScreen(MainScreen):
 
     BINDINGS: ClassVar = [
         *READING,
-        Binding("m", "mark(1)", "acts", key_display="m n", tooltip=MARK),
+        Binding("m", "mark(1)", show=False, key_display="m n", tooltip=MARK),
         Binding("n", "mark(-1)", show=False, key_display="m n", tooltip=MARK),
-        Binding("escape", "no_cursor", "no cursor", tooltip="Take the cursor away"),
+        Binding("escape", "no_cursor", show=False, tooltip="Take the cursor away"),
         Binding("v", "cursor", "values", tooltip="A cursor that reads the values of all charts, or none"),
         Binding("c", "next_chart", "chart", tooltip="Show the next chart: accuracy, steps a second, bytes a step …"),
-        Binding("h", "axis", "x axis", tooltip="Charts over steps, epochs or time"),
-        Binding("e", "smooth", "smooth", tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
-        Binding("o", "log_scale", "log", tooltip="Logarithmic or linear loss axis"),
+        Binding("h", "axis", show=False, tooltip="Charts over steps, epochs or time"),
+        Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
+        Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
     ]
     PANELS: ClassVar[tuple[str, ...]] = tuple(MEASURES)  # what takes turns on a terminal with room for one
 
@@ -63,9 +63,8 @@ class ChartScreen(MainScreen):
     @property
     def chart_keys(self) -> str:
         """The keys that act on all charts, for the foot of the first one."""
-        if self.cursor is None:
-            return "v values  h x axis  e smooth  o log"
-        return f"← → move{'  m n acts' if self.check_action('mark', ()) else ''}  esc no cursor"
+        acts = "  m n acts" if self.check_action("mark", ()) else ""
+        return f"v values{acts}  h x axis  e smooth  o log" if self.cursor is None else f"← → move{acts}  esc no cursor"
 
     def entitle_charts(self) -> None:
         """Say above each chart what it shows, and below it its keys."""

@@ -87,6 +87,7 @@ class LiveScreen(ChartScreen):
         table = self.query_one(RankTable)
         table.order, table.flat = kept.choice("rank_order", ORDERS), bool(kept["ranks_flat"])
         table.focus()
+        self.run_worker(pinning.recall(self.app), group="pinned", exit_on_error=False)
 
     @property
     def moment(self) -> float:

@@ -14,7 +14,7 @@ from textual.widgets import DataTable, Input, Static
 
 from controller import wire
 from controller.runs import RunInfo, list_runs, mentions
-from controller.ui import formats, recorded
+from controller.ui import formats, pinning, recorded
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.reading import Reading, reading
 from controller.ui.widgets.entry import Entry
@@ -38,6 +38,7 @@ class RunsScreen(MainScreen):
         Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
         Binding("o", "reverse", show=False, tooltip="The other way round"),
         Binding("n", "rename", "name", tooltip="Change the run's name and note"),
+        Binding("b", "pin", "pin", tooltip="Pin the run beneath the charts of other runs, or unpin it"),
         Binding("r", "again", "again", tooltip="Fill Experiment with the run's parameters, to launch it again"),
         Binding("x", "export", "export", tooltip="Export what the marked runs measured, or this one: CSV or JSON"),
         Binding(
@@ -138,7 +139,9 @@ class RunsScreen(MainScreen):
         if run is not None:
             self.query_one("#run-told", Static).update(Content("\n").join(told(run)))
             identity = f" · {wire.one_line(run.id, 60)}" if run.name else ""
-            self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}", "r again  x export")
+            pinned = self.app.session.pinned is not None and self.app.session.pinned.run.id == run.id
+            keys = f"b {'unpin' if pinned else 'pin'}  r again  x export"
+            self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}{' · pinned' if pinned else ''}", keys)
 
     @on(DataTable.RowHighlighted)
     def _highlighted(self) -> None:
@@ -258,6 +261,16 @@ class RunsScreen(MainScreen):
         if await self.app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
             self.app.push_screen(CompareScreen(found))
 
+    def action_pin(self) -> None:
+        """Pin the run under the cursor beneath the charts of other runs, or unpin it."""
+        run = self.query_one(RunTable).run_here
+        if run is not None:
+            self.run_worker(partial(self._pin, run), group="open", exclusive=True)
+
+    async def _pin(self, run: RunInfo) -> None:
+        await pinning.pin(self.app, run)
+        self._show_run()
+
     def action_again(self) -> None:
         """Fill the form with the parameters of the run under the cursor."""
         run = self.query_one(RunTable).run_here
@@ -294,6 +307,6 @@ class RunsScreen(MainScreen):
             return self.has_class("-filtering") or bool(self._marked)
         if action == "filter" and isinstance(self.focused, Input):
             return False
-        if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "again", "export", "delete"):
+        if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "pin", "again", "export", "delete"):
             return bool(self._all)
         return True

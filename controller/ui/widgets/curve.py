@@ -72,12 +72,13 @@ def _row(canvas: Canvas, axis: Scale, value: float) -> int:
 
 def _columns(canvas: Canvas, axis: Scale, points: Sequence[Point]) -> Iterator[tuple[int, Sequence[Point]]]:
     """`points` by the column of dots they are in."""
-    start, stop = 0, len(points)
+    start, stop, width = 0, len(points), canvas.width - 1
+    span = axis.high - axis.low
     while start < stop:
         column = dot_column(canvas, axis, points[start][0])
-        # The last point of the column is found by halving: of many points few are looked at.
-        ends = axis.low + (column + 0.5) / (canvas.width - 1) * (axis.high - axis.low)
-        end = max(start + 1, bisect_left(points, ends, start, stop, key=_x))
+        end, border = start + 1, axis.low + (column + 0.5) / width * span
+        while end < stop and points[end][0] < border:
+            end += 1
         yield column, points[start:end]
         start = end
 
