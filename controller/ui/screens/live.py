@@ -25,7 +25,8 @@ from controller.ui.widgets.curve import Upright
 from controller.ui.widgets.lines import EventLog, finding_line, worth_telling
 from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
-from controller.ui.widgets.ranktable import ROOMY, RankTable
+from controller.ui.widgets.rankcells import ROOMY
+from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.status import StatusLine
 from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
 from controller.ui.widgets.trust import FRAME, TrustPanel
@@ -138,7 +139,8 @@ class LiveScreen(ChartScreen):
         if slowest is not None and slowest.work:
             work = formats.milliseconds(slowest.work)
             title += f" · slowest: {slowest.title} on {slowest.host}, {work} ms{' of own work' if roomy else ''}"
-        panel.entitle(title, TIME_LEGEND if roomy else TIME_LEGEND_SHORT)
+        keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
+        panel.entitle(title, keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
         table.show(now, revealed=self._revealed)
         table.styles.height = table.rows + 1
 

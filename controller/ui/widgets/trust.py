@@ -20,6 +20,7 @@ SHADES = ((1.5, "█"), (1.0, "▓"), (0.5, "▒"), (0.0, "░"))  # from which 
 LEGEND = ("· weighed 0   ░ <½   ▒ <1   ▓ ≥1   █ >1½", "! not finite   blank: not in the quorum")
 FRAME = 5  # rows of the panel that are no rank's: its frame, the heading, the legend
 UNWEIGHED = 0.005
+ROOMY = 9  # rows from which the whole legend is shown where not all ranks fit
 STRETCH = 5  # steps of a column at the least: of one step alone, most honest ranks are left out by a choosy rule
 LOW = 0.5  # of the fair share, below which a row is coloured as one that is hardly listened to
 
@@ -89,7 +90,7 @@ class TrustPanel(Widget):
         if self._trust is None:
             yield self._strip((" how much each weighed, once a step is made", "head"))
             return
-        legend = LEGEND if height >= min(len(self._ranks), 7) + FRAME - 2 else LEGEND[:1]
+        legend = self._legend(height - 1)
         host_width = min(10, max([4, *(cell_len(rank.host) for rank in self._ranks)]))
         room = max(4, width - host_width - 15)
         groups = merged(self._trust.columns, room, -(-STRETCH // self._trust.width))
@@ -120,6 +121,11 @@ class TrustPanel(Widget):
             yield Strip([])
         for line in legend:
             yield self._strip((f" {line}", "head"))
+
+    def _legend(self, rows: int) -> tuple[str, ...]:
+        """As much of it as leaves room for all ranks; where they have none anyhow, that of the shades."""
+        spare = rows - len(self._ranks)
+        return LEGEND[: max(0, spare)] if spare >= 0 else LEGEND if rows >= ROOMY else LEGEND[:1]
 
     def _share(self, rank: RankNow) -> float | None:
         """Its recent mean; one that has fallen has none any more."""
