@@ -30,6 +30,11 @@ def screens_file() -> Path:
     return state_dir() / "tui.json"
 
 
+def faults() -> Path:
+    """The log of what went wrong in the TUI itself."""
+    return state_dir() / "faults.log"
+
+
 def cache_dir() -> Path:
     """What may be deleted at any time."""
     return _base("XDG_CACHE_HOME", ".cache", "cache")
@@ -51,6 +56,7 @@ def all_paths() -> dict[str, str]:
         "runs": str(runs_dir()),
         "state": str(state_dir()),
         "screens": str(screens_file()),
+        "faults": str(faults()),
         "cache": str(cache_dir()),
         "config": str(config_dir()),
         "known hosts": str(known_hosts()),

@@ -15,7 +15,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from controller import paths
-from controller.ui import acting, asking, attending, checking, editing, theme
+from controller.ui import acting, asking, attending, checking, editing, faults, theme
 from controller.ui.departure import Departure
 from controller.ui.kept import Kept
 from controller.ui.pace import Pace
@@ -302,6 +302,7 @@ class GarfieldApp(App[str]):
         self.exit(self.session.farewell())
 
     def _fatal_error(self) -> None:
-        """A fault of ours: the traceback without local variables, which may hold what is nobody's business."""
-        self._exit_renderables.append(Text(traceback.format_exc()))
+        """A fault of ours: what comes of it on the way out is only in the log."""
+        text = Text(faults.told(traceback.format_exc()))
+        self._exit_renderables = self._exit_renderables or [text]
         self._close_messages_no_wait()

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+from controller import wire
 from controller.ui.app import GarfieldApp
 from controller.ui.screens.secret import asking_on
 from controller.ui.session import Session, launcher
@@ -25,4 +26,5 @@ async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
             with contextlib.suppress(OSError):
                 print("Stopping the run…", file=sys.stderr, flush=True)
             await session.leave()
-    return app.return_code or 0, result or session.farewell()
+    farewell = result or session.farewell()
+    return app.return_code or 0, wire.sanitise(farewell, len(farewell) + 1)
