@@ -63,7 +63,7 @@ async def test_keys_typed_in_one_go_act_in_their_order(tmp_path):
             tui.app.post_message(event)
         await tui.until(lambda: field.text.endswith("7"))
         assert field.text == "3567"
-        assert tui.app.session.draft.value("batch") == 3567
+        await tui.until(lambda: tui.app.session.draft.value("batch") == 3567)
 
 
 async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.content import Content
@@ -29,6 +30,7 @@ from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.runs import RunsScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
+from controller.ui.typed import Typed
 from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
 
@@ -82,7 +84,15 @@ class GarfieldApp(App[str]):
         self._pace = Pace()
         self._fault_told = False
         self.departure = Departure(self)
+        self._typed = Typed(self, super().on_event)
         theme.register(self)
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key waits for its turn; what comes back up to the app is on its way already."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._typed.take(event)
+        else:
+            await super().on_event(event)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, under every theme."""

@@ -164,8 +164,8 @@ class ExperimentScreen(MainScreen):
         self.query_one("#about", Panel).entitle(name)
 
     def action_leave_field(self) -> None:
-        """No field has the focus."""
-        self.query_one(Form).focus(scroll_visible=False)
+        """No field has the focus, from now on: a key right behind is no text any more."""
+        self.set_focus(self.query_one(Form), scroll_visible=False)
 
     def _field_of_focus(self) -> Field | None:
         if self.focused is None:

@@ -36,7 +36,7 @@ class HostForm(Dialog[dict[str, Any]]):
     """Returns the keys that changed with their new value; None for one that is to go. Esc returns None."""
 
     BINDINGS: ClassVar = [
-        Binding("ctrl+s", "apply", "apply", priority=True, tooltip="Take the changes over"),
+        Binding("ctrl+s", "apply", "apply", tooltip="Take the changes over"),
     ]
 
     def __init__(self, host: Host | None, names: frozenset[str]) -> None:

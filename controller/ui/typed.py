@@ -1,0 +1,56 @@
+"""Keys act in the order in which they are typed, also those that come in one go, as over a slow link.
+
+Textual hands each key at once to who has the focus, where it waits; a key that is no text then goes up to the app,
+which runs what it is bound to. Of ↓ and a word that come together the word would be in the field that ↓ was to leave,
+and of a word and ^s half would be saved. Here a key waits until all that the one before it led to is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.message_pump import MessagePump
+
+if TYPE_CHECKING:
+    from controller.ui.app import GarfieldApp
+
+LONGEST = 1.0  # seconds that a key may take before the next one is not held back any more
+
+
+class Typed:
+    """The keys that have come and have not acted yet; `act` is what the app does with a key."""
+
+    def __init__(self, app: GarfieldApp, act: Callable[[events.Event], Awaitable[None]]) -> None:
+        self._app, self._act = app, act
+        self._keys: deque[events.Key] = deque()
+        self._turns = 0  # keys that had their turn
+
+    async def take(self, key: events.Key) -> None:
+        """Act on `key`, at once or when those before it have."""
+        self._keys.append(key)
+        if len(self._keys) == 1:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        target = self._app.focused or self._app.screen
+        self._app.set_timer(LONGEST, lambda turn=self._turns: self._end(turn))
+        await self._act(self._keys[0])
+        self._follow(target, self._turns)
+
+    def _follow(self, node: MessagePump | None, turn: int) -> None:
+        """Behind the key on its way up from `node`, which handles its messages in their order."""
+        while node is not None and node is not self._app:
+            if node.call_later(self._follow, node.parent, turn):
+                return
+            node = node.parent  # it was closed
+        self._app.call_later(self._end, turn)
+
+    async def _end(self, turn: int) -> None:
+        if turn == self._turns:
+            self._turns += 1
+            self._keys.popleft()
+            if self._keys:
+                await self._begin()
