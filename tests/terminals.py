@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = None if shutil.which("tmux") else "tmux is not installed"
-BOUND = 100.0  # seconds that anything may take: two slow cores, and torch to import
+BOUND = 120.0  # seconds that anything may take: two slow cores, and torch to import
 DONE = "the terminal is back"  # what is on it once the program has ended
 MODES = ("alternate_on", "mouse_any_flag", "keypad_flag", "keypad_cursor_flag")  # what a program may leave behind
 # Two shells: one that runs the program and tells how it ended, and one to type commands into, with jobs.

@@ -138,7 +138,7 @@ def leave_field(terminal: Terminal) -> None:
 def ranks_are_paused_resumed_and_killed(terminal: Terminal) -> None:
     """Each act on a worker shows as an event and in its state, and the run goes on."""
     terminal.keys("L")
-    terminal.shows("Launch median", "15s")
+    terminal.shows("name   median-", "15s")
     terminal.keys("Enter")
     terminal.shows("● running", "/s ", "quorum 3, 4 live")
     terminal.keys("End", "Enter")
