@@ -152,12 +152,12 @@ class GarfieldApp(App[str]):
         if self._pace.due and (self.session.dirty or idle or (charts and self._charts_wait)):
             self._charts_wait = (self._charts_wait or self.session.dirty) and not charts
             self._charted = self._ticks if charts else self._charted
-            self._pace.begin(self.screen)
+            self.session.dirty = False
+            self._pace.begin()
             self.show_news(charts)
 
     def show_news(self, charts: bool) -> None:
         """Let the screens show what is known now; the charts too if it is their turn."""
-        self.session.dirty = False
         if self.session.fault and not self._fault_told:
             self._fault_told = True
             self.push_screen(Message("The run could not be followed", self.session.fault))

@@ -113,7 +113,7 @@ class ReplayScreen(LiveScreen):
         charts = not self.playing or self._ticks >= self._charted + CHART_TICKS
         if self._pace.due or not self.playing:
             self._charted = self._ticks if charts else self._charted
-            self._pace.begin(self)
+            self._pace.begin()
             self.tick(charts)
 
     def _set_clock(self) -> None:
