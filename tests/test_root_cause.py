@@ -152,6 +152,22 @@ def test_a_kill_that_the_run_can_do_without_and_one_at_its_end_are_no_cause() ->
     assert state.now.root_cause == "PS 0 on here: exit code 3: worker rank 3 sent no gradient"
 
 
+def test_who_hears_late_of_a_stop_and_misses_the_others_is_no_failure() -> None:
+    """As after an outage: the ranks of one host have been stopped before those of the other are told."""
+    state = state_of(1, 2, attackers=0, n_hosts=3, steps=50, until=10)
+    state.apply({"kind": "act", "act": "stop", "text": "stop, by me"})
+    state.apply({"kind": "exit", "rank": 1, "code": 0, "signal": None, "asked": True, "stderr": []})
+    state.apply({"kind": "failure", "rank": 0, "text": "lost worker rank 1 at step 10", "missing": [1]})
+    state.apply({"kind": "exit", "rank": 0, "code": 3, "signal": None, "asked": False, "stderr": []})
+    state.apply({"kind": "exit", "rank": 2, "code": 1, "signal": None, "asked": False, "stderr": ["ValueError"]})
+    assert (state.now.root_cause, cause(state.now)) == (None, None)
+    assert [rank.state for rank in state.now.ranks.values()] == ["stopped", "stopped", "failed"]
+    assert [(line.level, line.text) for line in state.now.log if line.rank == 0][-2:] == [
+        ("i", "PS 0 on lab1, while the run is stopped: lost worker rank 1 at step 10"),
+        ("i", "PS 0 on lab1 stopped after step 10"),
+    ]
+
+
 def test_a_lost_host_explains_the_rank_that_lost_one_of_its() -> None:
     state = state_of(1, 4, attackers=0, n_hosts=5, steps=50, until=10)
     state.apply({"kind": "failure", "rank": 0, "text": "lost worker 3", "missing": [3]})

@@ -17,9 +17,11 @@ def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
     """The root cause is the first end that no one asked for; or the kill, though asked for, of a rank that it needed.
 
     A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
-    may come second, and that other one may itself have ended because of a third.
+    may come second, and that other one may itself have ended because of a third. What ends after a stop is no cause.
     """
     before = _provisional(state.now)
+    if state.now.root_cause is None and state.now.state == "stopping":
+        return
     if state.now.root_cause is not None:
         deeper = before is not None and (facts.code != LOST_A_RANK or rank.rank in before.missing)
         if not deeper:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.state import causes, telemetry
 from controller.state.fields import BadRecord, integer, integers, maybe_integer, tables, text, texts
-from controller.state.now import ALIVE, Exit, HostNow, RankNow, ending
+from controller.state.now import ALIVE, Exit, HostNow, Now, RankNow, ending
 
 if TYPE_CHECKING:
     from controller.state.runstate import RunState
@@ -30,6 +30,9 @@ def failure(state: RunState, record: Mapping[str, Any]) -> None:
     """A rank says why it is about to end without having finished; its exit follows."""
     rank, sentence, missing = state.rank_of(record), text(record, "text"), integers(record, "missing")
     rank.failure, rank.missing, rank.detail = sentence, missing, sentence
+    if state.now.state == "stopping" and state.now.root_cause is None:  # who hears of the stop late misses the others
+        state.say("i", f"{rank.title} on {rank.host}, while the run is stopped: {sentence}", rank.host, rank.rank)
+        return
     state.say("✖", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
     root = state.now.ranks.get(state.now.root_rank) if state.now.root_rank is not None else None
     if root is not None and root.exit is not None and root.rank in missing:
@@ -47,7 +50,7 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
         state.say("i", f"{rank.title} on {rank.host} {ending(facts)}, to be started again", rank.host, rank.rank)
         return
     rank.exit, rank.pid = facts, None
-    rank.state = _state_after(rank, facts)
+    rank.state = _state_after(state.now, rank, facts)
     rank.phase, rank.detail = "", "" if rank.state == "finished" else rank.failure or ending(facts)
     state.series.band.expected.discard(rank.rank)
     _workers_changed(state)
@@ -115,8 +118,10 @@ def _helper_exited(state: RunState, record: Mapping[str, Any]) -> None:
         state.say("!", f"{host.name}: the process that starts ranks ended: {ending(facts)}", host.name)
 
 
-def _state_after(rank: RankNow, facts: Exit) -> str:
+def _state_after(now: Now, rank: RankNow, facts: Exit) -> str:
     """The state of a rank whose process ended so."""
+    if facts.code == causes.LOST_A_RANK and now.state == "stopping" and now.root_cause is None:
+        return "stopped"  # with those that were told before it
     if facts.signal is not None:
         return "killed" if facts.asked else "lost"
     if facts.code == 0 and rank.end is not None:
