@@ -134,11 +134,15 @@ class Survey:
         return {name: problem for name, problem in told.items() if problem}
 
     async def act(self, run: Found, rank: int, act: str, attack: str | None = None) -> str:
-        """Do something to a rank, as `LiveRun.act` does; the host it was done on. Raises ActRefused, HostError."""
+        """Do something to a rank, as `LiveRun.act` does; its host, by the name that the run has for it.
+
+        Raises ActRefused, HostError.
+        """
         for visited, parts in run.parts.items():
-            if any(rank in _numbers(part) for part in parts):
-                await self.visits[visited].act(run.run, rank, act, attack)
-                return visited
+            for part in parts:
+                if rank in _numbers(part):
+                    await self.visits[visited].act(run.run, rank, act, attack)
+                    return str(part.get("host") or visited)
         known = ", ".join(str(one["rank"]) for one in run.ranks()) or "none"
         where = f" {' and '.join(self.unreachable)} could not be asked." if self.unreachable else ""
         raise ActRefused(f"{run.run} has no rank {rank}; its hosts tell of these: {known}.{where}")

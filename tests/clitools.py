@@ -53,6 +53,7 @@ class Launched:
         """What it ended with: the JSON object of its last line."""
         stdout, stderr = self.process.communicate(timeout=BOUND)
         self.lines.append(stderr)
+        assert stdout, "".join(self.lines)
         return json.loads(stdout.splitlines()[-1])
 
 

@@ -174,6 +174,33 @@ async def test_no_spool_and_no_socket_outlives_its_run(package: Path) -> None:
     assert processes_of(run.run_id) == {}
 
 
+async def test_who_leaves_while_the_hosts_are_reached_leaves_once_they_are(package: Path, tmp_path: Path) -> None:
+    first = _run(package)
+    await first.start()
+    await first.detach()
+    await first.wait()
+    run = await LiveRun.attach([local_host()], first.run_id, folder=tmp_path / "again")
+    starting = asyncio.create_task(run.start())
+    await _until(lambda: run.running)
+    await run.leave()
+    assert (await run.wait())["outcome"] == "detached"
+    await starting
+    other = await visit(local_host())
+    assert (await other.stop(run.run_id))["left"] == 0
+    await other.close()
+
+
+async def test_two_who_stop_a_run_at_once_both_hear_that_it_ended(package: Path) -> None:
+    """As a command that visits two names of one machine."""
+    run = _run(package)
+    await run.start()
+    others = [await visit(local_host()) for _ in range(3)]
+    told = await asyncio.gather(*(other.stop(run.run_id, kill=True) for other in others))
+    assert [one["left"] for one in told] == [0, 0, 0]
+    await asyncio.gather(*(other.close() for other in others))
+    await run.wait()
+
+
 async def test_status_tells_who_holds_a_run_that_nobody_is_connected_to(package: Path) -> None:
     run = _run(package)
     await run.start()
