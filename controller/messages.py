@@ -134,7 +134,11 @@ _RUN = {
 }
 
 _PROCESS = _whole(pid=_count, start=_count, what=_text, name=_text, age=_number)
-_LEFTOVER = _whole(run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS))
+_FILE = _whole(name=_text, size=_count, age=_number)
+_LEFTOVER = _whole(
+    run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS),
+    files=_list(_FILE),
+)  # fmt: skip
 
 _FACTS = {
     **dict.fromkeys(("cores", "memory", "memory_available"), _count),
@@ -212,7 +216,7 @@ _SCHEMA: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "runs": ({"runs": _list(_object(**_RUN))}, {}),
     "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
     "leftovers": ({"machine": _text, "found": _list(_LEFTOVER), "more": _count}, {}),
-    "cleaned": ({"run": _text, "ended": _count, "left": _list(_PROCESS)}, {}),
+    "cleaned": ({"run": _text, "ended": _count, "left": _list(_PROCESS), "removed": _count}, {}),
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is

@@ -59,13 +59,15 @@ class Visit:
         """What runs have left on this host, as `controller.agent.leftovers.find` tells it. Raises HostError."""
         return await self._session.ask({"type": "leftovers", "run": run, "running": running}, "leftovers")
 
-    async def clean(self, run: str, processes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """End those processes of a `clean_plan` if they are still the same; {"ended": how many, "left": [process]}.
+    async def clean(
+        self, run: str, processes: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """End those processes of a `clean_plan` if they are still the same, and remove those files.
 
-        Raises HostError.
+        {"ended": how many, "left": [process], "removed": how many}. Raises HostError.
         """
-        chosen = [[process["pid"], process["start"]] for process in processes]
-        message = {"type": "clean", "run": run, "processes": chosen}
+        chosen, names = [[process["pid"], process["start"]] for process in processes], [file["name"] for file in files]
+        message = {"type": "clean", "run": run, "processes": chosen, "files": names}
         return await self._session.ask(message, "cleaned", seconds=CLEAN_WITHIN)
 
     async def act(self, run: str, rank: int, act: str, attack: str | None = None) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from controller.agent import facts, leftovers, processes, records
+from controller.agent import facts, keeping, leftovers, processes, records
 from controller.cleanup import clean_plan
+from controller.hosts import Host
 from tests.clitools import command, here, needs_proc, soon
 from tests.launching import Launch, local_host, pid_of, processes_of, until_gone, write_package
 
@@ -151,6 +152,74 @@ async def _count(run: str) -> tuple[int, int]:
         async with clean_plan([local_host()], run, running) as plan:
             counts.append(plan.count)
     return counts[0], counts[1]
+
+
+@pytest.fixture
+def saved(here: Path) -> Path:
+    """The folder of RUN's checkpoints; server 0 is on record here, and its process is gone."""
+    with sleeping() as process:
+        write_record(process, process={"what": "0", "start": 17})
+    folder = keeping.folder_of(RUN)
+    folder.mkdir(parents=True)
+    for name in ("ps0-step-000010.pt", ".ps0-77.new", f"resume-{facts.machine_id()}-7.pt"):
+        (folder / name).write_bytes(bytes(1000))
+    return folder
+
+
+def _names(found: dict[str, Any]) -> list[str]:
+    return [file["name"] for left in found["found"] for file in left["files"]]
+
+
+def test_checkpoints_of_a_crashed_run_are_told_and_then_removed(here: Path, saved: Path) -> None:
+    (saved / "ps1-final.pt").write_text("of another machine with this home")
+    (saved / "notes.txt").write_text("mine")
+    (saved / "ps0-final.pt").symlink_to(saved / "notes.txt")
+    dry = command(here, "clean")
+    assert dry.returncode == 1
+    rows = [line.split() for line in dry.stdout.splitlines()[1:]]
+    names = [".ps0-77.new", "ps0-step-000010.pt", f"resume-{facts.machine_id()}-7.pt"]
+    assert [row[3:5] for row in rows] == [["file", f"{name},"] for name in names]
+    assert "clean --yes removes 3 files." in dry.stderr
+    done = command(here, "clean", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["removed"], told["ended"], told["left"]) == (3, 0, [])
+    assert sorted(os.listdir(saved)) == ["notes.txt", "ps0-final.pt", "ps1-final.pt"]
+    assert command(here, "clean").stdout == "Nothing is left.\n"
+
+
+def test_what_the_plan_does_not_name_stays_and_so_does_the_record(here: Path, saved: Path) -> None:
+    assert leftovers.end(RUN, [], None, ["ps0-step-000010.pt", "../../../secret"])["removed"] == 1
+    assert _names(leftovers.find()) == [".ps0-77.new", f"resume-{facts.machine_id()}-7.pt"]
+    assert leftovers.end(RUN, [], None, _names(leftovers.find()))["removed"] == 2
+    assert leftovers.find()["found"] == []
+    assert not saved.exists()
+
+
+def test_checkpoints_of_a_run_that_goes_on_are_no_leftovers(here: Path, saved: Path) -> None:
+    names = _names(leftovers.find())
+    assert len(names) == 3
+    (record,) = records.records_dir().glob("*.json")
+    elsewhere = record.with_name(f"0123456789abcdef-{RUN}-9.json")  # on a machine with the same home
+    elsewhere.write_text(json.dumps(json.loads(record.read_text()) | {"machine": "0123456789abcdef"}))
+    assert _names(leftovers.find()) == []
+    assert leftovers.end(RUN, [], None, names)["removed"] == 0
+    elsewhere.unlink()
+    with sleeping(RUN) as agent:
+        write_record(agent, process={"what": "agent"})
+        assert _names(leftovers.find(running=True)) == []
+        assert leftovers.end(RUN, [], None, names)["removed"] == 0
+    assert len(os.listdir(saved)) == 3
+
+
+async def test_files_are_spared_where_a_host_can_not_be_asked(here: Path, saved: Path) -> None:
+    absent = Host("absent", connection="local", python="/nowhere/python")
+    async with clean_plan([local_host(), absent]) as plan:
+        assert (plan.files, plan.spared) == ([], [RUN])
+        await plan.carry_out()
+    assert len(os.listdir(saved)) == 3
+    async with clean_plan([local_host()]) as plan:
+        assert (len(plan.files), plan.spared) == (3, [])
 
 
 async def test_two_names_of_one_machine_are_told_once(here: Path) -> None:

@@ -41,13 +41,18 @@ def checkpoints_dir() -> Path:
     return records.records_dir().parent / "checkpoints"
 
 
+def folder_of(run: str) -> Path:
+    """Folder of one run. Raises KeepingError."""
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", run):
+        raise KeepingError(f"{run!r} is no name of a run.")
+    return checkpoints_dir() / run
+
+
 class Keeping:
     """The checkpoints of one run on this host; `servers` gives the ranks of its parameter servers here."""
 
     def __init__(self, loop: Loop, run: str, servers: Callable[[], Collection[int]]) -> None:
-        if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", run):
-            raise KeepingError(f"{run!r} is no name of a run.")
-        self.folder = checkpoints_dir() / run
+        self.folder = folder_of(run)
         self._loop, self._servers = loop, servers
         own = f"{facts.machine_id()}-{os.getpid()}"
         self._resume, self._arriving = self.folder / f"resume-{own}.pt", self.folder / f".resume-{own}.new"

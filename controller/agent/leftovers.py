@@ -13,10 +13,10 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from . import facts, processes, records
+from . import facts, processes, records, remains
 
 TYPE_CHECKING = False  # see the package: no typing at run time
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ TERM_SECONDS, KILL_SECONDS = 2.0, 5.0  # from SIGTERM to SIGKILL, and from that 
 def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
     """What is left of `run`, or of every run on record here.
 
-    {"machine": id, "found": [{"run", "hosts", "origin", "running", "processes": [process]}], "more": processes that are
-    not listed}; a process is {"pid", "start", "what", "name", "age": seconds}. What a living agent still supervises is
-    in it only with `running`. A run without processes has left only its record.
+    {"machine": id, "found": [{"run", "hosts", "origin", "running", "processes": [process], "files"}], "more": processes
+    that are not listed}; a process is {"pid", "start", "what", "name", "age": seconds}, and `files` are as `remains`
+    tells them. What a living agent still supervises is in it only with `running`. A run without processes and files has
+    left only its record.
     """
     found: list[dict[str, Any]] = []
     room, more = MOST, 0
@@ -51,6 +52,7 @@ def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
                 "origin": left.records[0].get("origin"),
                 "running": left.supervised,
                 "processes": listed,
+                "files": left.files(),
             }
         )
     return {"machine": facts.machine_id(), "found": found, "more": more}
@@ -62,11 +64,13 @@ def moment() -> int:
         return int(float(file.read().split()[0]) * processes.TICK)
 
 
-def end(run: str, chosen: Iterable[Iterable[int]], since: int | None = None) -> dict[str, Any]:
-    """End those processes of `run` that are `chosen`, each a pid with its start time; forget a run that left nothing.
+def end(
+    run: str, chosen: Iterable[Iterable[int]], since: int | None = None, files: Collection[str] = ()
+) -> dict[str, Any]:
+    """End those processes of `run` that are `chosen`, each a pid with its start time, and remove those `files`.
 
-    SIGTERM, then SIGKILL. What was started after the moment `since` was started by these, and ends with them.
-    {"ended": how many, "left": [process]}, as `find` tells processes.
+    SIGTERM, then SIGKILL. What was started after the moment `since` was started by these, and ends with them. A run
+    that left nothing is forgotten. {"ended": how many, "left": [process], as `find` tells them, "removed": how many}.
     """
     wanted = {tuple(one) for one in chosen}
     meant = [
@@ -76,11 +80,13 @@ def end(run: str, chosen: Iterable[Iterable[int]], since: int | None = None) -> 
     if meant and since is not None:
         _chase(run, since)
     still = {process.pid: (process, what) for process, what in meant if _same(process)}
-    ended = len(meant) - len(still)
+    ended, removed = len(meant) - len(still), 0
     for left in _runs(run):
+        if left.files():
+            removed += remains.remove(run, left.ranks(), files)
         still |= {process.pid: (process, what) for process, what in left.unsupervised()}
         left.forget()
-    return {"ended": ended, "left": [_told(*still[pid]) for pid in sorted(still)[:MOST]]}
+    return {"ended": ended, "left": [_told(*still[pid]) for pid in sorted(still)[:MOST]], "removed": removed}
 
 
 def of(run: str) -> list[processes.Process]:
@@ -109,6 +115,16 @@ class _Run:
     def hosts(self) -> list[str]:
         return sorted({str(record.get("host")) for record in self.records})
 
+    def ranks(self) -> set[int]:
+        """Those that were started on this machine."""
+        return {rank for record in self.records for rank in _ranks(record)}
+
+    def files(self) -> list[dict[str, Any]]:
+        """What its servers saved here; nothing while the run goes on, here or on a machine with the same home."""
+        if self.supervised or _on_record_elsewhere(self.run):
+            return []
+        return remains.find(self.run, self.ranks())
+
     def all(self) -> list[tuple[processes.Process, str]]:
         """Every living process of the run, and what it is."""
         below = [(process, "below") for process in self._marked]
@@ -122,10 +138,21 @@ class _Run:
 
     def forget(self) -> None:
         """Remove the records of agents that have left nothing."""
-        for path, alive in self._recorded:
-            if not alive and (self.supervised or not self._marked):
+        for (path, alive), record in zip(self._recorded, self.records, strict=True):
+            left = alive or remains.find(self.run, _ranks(record))
+            if not left and (self.supervised or not self._marked):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+def _ranks(record: dict[str, Any]) -> set[int]:
+    return {int(one["what"]) for one in record["processes"] if str(one.get("what")).isdecimal()}
+
+
+def _on_record_elsewhere(run: str) -> bool:
+    """Whether another machine with this home has a record of `run`: it may go on there."""
+    machine, names = facts.machine_id(), [path.name for path in records.records_dir().glob("*.json")]
+    return any(f"-{run}-" in name and not name.startswith(f"{machine}-") for name in names)
 
 
 def _has_agent(alive: list[tuple[processes.Process, str]]) -> bool:

@@ -49,7 +49,7 @@ def main(_: bytes) -> None:
                 told_at = leftovers.moment()
                 _say({"type": "leftovers", **leftovers.find(message["run"], message["running"])})
             elif message["type"] == "clean":
-                cleaned = leftovers.end(message["run"], message["processes"], told_at)
+                cleaned = leftovers.end(message["run"], message["processes"], told_at, message["files"])
                 _say({"type": "cleaned", "run": message["run"], **cleaned})
 
 

@@ -32,35 +32,34 @@ async def _clean(hosts: Collection[Host], word: str | None, options: argparse.Na
     told = asking(OneLine(sys.stderr))
     async with clean_plan(hosts, word, options.running, told, terminal.ask) as plan:
         complain(list(plan.unreachable.values()))
-        if plan.count and not options.json:
+        something = plan.count or plan.files
+        if something and not options.json:
             say(table(HEADERS, _rows(plan), right=(4,)))
-        wanted = not plan.count or options.yes or (can_ask() and await agrees(_question(plan)))
+        wanted = not something or options.yes or (can_ask() and await agrees(_question(plan)))
         done = await plan.carry_out() if wanted else []  # of a run that has left only its record, that is removed
         _tell(plan, wanted, done, options)
-        clean = wanted and not plan.more and all(one.left == [] for one in done)
+        clean = wanted and not plan.more and all(one.left == [] and not _kept(one) for one in done)
         return 0 if clean and not plan.unreachable else 1
 
 
 def _rows(plan: CleanPlan) -> list[list[str]]:
-    return [
-        [
-            left.host,
-            left.run,
-            left.origin,
-            f"rank {process['what']}" if process["what"].isdigit() else process["what"],
-            str(process["pid"]),
-            process["name"],
-            duration(process["age"]),
-        ]
-        for left in plan.leftovers
-        for process in left.processes
-    ]
+    rows = []
+    for left in plan.leftovers:
+        about = [left.host, left.run, left.origin]
+        for process in left.processes:
+            what = f"rank {process['what']}" if process["what"].isdigit() else process["what"]
+            rows.append([*about, what, str(process["pid"]), process["name"], duration(process["age"])])
+        for file in left.files:
+            rows.append([*about, "file", "", f"{file['name']}, {file['size'] / 1e6:.1f} MB", duration(file["age"])])
+    return rows
 
 
 def _question(plan: CleanPlan) -> str:
-    others = sorted({left.origin for left in plan.leftovers if left.processes} - {origin_text()})
+    others = sorted({left.origin for left in plan.leftovers if left.processes or left.files} - {origin_text()})
     of_others = f", also of {' and '.join(others)}" if others else ""
-    return f"End {'this' if plan.count == 1 else 'these'} {_processes(plan.count)}{of_others}?"
+    todo = [f"end {_these(_processes(plan.count))}"] if plan.count else []
+    todo += [f"remove {_these(_files(len(plan.files)))}"] if plan.files else []
+    return f"{' and '.join(todo).capitalize()}{of_others}?"
 
 
 def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argparse.Namespace) -> None:
@@ -68,27 +67,48 @@ def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argpa
         say_json(
             {
                 "dry_run": not wanted,
-                "leftovers": [vars(left) for left in plan.leftovers if left.processes],
+                "leftovers": [vars(left) for left in plan.leftovers if left.processes or left.files],
                 "more": plan.more,
                 "ended": sum(one.ended for one in done),
+                "removed": sum(one.removed for one in done),
                 "left": None if any(one.left is None for one in done) else [p for one in done for p in one.left or ()],
                 "unreachable": plan.unreachable,
             }
         )
-    elif not plan.count:
+    elif not plan.count and not plan.files:
         say("Nothing is left." if not plan.unreachable else "Nothing is left where it could be asked.")
     elif not wanted:
-        complain(f"Nothing was ended. python -m controller clean --yes ends {_processes(plan.count)}.")
+        does = [f"ends {_processes(plan.count)}"] if plan.count else []
+        does += [f"removes {_files(len(plan.files))}"] if plan.files else []
+        complain(f"Nothing was done. python -m controller clean --yes {' and '.join(does)}.")
     else:
-        say(f"{_processes(sum(one.ended for one in done))} ended")
+        ended, removed = sum(one.ended for one in done), sum(one.removed for one in done)
+        say(f"{_processes(ended)} ended" + (f", {_files(removed)} removed" if plan.files else ""))
     for one in done:
         if one.left is None:
             complain(f"{one.problem} What became of {one.leftover.run} there is not known.")
         for process in one.left or ():
             complain(f"{one.leftover.host}: {process['name']} (pid {process['pid']}) could not be ended.")
+        if kept := _kept(one):
+            complain(f"{one.leftover.host}: {_files(kept)} of {one.leftover.run} could not be removed.")
+    for run in plan.spared:
+        complain(f"The files of {run} are left alone: it may go on where it could not be asked.")
     if plan.more:
         complain(f"{_processes(plan.more)} more are left than could be listed at once; run clean again.")
 
 
+def _kept(one: Cleaned) -> int:
+    """How many files are still there although they were to be removed."""
+    return 0 if one.left is None else len(one.leftover.files) - one.removed
+
+
+def _these(things: str) -> str:
+    return f"{'this' if things.startswith('1 ') else 'these'} {things}"
+
+
 def _processes(count: int) -> str:
     return f"{count} process{'' if count == 1 else 'es'}"
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"

@@ -155,9 +155,10 @@ def _add_clean(commands: argparse._SubParsersAction) -> None:
         "clean",
         "end what runs have left on the hosts of a file although nothing supervises it any more",
         """
-First it lists what would be ended: host, run, rank, pid, name, age. Then it asks, or goes on with --yes, and ends
-exactly those processes: found by the hosts' own records (pid, start time, user, run id), never by a name. A run that
-still goes on is no leftover; that is ended by stop. Without a terminal and without --yes, nothing is ended.
+First it lists what would be ended: host, run, rank, pid, name, age; and the checkpoints that runs which crashed have
+left there. Then it asks, or goes on with --yes, and ends exactly those processes: found by the hosts' own records (pid,
+start time, user, run id), never by a name; and removes exactly those files. A run that still goes on is no leftover;
+that is ended by stop. Without a terminal and without --yes, nothing is ended.
 """,
     )
     _add_words(clean)
