@@ -25,6 +25,7 @@ RECORD_BYTES = 400  # about, of one record; packed a quarter of that or less
 BATCH = 50  # records between two words on how far a reading is
 PIECE = 256 << 10  # bytes of a saved state that are unpacked at once
 LEAP = 2_000  # records that take longer to apply than a saved state takes to load
+EXAMPLE = Path(__file__).with_name("example")  # a run that comes with the program, made by tests/example.py
 WHY_NOT = "This is a recording: nothing can be done to its ranks."
 
 

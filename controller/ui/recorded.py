@@ -1,4 +1,4 @@
-"""What can be done with recorded runs: name them anew, export them, delete them, fill the form to launch one again.
+"""What can be done with recorded runs: watch, name, export and delete them, fill the form to launch one again.
 
 Each is a short conversation, as those in `controller.ui.asking`.
 """
@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textual.content import Content
+
 from controller.hostsfile import HostsFileError
-from controller.runs import RunInfo, hosts_file, removal
+from controller.runs import RunInfo, hosts_file, read_run, removal
 from controller.runs.export import rows, whole_file, write_csv, write_json
 from controller.runs.label import LabelError, relabel
 from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Choice, Line, Message, Question
 from controller.ui.screens.naming import Naming
+from controller.ui.screens.reading import Reading
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
 
 NAMED = 6  # runs, or hosts, that a question names
+EXAMPLE_LINE = Content.assemble(("w", "bold $primary"), "  watches a recorded example: one of five workers lies")
 FORMS = (
     ("csv", "CSV", "one value a row: run, time, step, rank, role, metric, value"),
     ("json", "JSON", "one document: the same values below what each run was, its parameters and its outcome"),
@@ -36,6 +40,38 @@ AWAY = {"detached": "was left to itself", "cut off": "has no recorded end"}  # o
 def _names(runs: Sequence[RunInfo]) -> str:
     more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
     return ", ".join(title_of(run) for run in runs[:NAMED]) + more
+
+
+async def replay(app: GarfieldApp, run: RunInfo, *, example: bool = False) -> None:
+    """Read `run`, and open it as a recording, or say why it can't be."""
+    from controller.runs.replay import ReplayRun
+    from controller.ui.screens.replay import ReplayScreen
+
+    try:
+        found = ReplayRun(run.folder)
+    except OSError as error:  # no room for the saved states
+        app.say(f"{title_of(run)} can't be opened: {error.strerror or error}.", "error")
+        return
+    pieces = ((share, "Its records are read once; then any moment of it is near.") for share in found.index())
+    if not await app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
+        found.close()
+        return
+    for sentence in found.damage:
+        app.say(f"Not all of it could be read: {sentence}", "warning")
+    if run.outcome == "running":
+        app.say("It goes on: this is what was recorded until now.", "warning")
+    if not found.state.now.ranks:
+        found.close()
+        app.say(f"{title_of(run)} recorded nothing that could be shown.", "warning")
+    else:
+        app.push_screen(ReplayScreen(found, example=example))
+
+
+async def watch_example(app: GarfieldApp) -> None:
+    """Play the run that comes with the program."""
+    from controller.runs.replay import EXAMPLE
+
+    await replay(app, await asyncio.to_thread(read_run, EXAMPLE), example=True)
 
 
 async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:

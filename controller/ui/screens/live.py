@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -16,6 +17,7 @@ from controller.state import Now, Series
 from controller.ui import acting, formats, marks, measures, pinning
 from controller.ui.measures import BESIDE, MEASURES
 from controller.ui.rankrows import ORDERS, work_of
+from controller.ui.recorded import EXAMPLE_LINE, watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.trustviews import View, following, views
 from controller.ui.widgets.axis import Axis
@@ -41,6 +43,7 @@ class LiveScreen(ChartScreen):
 
     MODE = "live"
     BINDINGS: ClassVar = [
+        Binding("w", "example", "watch an example", tooltip="Play a recorded run that comes with the program"),
         Binding("l", "open_log", "its log", tooltip="Open the output of the rank under the cursor"),
         Binding("space", "freeze", "freeze", tooltip="Hold the screen still; the run goes on"),
         Binding("z", "zoom", "zoom", tooltip="Give one chart the whole place, then the next, then all again"),
@@ -214,6 +217,11 @@ class LiveScreen(ChartScreen):
             self.query_one(f"#{name}").display = name in ((only,) if only else ("loss", "trust", self._beside))
         self.query_one("#beside").display = only != "loss"
 
+    @property
+    def _without_runs(self) -> bool:
+        """No run is recorded here yet, as far as was looked."""
+        return self.app.session.elsewhere is None and not self.app.session.last_run
+
     def _show_empty(self) -> None:
         plan = self.app.session.plan
         if plan is None:
@@ -232,6 +240,8 @@ class LiveScreen(ChartScreen):
             )
         )
         session = self.app.session
+        if self._without_runs:
+            lines.append(EXAMPLE_LINE)
         if session.elsewhere is not None:
             lines += [
                 Content(""),
@@ -256,6 +266,10 @@ class LiveScreen(ChartScreen):
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:
         self.app.run_worker(acting.on_rank(self.app, message.rank), group="acts")
+
+    def action_example(self) -> None:
+        """Watch the run that comes with the program."""
+        self.app.run_worker(partial(watch_example, self.app), group="open", exclusive=True)
 
     def action_open_log(self) -> None:
         """The output of the rank under the cursor."""
@@ -305,6 +319,8 @@ class LiveScreen(ChartScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
+        if action == "example":
+            return self.now is None and self._without_runs
         if self.now is None and action in VIEW_ACTIONS:
             return False
         return super().check_action(action, parameters)

@@ -52,10 +52,10 @@ class ReplayScreen(LiveScreen):
         Binding("L,S,D,A,P", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]
 
-    def __init__(self, replay: ReplayRun) -> None:
-        """`replay` is read already; it is closed with the screen."""
+    def __init__(self, replay: ReplayRun, *, example: bool = False) -> None:
+        """`replay` is read already; it is closed with the screen. An `example` plays at once and is called one."""
         super().__init__()
-        self.replay = replay
+        self.replay, self._example = replay, example
         self.playing = False
         length = replay.end - replay.start
         self.speed = next((speed for speed in SPEEDS if speed >= 1 and length / speed <= WHOLE), SPEEDS[-1])
@@ -82,12 +82,15 @@ class ReplayScreen(LiveScreen):
 
     def body(self) -> ComposeResult:
         """The Live screen below the bar."""
-        yield ReplayBar(self.replay)
+        yield ReplayBar(self.replay, "EXAMPLE" if self._example else "RECORDING")
         yield from super().body()
 
     def on_mount(self) -> None:
         """Begin to look at the clock."""
         self.set_interval(TICK, self._play_on)
+        if self._example:
+            self.action_play()
+            self.app.say("A recorded example, no run of yours: ␣ pauses, ← → seek, a marks who lies, esc leaves.")
 
     def on_unmount(self) -> None:
         """The recording is given up with the screen."""

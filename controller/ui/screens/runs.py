@@ -44,6 +44,7 @@ class RunsScreen(MainScreen):
         Binding(
             "delete,backspace", "delete", "delete", key_display="del", tooltip="Delete the marked runs or this one"
         ),
+        Binding("w", "example", "watch an example", tooltip="Play a recorded run that comes with the program"),
         Binding("escape", "clear", "show all", tooltip="Leave the filter, then forget it, then the marks"),
     ]
 
@@ -128,6 +129,7 @@ class RunsScreen(MainScreen):
             Content(f"A launch would start {plan.summary()}." if ready else "The plan can't be launched as it is."),
             Content(""),
             *([Content.assemble(("L", "bold $primary"), "  launches it")] if ready else []),
+            recorded.EXAMPLE_LINE,
             Content.assemble(("2", "bold $primary"), "  changes the experiment"),
             Content.assemble(("1", "bold $primary"), "  changes the hosts"),
         ]
@@ -221,30 +223,11 @@ class RunsScreen(MainScreen):
         if self.app.session.running and self.app.session.run.run_id == run.id:
             self.app.switch_mode("live")
         else:
-            self.run_worker(partial(self._replay, run), group="open", exclusive=True)
+            self.run_worker(partial(recorded.replay, self.app, run), group="open", exclusive=True)
 
-    async def _replay(self, run: RunInfo) -> None:
-        from controller.runs.replay import ReplayRun
-        from controller.ui.screens.replay import ReplayScreen
-
-        try:
-            replay = ReplayRun(run.folder)
-        except OSError as error:  # no room for the saved states
-            self.app.say(f"{title_of(run)} can't be opened: {error.strerror or error}.", "error")
-            return
-        pieces = ((share, "Its records are read once; then any moment of it is near.") for share in replay.index())
-        if not await self.app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
-            replay.close()
-            return
-        for sentence in replay.damage:
-            self.app.say(f"Not all of it could be read: {sentence}", "warning")
-        if run.outcome == "running":
-            self.app.say("It goes on: this is what was recorded until now.", "warning")
-        if not replay.state.now.ranks:
-            replay.close()
-            self.app.say(f"{title_of(run)} recorded nothing that could be shown.", "warning")
-        else:
-            self.app.push_screen(ReplayScreen(replay))
+    def action_example(self) -> None:
+        """Watch the run that comes with the program."""
+        self.run_worker(partial(recorded.watch_example, self.app), group="open", exclusive=True)
 
     def action_compare(self) -> None:
         """Compare what is marked."""
@@ -307,6 +290,8 @@ class RunsScreen(MainScreen):
             return self.has_class("-filtering") or bool(self._marked)
         if action == "filter" and isinstance(self.focused, Input):
             return False
+        if action == "example":
+            return self._all == []
         if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "pin", "again", "export", "delete"):
             return bool(self._all)
         return True

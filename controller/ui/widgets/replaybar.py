@@ -35,9 +35,10 @@ class ReplayBar(Widget):
             """The bar."""
             return self.bar
 
-    def __init__(self, replay: ReplayRun, **options) -> None:
+    def __init__(self, replay: ReplayRun, word: str = "RECORDING", **options) -> None:
+        """`word` says what it is."""
         super().__init__(**options)
-        self._replay = replay
+        self._replay, self._word = replay, word
         self._playing, self._speed, self._moment = False, 1.0, replay.time
         self._bar = (0, 0)  # where the bar begins, and its width
 
@@ -56,7 +57,7 @@ class ReplayBar(Widget):
         of = f" of {name[:LONGEST_NAME]}" if width >= ROOMY else ""
         left = Content.assemble(
             (" ▶ " if self._playing else " ‖ ", "bold"),
-            ("RECORDING", "bold $text-warning"),
+            (self._word, "bold $text-warning"),
             f"{of}  {when}  ×{self._speed:g}  ",
         )
         right = f"  {formats.duration(max(0.0, gone))} of {formats.duration(length)} "
