@@ -121,10 +121,9 @@ class Link:
             self._free.put(slot)
         self._head, self._end = bytearray(HEADER_BYTES), bytearray(len(_END))
         self._lock = threading.Lock()
-        self._unsent = 0  # messages that the thread that sends has not sent
+        self._unsent = 0  # messages that are left to a thread, which ends once there are none
         self._awaited = False  # somebody wants to know when there are none any more
         self._outbox: queue.SimpleQueue[_Outgoing] = queue.SimpleQueue()
-        self._sender: threading.Thread | None = None
 
     def start(self, inbox: Inbox) -> None:
         """Tell `inbox` that the link stands, and begin to receive into it."""
@@ -155,10 +154,9 @@ class Link:
             if left:
                 self._unsent += 1
                 self._outbox.put(_Outgoing(left, payload, sent))
-                if self._sender is None:
+                if self._unsent == 1:
                     name = f"link to rank {self.peer}, out"
-                    self._sender = threading.Thread(target=self._send_rest, name=name, daemon=True)
-                    self._sender.start()
+                    threading.Thread(target=self._send_rest, name=name, daemon=True).start()
         if sent and not left:
             sent()
 
@@ -192,7 +190,8 @@ class Link:
         return _rest(parts, count)
 
     def _send_rest(self) -> None:
-        while True:
+        left = 1
+        while left:
             outgoing = self._outbox.get()
             try:
                 for part in outgoing.parts:
@@ -201,8 +200,8 @@ class Link:
             except OSError:
                 self.alive = False
             with self._lock:
-                self._unsent -= 1
-                over, self._awaited = self._awaited and not self._unsent, self._awaited and self._unsent > 0
+                left = self._unsent = self._unsent - 1
+                over, self._awaited = self._awaited and not left, self._awaited and left > 0
             if outgoing.sent:
                 outgoing.sent()
             if over:

@@ -12,7 +12,7 @@ from garfield.aggregators.gram import as_matrix, gram_matrix, squared_distances
 
 _SUM_COLUMNS = 65_536  # a block of the sum stays in a core's cache while the vectors pass
 _CUDA_COLUMNS = 1 << 22
-SAMPLED_COLUMNS = 16_384
+SAMPLED_COLUMNS = 4_096
 
 
 class Vectors:
