@@ -25,6 +25,8 @@ def test_servers_find_each_other_through_the_first(shells: list[Shell], mar: str
     common += ["--batch", "16", "--threads", "1", "--steps", "3", "--log", "--aggregator", "median", "--mar", mar]
     for rank in range(3):
         shells.append(Shell(*common, "--rank", str(rank)))
+        if rank == 1:  # the worker waits for no server that stands by
+            shells[1].until("0 of 1 workers are here")
     assert [shell.end() for shell in shells] == [0, 0, 0]
     for rank, shell in enumerate(shells):
         assert shell.lines[-2] == f"rank {rank}: finished after 3 steps"
