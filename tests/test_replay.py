@@ -69,11 +69,11 @@ def test_a_seek_by_step_stands_where_the_run_first_got_there(tmp_path: Path, sma
     recorded(tmp_path / "r", steps=80)
     run = ReplayRun.open(tmp_path / "r")
     for step in (50, 1, 79, 20, 80):
-        run.seek_step(step)
+        run.seek(run.time_of(step))
         assert run.state.now.step == step
-    run.seek_step(0)
+    run.seek(run.time_of(0))
     assert run.state.now.step <= 1
-    run.seek_step(500)
+    run.seek(run.time_of(500))
     assert run.time == run.end
     run.close()
 
@@ -131,7 +131,7 @@ def test_a_folder_without_a_record_is_an_empty_run(tmp_path: Path, content: byte
     (tmp_path / "r" / "events-0001.jsonl.gz").write_bytes(content)
     run = ReplayRun.open(tmp_path / "r")
     run.seek(5.0)
-    run.seek_step(3)
+    run.seek(run.time_of(3))
     assert run.state.now.records == 0
     run.close()
 

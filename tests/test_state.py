@@ -332,7 +332,7 @@ def test_no_record_whatever_raises(data: st.DataObject) -> None:
             record = record | {key: data.draw(_VALUES)}
         state.apply(record)
     now = state.now
-    now.rate(), now.remaining(), now.progress(), now.elapsed(), now.setup_line(), now.lead(), now.judge()
+    now.rate(), now.remaining(), now.progress(), now.elapsed(), now.lead(), now.judge()
     state.series.median_loss()
 
 

@@ -125,10 +125,6 @@ class ReplayRun:
         place = bisect_left(self._steps, step)
         return self._step_times[place] if place < len(self._steps) else self.end
 
-    def seek_step(self, step: int) -> None:
-        """Stand where the run first got to `step`; at its end if it never did."""
-        self.seek(self.time_of(step))
-
     def play(self, until: float, most: int | None = None) -> Sequence[Record]:
         """Go on to the moment `until`, or by `most` records, telling subscribers what came meanwhile; returns that."""
         batch = self._go_on(until, most)

@@ -251,13 +251,6 @@ class Now:
         """Seconds from the launch to the end, or to the newest record."""
         return None if self.started is None else (self.ended or self.last) - self.started
 
-    def setup_line(self) -> str:
-        """The run's setup in a few words: 1 PS + 5 workers, multi-krum, digits, convnet."""
-        workers = len(self.workers())
-        parts = [f"{len(self.servers())} PS + {workers} worker{'' if workers == 1 else 's'}"]
-        parts += [str(self.values[name]) for name in ("aggregator", "dataset", "model") if name in self.values]
-        return ", ".join(parts)
-
 
 def signal_name(number: int) -> str:
     """signal 9 (SIGKILL); the names are Linux's, whatever the controller runs on."""
