@@ -22,7 +22,7 @@ from controller.runs import load_state, read_run
 from controller.runs.report import report
 from controller.state import RunState, cause
 from tests.launching import write_package
-from tests.test_state import sentences, state_of
+from tests.simulated import sentences, state_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
 
