@@ -30,6 +30,7 @@ from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.runs import RunsScreen
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
+from controller.ui.stylesheet import Sheet
 from controller.ui.typed import Typed
 from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
@@ -76,6 +77,7 @@ class GarfieldApp(App[str]):
 
     def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
+        self.stylesheet = Sheet(self.get_css_variables())
         self.session = session
         self.kept = Kept(partial(self.say, severity="warning"))
         self._launch_at_once = launch
