@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -43,7 +44,7 @@ def digest(content: bytes) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all; mode and symbolic links are kept. Raises HostsFileError."""
+    """Put `content` at `path`, whole or not at all; mode, group and symbolic links are kept. Raises HostsFileError."""
     try:
         _replace(Path(os.path.realpath(path)), content)
     except OSError as error:
@@ -52,15 +53,17 @@ def write(path: Path, content: bytes) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Put `content` at `path` by a rename, so that a crash leaves the old file or the new one."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-    if path.exists() and not os.access(path, os.W_OK):
+    before = path.stat() if path.exists() else None
+    if before and not os.access(path, os.W_OK):
         raise PermissionError(13, "it is write-protected")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            if before:
+                _give(file.fileno(), before)
+            os.fchmod(file.fileno(), before.st_mode & 0o7777 if before else 0o666 & ~_umask())
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:  # Ctrl-C, too
@@ -71,6 +74,14 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _give(handle: int, before: os.stat_result) -> None:
+    """Let the file be whose the one before it was: a lab's by its group, a user's where it is root who writes."""
+    for user, group in ((before.st_uid, before.st_gid), (-1, before.st_gid)):
+        with contextlib.suppress(OSError):  # only root gives files away, and others only to a group of theirs
+            os.fchown(handle, user, group)
+            return
 
 
 def _umask() -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.content import Content
-
-from controller.hostsfile import ChangedOnDisk, HostsFileError
+from controller.hostsfile import ChangedOnDisk, HostsFile, HostsFileError
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.undoing import Texts, taken_back
 
@@ -74,15 +72,16 @@ async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
         Answer("overwrite", "Overwrite theirs", "error"),
     ]
     answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
-    if answer == "reload":
-        app.session.open()
-        app.open_first_screen()
-        app.draft_changed()
-    if answer != "overwrite":
-        return False
     try:
-        app.session.draft.file.save(overwrite=True)
+        if answer == "reload":
+            HostsFile.open(app.session.path)  # before ours is dropped: theirs may be no hosts file, or gone
+            app.session.open()
+            app.open_first_screen()
+            app.draft_changed()
+        elif answer == "overwrite":
+            app.session.draft.file.save(overwrite=True)
     except HostsFileError as error:
-        await app.push_screen_wait(Message("Not saved", Content(str(error))))
+        title = "Not saved" if answer == "overwrite" else "Theirs can't be read: yours is kept"
+        await app.push_screen_wait(Message(title, str(error)))
         return False
-    return True
+    return answer == "overwrite"
