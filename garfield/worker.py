@@ -12,11 +12,11 @@ from garfield.downloads import DataMissing
 from garfield.events import Step
 from garfield.following import Following
 from garfield.gradients import Gradients
+from garfield.merging import Merging
 from garfield.rank import Clock, Rank
 from garfield.supply import Supply
 from garfield.transport import Link
 from garfield.upstream import Upstream
-from garfield.upstreams import Merging
 
 UPSTREAMS = {
     "AggregaThor-like": Upstream,

@@ -11,6 +11,7 @@ import torch
 
 from garfield import settings
 from garfield.following import Following
+from garfield.merging import Merging
 from garfield.outgoing import Outgoing
 from garfield.peers import Peers
 from garfield.rank import Rank
@@ -18,7 +19,6 @@ from garfield.serving import Serving
 from garfield.stopping import Stop
 from garfield.transport import ENVELOPE_BYTES, Down, Kind, Up
 from garfield.upstream import Upstream
-from garfield.upstreams import Merging
 from garfield.vector import Pool
 from garfield.workers import Workers
 from tests.fakelinks import D, FakeLink, FakeReport
