@@ -85,9 +85,17 @@ async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
         tui.run.feed(records[len(records) // 3 : len(records) // 2])
         await tui.until(lambda: not tui.app.session.dirty)
         assert chart.curves is held
+        # What is held can still be looked at in other ways.
+        rows = [row for row in tui.picture().split("\n") if " worker here " in row]
+        await tui.press("down", "a")
+        again = [row for row in tui.picture().split("\n") if " worker here " in row]
+        assert [row.split()[-1] for row in rows] == [row.split()[-1] for row in again]
+        assert "⚑" in again[0]
+        assert chart.curves is not held
+        assert chart.curves[0].points == held[0].points
         await tui.until(lambda: "‖ frozen" in tui.picture())
         await tui.press("space")
-        assert chart.curves is not held
+        assert chart.curves[0].points != held[0].points
 
 
 async def test_the_attacker_is_marked_on_request_only(tmp_path):

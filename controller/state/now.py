@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -199,6 +199,11 @@ class Now:
     bad_records: int = 0
     clock: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=CLOCK_STEPS))
     paces: deque[float] = field(default_factory=lambda: deque(maxlen=PACE_STEPS))
+
+    def still(self) -> Now:
+        """A copy with ranks and hosts of its own, which stay as they are; logs and output are shared."""
+        ranks = {number: replace(rank) for number, rank in self.ranks.items()}
+        return replace(self, ranks=ranks, hosts={name: replace(host) for name, host in self.hosts.items()})
 
     def servers(self) -> list[RankNow]:
         """The PS ranks, lowest first."""

@@ -137,6 +137,11 @@ class Session:
         """Nothing refuses a launch."""
         return not self.running and self.plan is not None and self.plan.ok
 
+    @property
+    def without_runs(self) -> bool:
+        """No run is recorded here yet, as far as was looked."""
+        return self.elsewhere is None and not self.last_run
+
     def launch(self, lease: float | None = None, name: str = "", note: str = "") -> LiveRun:
         """Start a run of the plan, with another `lease` (seconds), a name and a note if given.
 

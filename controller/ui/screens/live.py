@@ -10,21 +10,20 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Static
 
 from controller.state import Now, Series
 from controller.ui import acting, formats, marks, measures, pinning
 from controller.ui.measures import BESIDE, MEASURES
 from controller.ui.rankrows import ORDERS, work_of
-from controller.ui.recorded import EXAMPLE_LINE, watch_example
+from controller.ui.recorded import watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.trustviews import View, following, views
 from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.curve import Upright
-from controller.ui.widgets.lines import EventLog, finding_line, worth_telling
+from controller.ui.widgets.lines import EventLog
+from controller.ui.widgets.norun import NoRun
 from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.rankcells import ROOMY
@@ -60,15 +59,14 @@ class LiveScreen(ChartScreen):
     def __init__(self) -> None:
         super().__init__()
         self._chosen: list[int] = []  # ranks whose loss is drawn by itself
-        self._frozen = False
-        self._held: Series | None = None  # what the charts show while the screen is frozen
+        self._held: tuple[Now, Series] | None = None  # what is shown while the screen is frozen
         self._revealed = False  # who attacks is shown on request only, so that one can guess first
         self._view: View | None = None  # whose trust in whom is shown; None: that of the leading PS
         self._zoomed: str | None = None
 
     def body(self) -> ComposeResult:
         """Both the empty page and the page of a run; classes say which is shown."""
-        yield Static(id="empty", markup=False)
+        yield NoRun(id="empty")
         yield StatusLine()
         yield Outcome()
         with Horizontal(id="charts"):
@@ -100,14 +98,14 @@ class LiveScreen(ChartScreen):
 
     def draft_changed(self) -> None:
         """The empty page tells what a launch would start."""
-        self._show_empty()
+        self.query_one(NoRun).show(self.app.session)
 
     def tick(self, charts: bool) -> None:
         """Show the run's facts of this moment."""
         now = self.now
         self.set_class(now is None, "-no-run")
         if now is None:
-            self._show_empty()
+            self.query_one(NoRun).show(self.app.session)
             return
         launching = now.first_step is None and now.state != "ended"
         self.set_class(launching, "-launching")
@@ -116,12 +114,23 @@ class LiveScreen(ChartScreen):
         self.set_class(all(rank.state == "waiting" for rank in now.ranks.values()), "-no-ranks")
         if now.state == "ended":
             self._held = None
-        elif self._frozen:
-            self.query_one(StatusLine).show(now, frozen=True)
-            return
-        self.query_one(StatusLine).show(now)
-        if launching:
-            self.query_one(Checklist).show(now, self.moment)
+        self.query_one(StatusLine).show(now, frozen=self._held is not None)
+        if self._held is None:
+            if launching:
+                self.query_one(Checklist).show(now, self.moment)
+            self._show(now, charts)
+
+    @property
+    def shown(self) -> Now | None:
+        """The facts that are shown: those of now, or of when the screen was frozen."""
+        return self._held[0] if self._held is not None else self.now
+
+    def redraw(self) -> None:
+        """Draw what is shown as it is to be shown now."""
+        if self.shown is not None:
+            self._show(self.shown, True)
+
+    def _show(self, now: Now, charts: bool) -> None:
         if now.state == "ended":
             self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT, self.LOGS)
         self._show_ranks(now)
@@ -149,12 +158,12 @@ class LiveScreen(ChartScreen):
 
     def show_charts(self) -> None:
         """Draw what is known now."""
-        if self.now is not None:
-            self._show_charts(self.now)
+        if self.shown is not None:
+            self._show_charts(self.shown)
 
     @property
     def _series(self) -> Series:
-        return self._held or self.watched.state.series
+        return self._held[1] if self._held is not None else self.watched.state.series
 
     def axis_of(self, kind: str) -> Axis | None:
         """That of the run."""
@@ -196,10 +205,13 @@ class LiveScreen(ChartScreen):
 
     def entitle_charts(self) -> None:
         """What each chart shows, its newest value, and its keys."""
+        now = self.shown
+        if now is None:
+            return
         for name in MEASURES:
             loss = name == "loss"
-            kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
-            reached = measures.reached(name, self.now, self._series)
+            kind = self.kind if self.kind != "epoch" or now.steps_per_epoch else "step"
+            reached = measures.reached(name, now, self._series)
             said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
             others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
             self.query_one(f"#{name}", Panel).entitle(said, self.chart_keys if loss else f"c {others}")
@@ -217,51 +229,15 @@ class LiveScreen(ChartScreen):
             self.query_one(f"#{name}").display = name in ((only,) if only else ("loss", "trust", self._beside))
         self.query_one("#beside").display = only != "loss"
 
-    @property
-    def _without_runs(self) -> bool:
-        """No run is recorded here yet, as far as was looked."""
-        return self.app.session.elsewhere is None and not self.app.session.last_run
-
-    def _show_empty(self) -> None:
-        plan = self.app.session.plan
-        if plan is None:
-            return
-        lines = [Content.styled("No run yet. A launch would start:", "$muted"), Content("")]
-        lines += [
-            Content(plan.summary()).stylize("bold"),
-            *(finding_line(check) for check in worth_telling(plan.checks())),
-            Content(""),
-        ]
-        if self.app.session.can_launch:
-            lines.append(Content.assemble(("L", "bold $primary"), "  launches it"))
-        lines.append(
-            Content.assemble(
-                ("2", "bold $primary"), "  changes the experiment   ", ("1", "bold $primary"), "  the hosts"
-            )
-        )
-        session = self.app.session
-        if self._without_runs:
-            lines.append(EXAMPLE_LINE)
-        if session.elsewhere is not None:
-            lines += [
-                Content(""),
-                Content.assemble(("! ", "$text-warning"), f"{session.elsewhere.name} is running, started elsewhere."),
-                Content.assemble(("  A", "bold $primary"), "  follows it here"),
-                Content.styled(f"  {session.ends_elsewhere()} ends it", "$muted"),
-            ]
-        elif session.last_run:
-            lines += [Content(""), Content.styled(f"last run: {session.last_run}", "$muted")]
-        self.query_one("#empty", Static).update(Content("\n").join(lines))
-
     def on_resize(self) -> None:
         """Panels come and go with the room there is."""
-        self.call_after_refresh(self.tick, True)
+        self.call_after_refresh(self.redraw if self._held is not None else partial(self.tick, True))
 
     @on(RankTable.Arranged)
     def _ranks_arranged(self, message: RankTable.Arranged) -> None:
         self.app.kept.put("rank_order", message.table.order)
         self.app.kept.put("ranks_flat", message.table.flat)
-        self.tick(False)
+        self.redraw()
 
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:
@@ -277,8 +253,9 @@ class LiveScreen(ChartScreen):
 
     def action_freeze(self) -> None:
         """Hold the screen still, or let it follow again."""
-        self._frozen = not self._frozen
-        self._held = copy.deepcopy(self.watched.state.series) if self._frozen else None
+        state = self.watched.state
+        self._held = (state.now.still(), copy.deepcopy(state.series)) if self._held is None else None
+        self.redraw()
         self.tick(True)
 
     def action_zoom(self) -> None:
@@ -286,7 +263,7 @@ class LiveScreen(ChartScreen):
         order = (None, *self.PANELS)
         self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
         self.app.kept.put("zoomed", self._zoomed or "")
-        self.tick(True)
+        self.redraw()
 
     def action_next_chart(self) -> None:
         """The next panel, or the next of those that take turns, as it is when the app is started next."""
@@ -297,12 +274,12 @@ class LiveScreen(ChartScreen):
     def action_reveal(self) -> None:
         """Mark who really attacks, or hide it again."""
         self._revealed = not self._revealed
-        self.tick(True)
+        self.redraw()
 
     def action_view(self) -> None:
         """The trust of the next PS."""
-        self._view = following(self._view, views(self.now, self.watched.state.series))
-        self.tick(True)
+        self._view = following(self._view, views(self.shown, self._series))
+        self.redraw()
 
     def action_draw(self) -> None:
         """Draw the loss of the rank under the cursor, or no longer; of too many the one that was chosen first goes."""
@@ -320,7 +297,7 @@ class LiveScreen(ChartScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
         if action == "example":
-            return self.now is None and self._without_runs
+            return self.now is None and self.app.session.without_runs
         if self.now is None and action in VIEW_ACTIONS:
             return False
         return super().check_action(action, parameters)
