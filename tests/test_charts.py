@@ -107,7 +107,7 @@ def test_times_on_an_axis_are_round_and_few(end, most):
 
 
 @pytest.mark.parametrize(
-    ("kind", "x", "words"), [("step", 1240.0, "step 1 240"), ("epoch", 3.1, "epoch 3.10"), ("time", 562.4, "time 9:22")]
+    ("kind", "x", "words"), [("step", 1240.0, "step 1 240"), ("epoch", 3.1, "epoch 3.10"), ("time", 562.4, "9:22")]
 )
 def test_a_place_on_an_axis_in_words(kind, x, words):
     assert said(kind, x) == words

@@ -37,6 +37,7 @@ class ChartScreen(MainScreen):
         Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
         Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
     ]
+    VIEW_KEYS = "h x axis  e smooth  o log"  # that say how charts are drawn
     PANELS: ClassVar[tuple[str, ...]] = tuple(MEASURES)  # what takes turns on a terminal with room for one
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class ChartScreen(MainScreen):
     def chart_keys(self) -> str:
         """The keys that act on all charts, for the foot of the first one."""
         acts = "  m n acts" if self.check_action("mark", ()) else ""
-        return f"v values{acts}  h x axis  e smooth  o log" if self.cursor is None else f"← → move{acts}  esc no cursor"
+        return f"v values{acts}  {self.VIEW_KEYS}" if self.cursor is None else f"← → move{acts}  esc no cursor"
 
     def entitle_charts(self) -> None:
         """Say above each chart what it shows, and below it its keys."""
@@ -160,6 +161,8 @@ class ChartScreen(MainScreen):
         """The cursor's keys are its own while there is one; without an act there is none to go to."""
         if action in ("read", "no_cursor"):
             return self.cursor is not None
+        if action == "cursor":
+            return any(self.charts)
         if action == "mark":
             return any(chart.mark_beside(None, 1) is not None for chart in self.charts)
         return True

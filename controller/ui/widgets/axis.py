@@ -71,7 +71,7 @@ def ticks(kind: str, scale: Scale, most: int) -> list[tuple[float, str]]:
 
 
 def said(kind: str, x: float) -> str:
-    """A place on an axis of this kind, in words: step 1 240, epoch 3.10, time 9:22."""
+    """A place on an axis of this kind, in words: step 1 240, epoch 3.10, 9:22."""
     if kind == "time":
-        return f"time {formats.stopwatch(x)}"
+        return formats.stopwatch(x)
     return f"epoch {x:.2f}" if kind == "epoch" else f"step {formats.count(round(x))}"

@@ -293,7 +293,8 @@ class Chart(Widget):
         if self._cursor is None:
             lines = legend.wrapped(legend.entries(plot.curves), width - LEFT, most) if tall else []
         else:
-            head = legend.heading(axis.said(self._kind, self._cursor), plot.uprights.get(plot.column(self._cursor), ()))
+            acts = plot.uprights.get(plot.column(self._cursor), ())
+            head = legend.heading(self._kind, self._cursor, acts)
             told = legend.readings(plot.curves, self._cursor, plot.width, self._kind, self._say)
             if tall:
                 lines = [head, *legend.wrapped(told, width - LEFT, most)]

@@ -45,8 +45,9 @@ def _reading(curve: Curve, x: float, width: float, kind: str, say: Callable[[flo
         yield f" at {axis.said(kind, from_)}", "chart--text"
 
 
-def heading(said: str, acts: Sequence[Upright]) -> list[Run]:
-    """Where the cursor stands, and every act that is marked there."""
+def heading(kind: str, x: float, acts: Sequence[Upright]) -> list[Run]:
+    """Where the cursor stands on an axis of this kind, and every act that is marked there."""
+    said = f"{'time ' if kind == 'time' else ''}{axis.said(kind, x)}"
     told = " · ".join(f"{act.letter} {act.text}" for act in acts)
     return [(f"▏{said}", "chart--read"), *([(f"   {told}", "chart--mark")] if told else [])]
 
