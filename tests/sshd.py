@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 MISSING = None if SSHD and shutil.which("ssh-keygen") else "no OpenSSH server here (install openssh-server)"
 READY_WITHIN = 10.0
@@ -66,6 +68,27 @@ def running(
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server under several names for a whole module, the home of its hosts in its `folder`/remote."""
+    if MISSING:
+        pytest.skip(MISSING)
+    folder = tmp_path_factory.mktemp("sshd")
+    with running(folder, ("lab1", "lab2", "lab3", "through"), {"GARFIELD_HOME": str(folder / "remote")}) as server:
+        yield server
+
+
+@pytest.fixture
+def server(machine: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """That server, with our home its client's, whose .ssh is put back afterwards."""
+    monkeypatch.setenv("HOME", str(machine.home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    files = {path: path.read_bytes() for path in (machine.home / ".ssh").iterdir()}
+    yield machine
+    for path, text in files.items():
+        path.write_bytes(text)
 
 
 def prepare(folder: Path, login: Path, address: str, port: int, env: dict[str, str] | None = None) -> None:

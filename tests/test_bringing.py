@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ from controller.runs import load_records
 from garfield import checkpoints, datasets
 from tests import sshd
 from tests.launching import processes_of
+from tests.sshd import machine, server
+
+__all__ = ["machine", "server"]  # the fixtures
 
 BOUND = 90.0
 SMALL = {"dataset": "digits", "batch": 16, "aggregator": "average", "threads": 1, "steps": 6, "quorum": "all"}
@@ -148,20 +150,7 @@ async def test_a_resume_that_can_not_be_is_refused_before_anything_starts(home: 
     assert not [r for r in load_records(second.folder) if r["kind"] == "started"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
-    if sshd.MISSING:
-        pytest.skip(sshd.MISSING)
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd.running(folder, ("lab1", "lab2"), {"GARFIELD_HOME": str(folder / "remote")}) as made:
-        yield made
-
-
-async def test_over_ssh_it_comes_from_the_servers_host_and_goes_back_to_it(
-    home: Path, server: sshd.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(server.home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+async def test_over_ssh_it_comes_from_the_servers_host_and_goes_back_to_it(home: Path, server: sshd.Server) -> None:
     hosts = [Host("lab1", servers=1, python=sys.executable), Host("lab2", workers=2, python=sys.executable)]
     data = {"data_dir": str(home / "data")}
     first, outcome = await run(planned(*hosts, **data))

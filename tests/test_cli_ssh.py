@@ -16,8 +16,9 @@ from controller.hosts import Host
 from tests import sshd
 from tests.clitools import command, here, launched, soon
 from tests.launching import controller, pid_of, processes_of, write_package
+from tests.sshd import machine, server
 
-__all__ = ["here"]  # the fixture
+__all__ = ["here", "machine", "server"]  # the fixtures
 pytestmark = pytest.mark.skipif(sshd.MISSING is not None, reason=str(sshd.MISSING))
 
 HOSTS = "".join(
@@ -26,18 +27,9 @@ HOSTS = "".join(
 )
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd.running(folder, ("lab1", "lab2"), {"GARFIELD_HOME": str(folder / "remote")}) as server:
-        yield server
-
-
 @pytest.fixture
-def run(machine: sshd.Server, here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def run(server: sshd.Server, here: Path) -> Iterator[str]:
     """A run of three ranks that another controller has launched: PS 0 and worker 1 on lab1, worker 2 on lab2."""
-    monkeypatch.setenv("HOME", str(machine.home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     (here / "hosts.toml").write_text(HOSTS)
     hosts = [Host("lab1", workers=1, servers=1, python=sys.executable), Host("lab2", workers=1, python=sys.executable)]
     with controller(write_package(here / "shipped"), *hosts, lease=math.inf) as (_, name):

@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,10 @@ from controller.agent.processes import read_process
 from controller.hosts import Host
 from tests import sshd
 from tests.launching import Launch, pid_of, processes_of, until_gone, write_package
+from tests.sshd import machine, server
 
+__all__ = ["machine", "server"]  # the fixtures
 pytestmark = pytest.mark.skipif(sshd.MISSING is not None, reason=str(sshd.MISSING))
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd.running(folder, ("lab1", "lab2"), {"GARFIELD_HOME": str(folder / "remote")}) as server:
-        yield server
-
-
-@pytest.fixture
-def server(machine: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> sshd.Server:
-    monkeypatch.setenv("HOME", str(machine.home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    return machine
 
 
 @pytest.fixture

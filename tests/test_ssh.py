@@ -9,7 +9,6 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,29 +20,12 @@ from controller.hosts import Host
 from controller.ssh import Target, command
 from tests import sshd
 from tests.launching import Launch, controller, pid_of, processes_of, until_gone, write_package
+from tests.sshd import machine, server
 
+__all__ = ["machine", "server"]  # the fixtures
 pytestmark = pytest.mark.skipif(sshd.MISSING is not None, reason=str(sshd.MISSING))
 
 AWKWARD = {"DO_0": "ignore-int", "DO_1": "ignore-int ignore-term daemon", "DO_2": "stopped"}
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
-    folder = tmp_path_factory.mktemp("sshd")
-    names = ("lab1", "lab2", "lab3", "through")
-    with sshd.running(folder, names, {"GARFIELD_HOME": str(folder / "remote")}) as server:
-        yield server
-
-
-@pytest.fixture
-def server(machine: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[sshd.Server]:
-    """The server, with our home its client's, whose .ssh is put back afterwards."""
-    monkeypatch.setenv("HOME", str(machine.home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    files = {path: path.read_bytes() for path in (machine.home / ".ssh").iterdir()}
-    yield machine
-    for path, text in files.items():
-        path.write_bytes(text)
 
 
 @pytest.fixture

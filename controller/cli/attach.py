@@ -12,7 +12,7 @@ from controller.cli.follow import follow
 from controller.cli.out import complain
 from controller.cli.progress import OneLine
 from controller.cli.refused import Refused
-from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, the_run
+from controller.cli.words import file_and_run, hosts_of, may_act, the_run
 from controller.hosts import Host
 from controller.liverun import LiveRun, RunRefused
 from controller.survey import survey
@@ -28,8 +28,6 @@ async def _attach(hosts: Collection[Host], word: str | None, options: argparse.N
     async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "attach FILE RUN")
-        if run is None:
-            raise Refused(nothing_runs(seen))
         if options.take and not await may_act(run, "take it over", options.yes):
             return 1
     carrying = [host for host in hosts if host.name in run.parts]

@@ -11,8 +11,7 @@ from typing import Any
 from controller.cli import interruptible, terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
-from controller.cli.refused import Refused
-from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, the_run
+from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, run_if_any, the_run
 from controller.hosts import Host
 from controller.survey import Found, Survey, Told, survey
 
@@ -99,8 +98,6 @@ async def _detach(hosts: Collection[Host], word: str | None, options: argparse.N
     async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "detach FILE RUN")
-        if run is None:
-            raise Refused(nothing_runs(seen))
         if not await may_act(run, "detach it", options.yes):
             return 1
         problems = await seen.detach(run)
@@ -117,7 +114,7 @@ async def _stop(hosts: Collection[Host], word: str | None, options: argparse.Nam
     line = OneLine(sys.stderr)
     async with survey(hosts, asking(line), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
-        run = the_run(seen, word, "stop FILE RUN")
+        run = run_if_any(seen, word, "stop FILE RUN")
         if run is None:
             complain(nothing_runs(seen))
             return 1 if seen.unreachable else 0

@@ -11,7 +11,7 @@ from controller.cli.attend import asking
 from controller.cli.out import complain, say, say_json
 from controller.cli.progress import OneLine
 from controller.cli.refused import Refused
-from controller.cli.words import hosts_of, may_act, nothing_runs, the_run
+from controller.cli.words import hosts_of, may_act, the_run
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.runs import find_runs
@@ -35,8 +35,6 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
     async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, options.run, f"rank {options.rank} {options.act} --run RUN")
-        if run is None:
-            raise Refused(nothing_runs(seen))
         attack = None if options.attack is None else _attack(run, options.rank, options.attack)
         what = f"{options.act} rank {options.rank}"
         if not await may_act(run, what, options.yes):

@@ -65,11 +65,19 @@ def recorded_run(word: str | None) -> RunInfo:
     return found[0]
 
 
-def the_run(survey: Survey, word: str | None, command: str) -> Found | None:
-    """The one run that is meant; None when nothing goes on and none was named. Raises Refused.
+def the_run(survey: Survey, word: str | None, command: str) -> Found:
+    """The one run that is meant. Raises Refused where there is none, or several.
 
     `command` is what to type with the run's id in place of RUN.
     """
+    run = run_if_any(survey, word, command)
+    if run is None:
+        raise Refused(nothing_runs(survey))
+    return run
+
+
+def run_if_any(survey: Survey, word: str | None, command: str) -> Found | None:
+    """As `the_run`, but None when nothing goes on and none was named."""
     meant = survey.meant(word)
     if not meant and word:
         raise Refused(f"There is no run {word} {_where(survey)}.")
