@@ -94,6 +94,12 @@ def test_who_is_late_or_slow_is_told_by_how_much():
     assert Plights(state.now).of(state.now.ranks[60]) == ""  # nobody is late for what has ended
 
 
+def test_reports_on_their_way_make_nobody_late():
+    ahead = [step_of(rank, f"lab{rank // 8 + 1}", 34) for rank in range(64) if rank != 60]
+    state = big_run(*ahead)  # at six steps a second
+    assert Plights(state.now).of(state.now.ranks[60]) == ""
+
+
 @pytest.mark.parametrize(("order", "first"), [("slowest", "lab7"), ("least trusted", "lab1")])
 def test_hosts_are_ordered_by_their_worst_worker(order, first):
     listed = keys(big_run(*(step_of(50, "lab7", step, compute=0.12) for step in range(31, 51))), order=order)
@@ -142,6 +148,18 @@ async def test_enter_opens_a_host_and_f_flattens():
         await pilot.press("f", "up", "up", "enter")
         assert table.rows == SERVERS + 1 + HOSTS
         assert not any(row.lstrip("▸ ").startswith("57") for row in text_of(table))
+
+
+async def test_a_double_click_opens_a_host():
+    state, table = big_run(), RankTable()
+    async with Stage(table).run_test(size=(80, 30)) as pilot:
+        table.show(state.now)
+        await pilot.pause()
+        await pilot.click(table, offset=(10, 5))
+        assert table.rank == 8  # the first worker of lab2
+        assert table.rows == SERVERS + HOSTS
+        await pilot.click(table, offset=(10, 5), times=2)
+        assert table.rows == SERVERS + HOSTS + 8
 
 
 async def test_the_cursor_follows_a_worker_into_its_host():

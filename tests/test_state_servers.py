@@ -47,6 +47,18 @@ def test_with_crash_any_server_may_fall_while_one_lives() -> None:
     assert verdict(state.now) == Verdict("failed", True)
 
 
+def test_a_run_is_paused_with_its_leading_server_until_another_leads() -> None:
+    state = state_of(3, CRASH)
+    state.apply({"kind": "act", "act": "pause", "rank": 2})
+    assert not state.now.paused()
+    state.apply({"kind": "act", "act": "pause", "rank": 0})
+    assert state.now.paused()
+    state.apply({"kind": "stalled", "rank": 1, "peer": 0, "text": "goes on without PS 0"})
+    step(state, 1, 21, [3, 4, 5, 6, 7])
+    assert state.now.lead() is state.now.ranks[1]
+    assert not state.now.paused()
+
+
 def test_below_quorum_all_as_many_servers_may_fall_as_are_not_waited_for() -> None:
     state = state_of(4, BYZSGD)
     assert state.now.server_quorum == 3
