@@ -9,6 +9,7 @@ import pytest
 from controller.state import RunState
 from controller.ui.rankrows import HostRow, Plights, key_of, rows
 from controller.ui.widgets.ranktable import RankTable
+from tests.cast import without
 from tests.simulated import simulate
 from tests.test_widgets import Stage, text_of
 
@@ -186,3 +187,17 @@ async def test_256_ranks_on_64_hosts_fit_any_size():
         await pilot.pause()
         assert {len(row) for row in text_of(table)} == {80}
         assert "lab64" in text_of(table)[-1]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "spared", "level", "told"),
+    [("n-f", True, "!", "4 live workers, quorum 3 still met"), ("all", False, "✖", "4 live workers, quorum 5 not met")],
+)
+def test_a_fallen_worker_is_an_alarm_only_where_it_is_needed(quorum, spared, level, told):
+    state = RunState()
+    values = {"aggregator": "median", "fw": 2, "quorum": quorum}
+    for record in without(simulate(1, 5, steps=60, outcome=False, until=40, values=values), 3, 20):
+        state.apply(record)
+    assert Plights(state.now).spared is spared
+    (line,) = [line for line in state.now.log if " lost: " in line.text]
+    assert (line.level, line.text) == (level, f"worker 3 on here lost: killed by signal 9 (SIGKILL); {told}")

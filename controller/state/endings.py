@@ -134,16 +134,29 @@ def _tell_exit(state: RunState, rank: RankNow, facts: Exit) -> None:
     after = ""
     if rank.rank in causes.collateral(now):
         after = f" (collateral: {now.ranks[now.root_rank].title} ended first)"
+    met, left = (True, after) if after else _left(now, rank)
+    level = "!" if met else "✖"  # nobody has to act while the others are enough
     if rank.state == "lost":
-        state.say("!" if after else "✖", f"{where} lost: {ending(facts)}{after}", rank.host, rank.rank)
+        state.say(level, f"{where} lost: {ending(facts)}{left}", rank.host, rank.rank)
     elif rank.state == "failed":
         how = ending(facts) if facts.code else "it ended before the run did"
         words = "" if rank.failure else causes.last_words(rank, facts)  # a failure was told when it came
-        state.say("!" if after else "✖", f"{where} failed: {how}{words}{after}", rank.host, rank.rank)
+        state.say(level, f"{where} failed: {how}{words}{left}", rank.host, rank.rank)
     elif rank.state == "killed":
         state.say("!", f"{where} {ending(facts)}, as asked", rank.host, rank.rank)
     elif rank.role == "ps" or rank.state == "stopped":
         state.say("i", f"{where} {rank.state} after step {rank.step}", rank.host, rank.rank)
+
+
+def _left(now: Now, fallen: RankNow) -> tuple[bool, str]:
+    """Whether those that are left of its role after `fallen` are enough, and that in words, while steps are made."""
+    many, needed, noun = (
+        (now.servers(), now.server_quorum, "PSs") if fallen.role == "ps" else (now.workers(), now.quorum, "workers")
+    )
+    if needed is None or now.first_step is None or now.state != "running":
+        return False, ""
+    live = sum(rank.alive for rank in many)
+    return live >= needed, f"; {live} live {noun}, quorum {needed} {'still' if live >= needed else 'not'} met"
 
 
 def _workers_changed(state: RunState) -> None:

@@ -91,6 +91,15 @@ class Plights:
             if (works := [r.work for r in now.ranks.values() if r.role == role and r.alive and r.work])
         }
 
+    @property
+    def spared(self) -> bool:
+        """Enough workers and servers are left: the run does without those that have fallen, and nobody has to act."""
+        now = self._now
+        enough = ((now.workers(), now.quorum), (now.servers(), now.server_quorum))
+        return now.state == "running" and all(
+            needed is not None and sum(rank.alive for rank in ranks) >= needed for ranks, needed in enough
+        )
+
     def of(self, rank: RankNow) -> str:
         """A word or two; empty when the rank does what it should."""
         if rank.state in FALLEN or rank.state == "paused":

@@ -104,7 +104,8 @@ def rank_cells(rank: RankNow, columns: Columns, plight: str, *, chosen: bool, re
     yield f"{formats.milliseconds(rank.seconds):>{time}}  ", ""
     words = _instead_of_a_bar(rank)
     if words:
-        yield set_cell_size(words, columns.bar), "bad" if rank.state in ("failed", "lost") else "quiet"
+        cut = words if cell_len(words) <= columns.bar else f"{set_cell_size(words, columns.bar - 1).rstrip()}…"
+        yield set_cell_size(cut, columns.bar), "bad" if rank.state in ("failed", "lost") else "quiet"
     else:
         runs = time_bar(rank.parts, columns.scale, columns.bar)
         yield from runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
@@ -74,6 +75,7 @@ class RankTable(ScrollView, can_focus=True):
         self._now: Now | None = None
         self._rows: list[RankNow | HostRow] = []
         self._plights: Plights | None = None
+        self._spared = False  # the run does without the ranks that have fallen: they are not shown as bad
         self._opened: set[str] = set()  # hosts whose workers are shown one by one
         self._chosen: int | str | None = None  # the rank or the host under the cursor, whatever row it is in
         self._columns: Columns | None = None
@@ -109,6 +111,7 @@ class RankTable(ScrollView, can_focus=True):
     def show(self, now: Now, *, revealed: bool = False) -> None:
         """Show the ranks of `now`; `revealed` marks those that really attack."""
         self._now, self._revealed, self._plights = now, revealed, Plights(now)
+        self._spared = self._plights.spared
         self._rows = rows(now, self._plights, order=self.order, flat=self.flat, opened=self._opened, revealed=revealed)
         if self._chosen not in {key_of(row) for row in self._rows}:
             self._chosen = self._nearest()
@@ -207,9 +210,8 @@ class RankTable(ScrollView, can_focus=True):
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
-        return Strip(
-            [
-                Segment(text, self.get_component_rich_style(f"ranktable--{name}", partial=True) if name else None)
-                for text, name in runs
-            ]
-        )
+        return Strip([Segment(text, self._style_of(name) if name else None) for text, name in runs])
+
+    def _style_of(self, name: str) -> Style:
+        told = "degraded" if name == "bad" and self._spared else name
+        return self.get_component_rich_style(f"ranktable--{told}", partial=True)
