@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.replay import ReplayScreen
 from controller.ui.widgets.ranktable import RankTable
-from tests.cast import Cast, stalling, until_step, without
+from tests.cast import SIXTY_FOUR, Cast, stalling, until_step, without
 from tests.recording import opened, record_run
 from tests.simulated import Fault
 from tests.tours import Stops, ask, close, feed, no_torch
@@ -31,20 +32,24 @@ async def live(tui: Driven, cast: Cast) -> Stops:
     await tui.run.act(cast.other, "attack", "sign-flip(scale=100)")
     await feed(tui, until_step(rest, 220))
     yield "live"
-    for panel in ("loss", "accuracy", "trust"):
+    for panel in LiveScreen.PANELS:
         await tui.press("z")
         yield f"live-zoom-{panel}"
-    await tui.press("z", "a")
+    await tui.press("z", "v", *["left"] * 20)
+    yield "live-values"
+    await tui.press("v", "a")
     yield "live-revealed"
-    await tui.press("a", "c")
-    yield "live-c"
-    await tui.press("c")
-    yield "live-cc"
-    await tui.press("c", "space")
+    for number in range(1, len(LiveScreen.PANELS)):
+        await tui.press("c")
+        yield f"live-chart-{number}"
+    await tui.press("c", "a", "space")
     yield "live-frozen"
     await tui.press("space")
     tui.app.screen.query_one(RankTable).focus()
-    await tui.press(*["down"] * 4)
+    if cast is SIXTY_FOUR:
+        await tui.press("f")
+        yield "live-flat"
+    await tui.press("home", *["down"] * 4)
     yield "live-cursor"
     await ask(tui, "enter")
     yield "rank-acts"

@@ -21,7 +21,7 @@ from tests.cast import SIX, SIXTY_FOUR, Cast
 from tests.simulated import START
 from tests.svg import portable
 from tests.tours import Tour, file_of, still
-from tests.tuitools import Driven, driven
+from tests.tuitools import driven
 
 SIZES = ((80, 24), (120, 40))
 CASTS = (SIX, SIXTY_FOUR)
@@ -78,14 +78,9 @@ async def walk(tour: Tour, cast: Cast, size: tuple[int, int], out: Path) -> None
             clock.app, tui.app.animation_level = tui.app, "none"
             async for name in tour(tui, cast):
                 await still(tui)
-                save(tui, out / f"{name}-{cast.name}-{size[0]}x{size[1]}")
-
-
-def save(tui: Driven, path: Path) -> None:
-    """The screen as it is, as `path`.svg and `path`.txt."""
-    picture = portable(tui.app.export_screenshot(title=tui.app.TITLE))
-    path.with_name(path.name + ".svg").write_text(picture, encoding="utf-8")
-    path.with_name(path.name + ".txt").write_text(tui.picture() + "\n", encoding="utf-8")
+                path = out / f"{name}-{cast.name}-{size[0]}x{size[1]}"
+                path.with_suffix(".svg").write_text(portable(tui.app), encoding="utf-8")
+                path.with_suffix(".txt").write_text(tui.picture() + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> None:

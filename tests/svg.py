@@ -6,6 +6,7 @@ import html
 import re
 
 from rich.cells import cell_len
+from textual.app import App
 
 CELL = 12.2  # width of a character in Rich's SVGs
 _TEXT = re.compile(r'(<text class="[^"]*") x="([\d.]+)" (y="[^"]*") textLength="[^"]*"([^>]*)>([^<]*)</text>')
@@ -14,12 +15,13 @@ _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _PIECE = re.compile(r"[!-~─-╿]{1,8}|[^ \xa0]")
 
 
-def portable(svg: str) -> str:
-    """`svg` with a place of its own for every word, and without fonts from elsewhere.
+def portable(app: App) -> str:
+    """The screen of `app`, with a place of its own for every word, and without fonts from elsewhere.
 
     Rich gives the place of a run of characters and its length. Viewers that do not honour the latter draw a run too
     long in which another font stands in for some characters, and those that trim texts lose the blanks at its ends.
     """
+    svg = re.sub(r"\bterminal-\d+-", "t-", app.export_screenshot(title=app.TITLE))
     return _TEXT.sub(_placed, _FONT.sub("", svg))
 
 
