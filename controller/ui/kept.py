@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Value] = {
     "pinned": "",
     "runs_order": "started",
     "runs_reversed": True,
+    "runs_grouped": False,
     "wrap": True,
 }
 MOST_BYTES = 64 << 10

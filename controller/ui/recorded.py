@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.content import Content
-
 from controller.hostsfile import HostsFileError
 from controller.runs import RunInfo, hosts_file, read_run, removal
 from controller.runs.export import rows, whole_file, write_csv, write_json
@@ -21,7 +19,7 @@ from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Choice, Line, Message, Question
 from controller.ui.screens.naming import Naming
-from controller.ui.screens.reading import Reading
+from controller.ui.screens.reading import Reading, reading
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
 
 NAMED = 6  # runs, or hosts, that a question names
-EXAMPLE_LINE = Content.assemble(("w", "bold $primary"), "  watches a recorded example: one of five workers lies")
 FORMS = (
     ("csv", "CSV", "one value a row: run, time, step, rank, role, metric, value"),
     ("json", "JSON", "one document: the same values below what each run was, its parameters and its outcome"),
@@ -65,6 +62,15 @@ async def replay(app: GarfieldApp, run: RunInfo, *, example: bool = False) -> No
         app.say(f"{title_of(run)} recorded nothing that could be shown.", "warning")
     else:
         app.push_screen(ReplayScreen(found, example=example))
+
+
+async def compare(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
+    """Read `runs`, and show them side by side."""
+    from controller.ui.screens.compare import CompareScreen
+
+    found, pieces = reading(runs)
+    if await app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
+        app.push_screen(CompareScreen(found))
 
 
 async def watch_example(app: GarfieldApp) -> None:

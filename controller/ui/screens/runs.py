@@ -16,14 +16,24 @@ from controller import wire
 from controller.runs import RunInfo, list_runs, mentions
 from controller.ui import formats, pinning, recorded
 from controller.ui.screens.base import MainScreen
-from controller.ui.screens.reading import Reading, reading
 from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.panel import Panel
-from controller.ui.widgets.runfacts import told
-from controller.ui.widgets.runtable import FIXED, RunColumn, RunTable, columns_of, ordered, title_of
+from controller.ui.widgets.runfacts import none_yet, told, told_together
+from controller.ui.widgets.runtable import (
+    FIXED,
+    RunColumn,
+    RunGroup,
+    RunTable,
+    columns_of,
+    grouped,
+    members,
+    ordered,
+    title_of,
+)
 
 LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
 FEWEST = 2  # runs that can be compared
+ACTS = ("filter", "mark", "compare", "sort", "group", "reverse", "rename", "pin", "again", "export", "delete")
 
 
 class RunsScreen(MainScreen):
@@ -36,6 +46,7 @@ class RunsScreen(MainScreen):
         Binding("space", "mark", "mark", key_display="␣", tooltip="Mark the run, or take its mark away"),
         Binding("c", "compare", "compare", tooltip="Compare the marked runs"),
         Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
+        Binding("g", "group", "seeds", tooltip="Runs that differ in the seed alone as one, or each by itself"),
         Binding("o", "reverse", show=False, tooltip="The other way round"),
         Binding("n", "rename", "name", tooltip="Change the run's name and note"),
         Binding("b", "pin", "pin", tooltip="Pin the run beneath the charts of other runs, or unpin it"),
@@ -53,6 +64,7 @@ class RunsScreen(MainScreen):
         self._all: list[RunInfo] | None = None  # None: not read yet
         self._marked: frozenset[str] = frozenset()
         self._by, self._reverse = "started", True
+        self._grouped = False
 
     def body(self) -> ComposeResult:
         """The list with its filter, or how to make a run; the run under the cursor."""
@@ -69,6 +81,7 @@ class RunsScreen(MainScreen):
     def on_mount(self) -> None:
         """In the order of last time; look at the folder now and then."""
         self._by, self._reverse = str(self.app.kept["runs_order"]), bool(self.app.kept["runs_reversed"])
+        self._grouped = bool(self.app.kept["runs_grouped"])
         self.set_interval(LOOK_EVERY, self._look)
         self._show()
 
@@ -93,9 +106,10 @@ class RunsScreen(MainScreen):
 
     @property
     def listed(self) -> list[RunInfo]:
-        """The runs that the filter lets through, newest first."""
+        """The runs that the filter lets through, newest first; those that differ in the seed alone as one, if asked."""
         words = self.query_one("#run-filter", Input).value.split()
-        return [run for run in self._all or () if all(mentions(run, word) for word in words)]
+        found = [run for run in self._all or () if all(mentions(run, word) for word in words)]
+        return grouped(found) if self._grouped else found
 
     def _columns(self) -> list[RunColumn]:
         return columns_of(self.listed)
@@ -108,7 +122,9 @@ class RunsScreen(MainScreen):
         by = next((column for column in columns if column.title == self._by), FIXED[1])
         self.query_one(RunTable).show(ordered(runs, by, self._reverse), columns, self._marked, by.title, self._reverse)
         title = "runs" if every is None else formats.plural(len(every), "run")
-        title += f" · {len(runs)} shown" if every and len(runs) < len(every) else ""
+        shown = sum(len(members(run)) for run in runs)
+        title += f" · {shown} shown" if every and shown < len(every) else ""
+        title += f" in {formats.plural(len(runs), 'row')}, seeds together" if self._grouped and runs else ""
         title += f" · {len(self._marked)} marked" if self._marked else ""
         self.query_one("#runs", Panel).entitle(title, "⏎ open  ␣ mark  c compare" if runs else "")
         self.query_one("#none-found", Static).update("No run has all of these words. esc shows all again.")
@@ -121,24 +137,15 @@ class RunsScreen(MainScreen):
         plan = self.app.session.plan
         if plan is None:
             return
-        ready = self.app.session.can_launch
-        lines = [
-            Content("No run is recorded yet.").stylize("bold"),
-            Content("Every run is recorded by itself while it goes on, and listed here from its launch on."),
-            Content(""),
-            Content(f"A launch would start {plan.summary()}." if ready else "The plan can't be launched as it is."),
-            Content(""),
-            *([Content.assemble(("L", "bold $primary"), "  launches it")] if ready else []),
-            recorded.EXAMPLE_LINE,
-            Content.assemble(("2", "bold $primary"), "  changes the experiment"),
-            Content.assemble(("1", "bold $primary"), "  changes the hosts"),
-        ]
-        self.query_one("#no-runs", Static).update(Content("\n").join(lines))
+        self.query_one("#no-runs", Static).update(none_yet(plan, self.app.session.can_launch))
 
     def _show_run(self) -> None:
         run = self.query_one(RunTable).run_here
         self.query_one("#run").display = run is not None
-        if run is not None:
+        if isinstance(run, RunGroup):
+            self.query_one("#run-told", Static).update(Content("\n").join(told_together(run)))
+            self.query_one("#run", Panel).entitle(run.name, "⏎ compares them  g each by itself  x export")
+        elif run is not None:
             self.query_one("#run-told", Static).update(Content("\n").join(told(run)))
             identity = f" · {wire.one_line(run.id, 60)}" if run.name else ""
             pinned = self.app.session.pinned is not None and self.app.session.pinned.run.id == run.id
@@ -161,6 +168,12 @@ class RunsScreen(MainScreen):
         titles = [column.title for column in self._columns()]
         here = titles.index(self._by) if self._by in titles else 0
         self._order(titles[(here + 1) % len(titles)], self._reverse)
+
+    def action_group(self) -> None:
+        """Seeds together, or each run by itself."""
+        self._grouped = not self._grouped
+        self.app.kept.put("runs_grouped", self._grouped)
+        self._show()
 
     def action_reverse(self) -> None:
         """The other way round."""
@@ -202,7 +215,8 @@ class RunsScreen(MainScreen):
         """Mark the run under the cursor, or not any more, and go on to the next."""
         table = self.query_one(RunTable)
         if table.run_here is not None:
-            self._marked ^= {table.run_here.id}
+            ids = {run.id for run in members(table.run_here)}
+            self._marked = self._marked - ids if table.run_here.id in self._marked else self._marked | ids
             self._show()
             table.move_cursor(row=min(table.cursor_row + 1, len(table.runs) - 1))
 
@@ -213,14 +227,25 @@ class RunsScreen(MainScreen):
         """The marked runs, oldest first; else the one under the cursor."""
         here = self.query_one(RunTable).run_here
         marked = [run for run in reversed(self._all or []) if run.id in self._marked]
-        return marked or ([here] if here is not None else [])
+        return marked or (members(here)[::-1] if here is not None else [])
+
+    @property
+    def _one(self) -> RunInfo | None:
+        """The run under the cursor; of a group none, as an act is on one alone."""
+        run = self.query_one(RunTable).run_here
+        if isinstance(run, RunGroup):
+            self.app.say(f"These are {len(run.runs)} runs: g shows each by itself.")
+            return None
+        return run
 
     @on(DataTable.RowSelected)
     def _opened(self) -> None:
         run = self.query_one(RunTable).run_here
         if run is None:
             return
-        if self.app.session.running and self.app.session.run.run_id == run.id:
+        if isinstance(run, RunGroup):
+            self.run_worker(partial(recorded.compare, self.app, members(run)[::-1]), group="open", exclusive=True)
+        elif self.app.session.running and self.app.session.run.run_id == run.id:
             self.app.switch_mode("live")
         else:
             self.run_worker(partial(recorded.replay, self.app, run), group="open", exclusive=True)
@@ -235,18 +260,11 @@ class RunsScreen(MainScreen):
         if len(runs) < FEWEST:
             self.app.say("Mark two runs or more with the space bar: c then compares them.")
         else:
-            self.run_worker(partial(self._compare, runs), group="open", exclusive=True)
-
-    async def _compare(self, runs: list[RunInfo]) -> None:
-        from controller.ui.screens.compare import CompareScreen
-
-        found, pieces = reading(runs)
-        if await self.app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
-            self.app.push_screen(CompareScreen(found))
+            self.run_worker(partial(recorded.compare, self.app, runs), group="open", exclusive=True)
 
     def action_pin(self) -> None:
         """Pin the run under the cursor beneath the charts of other runs, or unpin it."""
-        run = self.query_one(RunTable).run_here
+        run = self._one
         if run is not None:
             self.run_worker(partial(self._pin, run), group="open", exclusive=True)
 
@@ -256,13 +274,13 @@ class RunsScreen(MainScreen):
 
     def action_again(self) -> None:
         """Fill the form with the parameters of the run under the cursor."""
-        run = self.query_one(RunTable).run_here
+        run = self._one
         if run is not None:
             self.app.run_worker(partial(recorded.again, self.app, run), group="asking", exclusive=True)
 
     def action_rename(self) -> None:
         """Change the name and note of the run under the cursor."""
-        run = self.query_one(RunTable).run_here
+        run = self._one
         if run is not None:
             self.run_worker(partial(self._rename, run), group="asking", exclusive=True)
 
@@ -292,6 +310,6 @@ class RunsScreen(MainScreen):
             return False
         if action == "example":
             return self._all == []
-        if action in ("filter", "mark", "compare", "sort", "reverse", "rename", "pin", "again", "export", "delete"):
+        if action in ACTS:
             return bool(self._all)
         return True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -15,7 +16,8 @@ from textual.widgets import DataTable
 
 from controller import wire
 from controller.runs import RunInfo
-from controller.runs.compare import differing, value_text
+from controller.runs.compare import differing, groups, value_text
+from controller.runs.outcomes import spread
 from controller.ui import formats
 
 OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "→", "running": "●", "cut off": "!"}
@@ -30,6 +32,33 @@ class RunColumn:
     title: str
     text: Callable[[RunInfo], Text]
     order: Callable[[RunInfo], Any]
+
+
+@dataclass(frozen=True)
+class RunGroup(RunInfo):
+    """Runs that differ in the seed alone, newest first, as one: its figures are medians, all else is of the newest."""
+
+    runs: tuple[RunInfo, ...] = ()
+
+
+def grouped(runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """`runs`, newest first, with those that differ in the seed alone as a RunGroup."""
+    return [_together(group) if len(group) > 1 else group[0] for group in groups(runs)]
+
+
+def _together(runs: Sequence[RunInfo]) -> RunGroup:
+    own = {field.name: getattr(runs[0], field.name) for field in fields(RunInfo)}
+    found = {name: spread(getattr(run, name) for run in runs) for name in ("accuracy", "steps", "seconds")}
+    own |= {name: value and value.median for name, value in found.items()}
+    own["steps"] = own["steps"] and int(own["steps"])
+    damage = " ".join(f"{run.id}: {run.damage}" for run in runs if run.damage)
+    name = f"{', '.join(dict.fromkeys(map(title_of, runs)))} ×{len(runs)}"
+    return RunGroup(**own | {"name": name, "damage": damage or None, "runs": tuple(runs)})
+
+
+def members(run: RunInfo) -> list[RunInfo]:
+    """The runs of a group; of any other run itself."""
+    return list(run.runs) if isinstance(run, RunGroup) else [run]
 
 
 def title_of(run: RunInfo) -> str:
@@ -47,7 +76,18 @@ def started(run: RunInfo, form: str = "%m-%d %H:%M") -> str:
 
 def outcome(run: RunInfo) -> str:
     """How it ended, after a mark; "damaged" where something of it can't be read."""
-    return f"{OUTCOMES[run.outcome]} {run.outcome}{' damaged' if run.damage else ''}"
+    damaged = " damaged" if run.damage else ""
+    found = Counter(one.outcome for one in members(run))
+    if len(found) > 1:
+        return ", ".join(f"{count} {word}" for word, count in found.items()) + damaged
+    return f"{OUTCOMES[run.outcome]} {run.outcome}{damaged}"
+
+
+def accuracy(run: RunInfo) -> str:
+    """The accuracy that it came to; of a group the median, and in brackets the lowest and the highest."""
+    found = spread(one.accuracy for one in members(run))
+    middle, low, high = map(formats.number, found or (None, None, None))
+    return middle if low == high else f"{middle} ({low}–{high})"
 
 
 def _cell(text: str, right: bool = False) -> Text:
@@ -75,7 +115,7 @@ FIXED = (
     RunColumn("name", lambda run: _cell(title_of(run)), lambda run: title_of(run).casefold()),
     RunColumn("started", lambda run: _cell(started(run)), lambda run: run.started),
     RunColumn("outcome", lambda run: _cell(outcome(run)), lambda run: run.outcome),
-    RunColumn("accuracy", lambda run: _cell(formats.number(run.accuracy), True), lambda run: run.accuracy),
+    RunColumn("accuracy", lambda run: _cell(accuracy(run), True), lambda run: run.accuracy),
     RunColumn("steps", lambda run: _cell(formats.count(run.steps), True), lambda run: run.steps),
     RunColumn("time", lambda run: _cell(formats.duration(run.seconds), True), lambda run: run.seconds),
 )
@@ -84,9 +124,10 @@ NOTE = RunColumn("note", lambda run: _cell(run.note), lambda run: run.note.casef
 
 
 def columns_of(runs: Sequence[RunInfo]) -> list[RunColumn]:
-    """The columns that tell `runs` from one another."""
+    """The columns that tell `runs` from one another: the seed is none of them where groups are among them."""
     notes = [NOTE] if any(run.note for run in runs) else []
-    return [*FIXED, *map(_parameter, differing(runs)), *notes]
+    seeds = not any(isinstance(run, RunGroup) for run in runs)
+    return [*FIXED, *(_parameter(name) for name in differing(runs) if seeds or name != "seed"), *notes]
 
 
 def ordered(runs: Iterable[RunInfo], column: RunColumn, reverse: bool) -> list[RunInfo]:

@@ -1,0 +1,95 @@
+"""The Runs screen with runs that differ in the seed alone as one: what a row tells, and what keys do to it."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import pytest
+from textual.widgets import DataTable
+
+from controller import paths
+from controller.runs import Recorder, list_runs
+from controller.ui.widgets.runtable import RunGroup
+from garfield import settings
+from tests.recording import opened, record_run, record_some, said
+from tests.tuitools import driven
+
+MANY = 400  # runs
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path, size):
+    record_some()
+    accuracies = [run.accuracy for run in list_runs() if run.id in ("r1", "r2")]  # r4 failed before it knew one
+    async with driven(tmp_path, size=size) as tui:
+        table = await opened(tui, 5)
+        await tui.press("g")
+        await tui.until(lambda: len(table.runs) == 3)
+        group = next(run for run in table.runs if isinstance(run, RunGroup))
+        assert (group.name, [run.id for run in group.runs]) == ("night, krum ×3", ["r4", "r2", "r1"])
+        assert group.accuracy == median(accuracies)
+        assert "1 failed, 2 finished" in tui.picture()
+        assert "seed" not in [column.label.plain for column in table.ordered_columns]
+        await tui.until(lambda: "5 runs in 3 rows, seeds together" in tui.picture())
+        table.move_cursor(row=table.runs.index(group))
+        await tui.until(lambda: "They differ in nothing but the seed: 1, 2, 4" in tui.text("#run-told"))
+        await tui.press("g")
+        await tui.until(lambda: len(table.runs) == 5)
+        assert table.run_here.id == "r4"
+
+
+async def test_a_row_of_several_runs_is_compared_marked_exported_and_not_taken_for_one(tmp_path, monkeypatch):
+    record_some()
+    monkeypatch.chdir(tmp_path)
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 5)
+        await tui.press("g")
+        assert isinstance(table.run_here, RunGroup)
+        for key in ("n", "r", "b"):
+            await tui.press(key)
+            await said(tui, "These are 3 runs: g shows each by itself.")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "CompareScreen")
+        await tui.until(lambda: "no parameter but the seed differs" in tui.picture())
+        assert [c.label.plain for c in tui.app.screen.query_one(DataTable).ordered_columns] == ["", "A krum ×3"]
+        await tui.press("escape", "space")
+        await tui.until(lambda: "3 marked" in tui.picture())
+        await tui.press("up", "space")  # the mark has gone on to the next row
+        await tui.until(lambda: "marked" not in tui.picture().split("\n")[1])
+        await tui.press("up", "delete")
+        await tui.until(lambda: "Delete 3 runs?" in tui.picture())
+        await tui.press("y")
+        await tui.until(lambda: len(table.runs) == 2)
+        assert {run.id for run in list_runs()} == {"r3", "r5"}
+
+
+async def test_seeds_that_ended_differently_are_counted_and_kept_together_at_the_next_start(tmp_path):
+    record_run("r1", "krum", seed=1, steps=5)
+    record_run("r2", "krum", seed=2, steps=5)
+    (paths.runs_dir() / "r2" / "outcome.json").write_text('{"outcome": "failed"}')
+    async with driven(tmp_path) as tui:
+        await opened(tui, 2)
+        await tui.press("g")
+        await tui.until(lambda: "1 failed, 1 finished" in tui.picture())
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+
+
+async def test_hundreds_of_runs_are_filtered_and_grouped_while_one_types(tmp_path):
+    for number in range(MANY):
+        values = settings.defaults() | {"seed": number % 5, "lr": 0.01 * (1 + number // 5 % 20)}
+        told = {"name": f"n{number}", "started": 1e9 + number, "values": values, "hosts": [], "summary": "2 ranks"}
+        Recorder(paths.runs_dir() / f"r{number:03}", told).close({"outcome": "finished", "accuracy": number / MANY})
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, MANY)
+        for keys, rows in ((["g"], 20), (["g"], MANY), (["slash", "n", "3", "9"], 11), (["backspace"], 111)):
+            began = time.process_time()
+            await tui.press(*keys)
+            await tui.until(lambda: len(table.runs) == rows)  # noqa: B023
+            assert time.process_time() - began < 5.0  # a second or less where nothing else runs
