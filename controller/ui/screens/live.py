@@ -28,7 +28,6 @@ from controller.ui.widgets.outcome import Outcome
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.rankcells import ROOMY
 from controller.ui.widgets.ranktable import RankTable
-from controller.ui.widgets.runfacts import EXAMPLE_LINE
 from controller.ui.widgets.status import StatusLine
 from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
 from controller.ui.widgets.trust import FRAME, TrustPanel

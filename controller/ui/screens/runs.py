@@ -17,8 +17,9 @@ from controller.runs import RunInfo, list_runs, mentions
 from controller.ui import formats, pinning, recorded
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.entry import Entry
+from controller.ui.widgets.norun import none_yet
 from controller.ui.widgets.panel import Panel
-from controller.ui.widgets.runfacts import none_yet, told, told_together
+from controller.ui.widgets.runfacts import told, told_together
 from controller.ui.widgets.runtable import (
     FIXED,
     RunColumn,
@@ -126,7 +127,8 @@ class RunsScreen(MainScreen):
         title += f" · {shown} shown" if every and shown < len(every) else ""
         title += f" in {formats.plural(len(runs), 'row')}, seeds together" if self._grouped and runs else ""
         title += f" · {len(self._marked)} marked" if self._marked else ""
-        self.query_one("#runs", Panel).entitle(title, "⏎ open  ␣ mark  c compare" if runs else "")
+        keys = f"⏎ open  ␣ mark  c compare  g {'each by itself' if self._grouped else 'seeds together'}"
+        self.query_one("#runs", Panel).entitle(title, keys if runs else "")
         self.query_one("#none-found", Static).update("No run has all of these words. esc shows all again.")
         self._show_empty()
         self._show_run()
@@ -144,7 +146,7 @@ class RunsScreen(MainScreen):
         self.query_one("#run").display = run is not None
         if isinstance(run, RunGroup):
             self.query_one("#run-told", Static).update(Content("\n").join(told_together(run)))
-            self.query_one("#run", Panel).entitle(run.name, "⏎ compares them  g each by itself  x export")
+            self.query_one("#run", Panel).entitle(run.name, "⏎ compares them  x export")
         elif run is not None:
             self.query_one("#run-told", Static).update(Content("\n").join(told(run)))
             identity = f" · {wire.one_line(run.id, 60)}" if run.name else ""

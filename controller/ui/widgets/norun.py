@@ -1,4 +1,4 @@
-"""The Live screen before the first run: what a launch would start, the keys to it, and what became of the last run."""
+"""Live and Runs before the first run: what a launch would start, the keys to it, and what became of the last run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from controller.ui.recorded import EXAMPLE_LINE
 from controller.ui.widgets.lines import finding_line, worth_telling
 
 if TYPE_CHECKING:
+    from controller.plan import Plan
     from controller.ui.session import Session
+
+EXAMPLE_LINE = Content.assemble(("w", "bold $primary"), "  watches a recorded example: one of five workers lies")
 
 
 class NoRun(Static):
@@ -52,3 +54,19 @@ def _lines(session: Session) -> list[Content]:
     elif session.last_run:
         lines += [Content(""), Content.styled(f"last run: {session.last_run}", "$muted")]
     return lines
+
+
+def none_yet(plan: Plan, ready: bool) -> Content:
+    """What Runs shows while there is no run: how one is made of `plan`, which is `ready` to be launched or not."""
+    lines = [
+        Content("No run is recorded yet.").stylize("bold"),
+        Content("Every run is recorded by itself while it goes on, and listed here from its launch on."),
+        Content(""),
+        Content(f"A launch would start {plan.summary()}." if ready else "The plan can't be launched as it is."),
+        Content(""),
+        *([Content.assemble(("L", "bold $primary"), "  launches it")] if ready else []),
+        EXAMPLE_LINE,
+        Content.assemble(("2", "bold $primary"), "  changes the experiment"),
+        Content.assemble(("1", "bold $primary"), "  changes the hosts"),
+    ]
+    return Content("\n").join(lines)

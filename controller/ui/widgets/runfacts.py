@@ -5,30 +5,11 @@ from __future__ import annotations
 from textual.content import Content
 
 from controller import wire
-from controller.plan import Plan
 from controller.runs import RunInfo
 from controller.runs.compare import UNCOMPARED, value_text
 from controller.ui import formats
 from controller.ui.widgets.runtable import RunGroup, accuracy, outcome, started, title_of
 from garfield.settings import SETTINGS
-
-EXAMPLE_LINE = Content.assemble(("w", "bold $primary"), "  watches a recorded example: one of five workers lies")
-
-
-def none_yet(plan: Plan, ready: bool) -> Content:
-    """What is shown while there is no run: how one is made of `plan`, which is `ready` to be launched or not."""
-    lines = [
-        Content("No run is recorded yet.").stylize("bold"),
-        Content("Every run is recorded by itself while it goes on, and listed here from its launch on."),
-        Content(""),
-        Content(f"A launch would start {plan.summary()}." if ready else "The plan can't be launched as it is."),
-        Content(""),
-        *([Content.assemble(("L", "bold $primary"), "  launches it")] if ready else []),
-        EXAMPLE_LINE,
-        Content.assemble(("2", "bold $primary"), "  changes the experiment"),
-        Content.assemble(("1", "bold $primary"), "  changes the hosts"),
-    ]
-    return Content("\n").join(lines)
 
 
 def told(run: RunInfo) -> list[Content]:
