@@ -1,7 +1,7 @@
 """Where every rank of a run goes, or why the run can't be: hosts and parameters laid together.
 
 Parameter servers come first: those of all hosts in the file's order are ranks 0 to num_ps - 1, then the workers in the
-same order. What two parameters mean together is `garfield.experiment`'s; this adds what only the hosts tell.
+same order. What parameters can't do together is `garfield.combinations`'s; this adds what only the hosts tell.
 """
 
 from __future__ import annotations

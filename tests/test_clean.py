@@ -180,6 +180,7 @@ def test_checkpoints_of_a_crashed_run_are_told_and_then_removed(here: Path, save
     names = [".ps0-77.new", "ps0-step-000010.pt", f"resume-{facts.machine_id()}-7.pt"]
     assert [row[3:5] for row in rows] == [["file", f"{name},"] for name in names]
     assert "clean --yes removes 3 files." in dry.stderr
+    assert sorted(os.listdir(saved))[:1] == [".ps0-77.new"], "a plan removes nothing"
     done = command(here, "clean", "--yes", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -83,7 +83,7 @@ async def test_a_suspended_agent_is_silent_and_then_well(
     launch = Launch(package, _host(), lease=20.0)
     await launch.cluster.launch()
     await launch.steps(2)
-    session = read_process(pid_of(launch.run, "garfield-guard")).parent
+    session = _session_of(launch.run)
     os.kill(session, signal.SIGSTOP)  # the connection stands and nothing comes over it
     await launch.until(lambda: launch.states("lab1")[-1] == "silent", 20)
     os.kill(session, signal.SIGCONT)

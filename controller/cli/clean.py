@@ -82,8 +82,9 @@ def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argpa
         does += [f"removes {_files(len(plan.files))}"] if plan.files else []
         complain(f"Nothing was done. python -m controller clean --yes {' and '.join(does)}.")
     else:
-        ended, removed = sum(one.ended for one in done), sum(one.removed for one in done)
-        say(f"{_processes(ended)} ended" + (f", {_files(removed)} removed" if plan.files else ""))
+        did = [f"{_processes(sum(one.ended for one in done))} ended"] if plan.count else []
+        did += [f"{_files(sum(one.removed for one in done))} removed"] if plan.files else []
+        say(", ".join(did))
     for one in done:
         if one.left is None:
             complain(f"{one.problem} What became of {one.leftover.run} there is not known.")
