@@ -1,7 +1,7 @@
 """Every parameter of the trainer, once: its name, type, default, help, choices and who may set it.
 
 The trainer's `--help`, the form of the TUI, the `[experiment]` table of a hosts file and all checks are made from this
-table. Checks that look at several parameters together are in `garfield.experiment`.
+table. Checks that look at several parameters together are in `garfield.combinations`.
 """
 
 from __future__ import annotations
