@@ -41,7 +41,8 @@ class Pull:
     @property
     def agreeing(self) -> list[int]:
         """The servers whose answer is of the step that is merged at, as far as they are wanted, in rank order."""
-        return sorted([rank for rank, message in self.answers.items() if message.step == self.step][: self._quorum])
+        step = self.step
+        return sorted([rank for rank, message in self.answers.items() if message.step == step][: self._quorum])
 
     @property
     def complete(self) -> bool:
