@@ -17,6 +17,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,8 @@ _HEADER = struct.Struct("<4qdq")  # magic, kind, step, payload length, loss, don
 HEADER_BYTES = _HEADER.size
 _MAGIC = 0x6761726669656C64
 _END = b"\x64\x6c\x65\x69\x66\x72\x61\x67"  # behind a payload: a shorter or longer one has something else there
+_CROWD = 1000  # messages that wait to be handled; with more of them no link takes in another one
+_MOMENT = 0.01  # seconds until that is looked at again
 ENVELOPE_BYTES = HEADER_BYTES + len(_END)  # what goes with a payload
 
 
@@ -220,6 +223,8 @@ class Link:
         self._fill(self._head)
         kind, step, loss, done = parse_header(self._head, self._dimension)
         if kind not in _WITH_PAYLOAD:
+            while inbox.qsize() >= _CROWD:  # else a peer that says a lot would fill the memory
+                time.sleep(_MOMENT)
             inbox.put(Message(self, kind, step, loss, done))
             return kind != Kind.BYE
         slot = self._free.get()

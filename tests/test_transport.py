@@ -190,6 +190,16 @@ def test_what_a_slow_peer_does_not_take_is_queued_and_arrives_in_order(pair: Pai
     assert worker.sent == server.received
 
 
+def test_who_says_a_lot_fills_no_memory(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_CROWD", 10)
+    _, worker, _ = pair.join()
+    for step in range(1000):
+        worker.send(Kind.PULL, step)
+    threading.Event().wait(0.3)
+    assert pair.inbox.qsize() <= 10
+    assert [pair.next().step for _ in range(1000)] == list(range(1000))
+
+
 def test_who_waits_for_memory_gets_it_back_when_the_peer_falls(pair: Pair) -> None:
     server, worker, _ = pair.join()
     left = threading.Semaphore(0)
