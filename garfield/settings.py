@@ -7,13 +7,12 @@ table. Checks that look at several parameters together are in `garfield.combinat
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from garfield import catalog
+from garfield import catalog, kinds
 
 
 class SettingError(ValueError):
@@ -24,8 +23,7 @@ class SettingError(ValueError):
 class Setting:
     """One parameter.
 
-    `kind` decides parsing: int, float, flag, text, choice, quorum, ranks, or a kind of the catalogue: dataset, shards,
-    model, schedule, rule, mar, attack. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement`
+    `kind` is one of `garfield.kinds`. `scope` says who sets it: an `experiment` sets it for all ranks, the `placement`
     of ranks on hosts implies it. `group` orders help and form.
     """
 
@@ -47,11 +45,11 @@ class Setting:
         Raises SettingError.
         """
         try:
-            value = _PARSERS[self.kind](raw)
+            value = kinds.PARSERS[self.kind](raw)
         except catalog.CatalogError as error:
             raise SettingError(f"{self.name}: {error}") from None
         except (TypeError, ValueError):
-            raise SettingError(f"{self.name} = {raw!r}: {_EXPECTED[self.kind]}.") from None
+            raise SettingError(f"{self.name} = {raw!r}: {kinds.EXPECTED[self.kind]}.") from None
         self._check(value)
         return value
 
@@ -73,98 +71,6 @@ class Setting:
         if self.kind == "ranks" and isinstance(value, tuple):
             return "[" + ", ".join(map(str, value)) + "]"
         return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _parse_int(raw: Any) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int | str):
-        raise TypeError
-    return int(raw)
-
-
-def _parse_float(raw: Any) -> float:
-    if isinstance(raw, bool):
-        raise TypeError
-    value = float(raw)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def parse_flag(raw: Any) -> bool:
-    """True or False as people write them: True, false, yes, no, on, off, 1, 0."""
-    if isinstance(raw, bool):
-        return raw
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    try:
-        return words[str(raw).strip().lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-def _parse_text(raw: Any) -> str:
-    if not isinstance(raw, str) or any(ord(character) < 32 for character in raw):
-        raise TypeError
-    return raw.strip()
-
-
-def _parse_quorum(raw: Any) -> int | str:
-    if isinstance(raw, str) and raw.strip() in ("auto", "all", "n-f"):
-        return raw.strip()
-    count = _parse_int(raw)
-    if count < 1:
-        raise ValueError
-    return count
-
-
-def _parse_ranks(raw: Any) -> int | tuple[int, ...]:
-    """A count (the first ranks of the role) or listed ranks: 1, [3], "3, 4"."""
-    if isinstance(raw, list | tuple):
-        ranks = [_parse_int(rank) for rank in raw]
-    elif isinstance(raw, str) and ("," in raw or raw.strip().startswith("[")):
-        inner = raw.strip().removeprefix("[").removesuffix("]")
-        ranks = [int(part) for part in inner.split(",") if part.strip()]
-    else:
-        count = _parse_int(raw)
-        if count < 0:
-            raise ValueError
-        return count
-    if any(rank < 0 for rank in ranks) or len(set(ranks)) != len(ranks):
-        raise ValueError
-    return tuple(sorted(ranks))
-
-
-_PARSERS: dict[str, Callable[[Any], Any]] = {
-    "int": _parse_int,
-    "float": _parse_float,
-    "flag": parse_flag,
-    "text": _parse_text,
-    "choice": _parse_text,
-    "dataset": lambda raw: catalog.format_dataset(catalog.parse_dataset(_parse_text(raw))),
-    "model": lambda raw: catalog.format_model(catalog.parse_model(_parse_text(raw))),
-    "shards": lambda raw: catalog.format_shards(catalog.parse_shards(_parse_text(raw))),
-    "schedule": lambda raw: catalog.format_schedule(catalog.parse_schedule(_parse_text(raw))),
-    "rule": lambda raw: catalog.format_rule(catalog.parse_rule(_parse_text(raw))),
-    "attack": lambda raw: catalog.format_attack(catalog.parse_attack(_parse_text(raw))),
-    "mar": lambda raw: catalog.format_mar(_parse_text(raw)),
-    "quorum": _parse_quorum,
-    "ranks": _parse_ranks,
-}
-_EXPECTED = {
-    "int": "a whole number is needed",
-    "float": "a finite number is needed",
-    "flag": "True or False is needed",
-    "text": "a single line of text is needed",
-    "choice": "one of the choices is needed",
-    "dataset": "the name of a data set is needed, as in mnist or synthetic(size=1000)",
-    "model": "the name of a model is needed, as in convnet or resnet18",
-    "shards": "iid, dirichlet(alpha=0.5) or by-label is needed",
-    "schedule": "the name of a schedule is needed, as in cosine or step(milestones=25/50, gamma=0.1)",
-    "rule": "the name of an aggregation rule is needed, as in krum or trimmed-mean",
-    "attack": "the name of an attack is needed, as in sign-flip(scale=100)",
-    "mar": "crash, or the name of an aggregation rule, is needed, as in median",
-    "quorum": "all, n-f, auto or a count of at least 1 is needed",
-    "ranks": "a count, or a list of different ranks as in [3, 4], is needed",
-}
 
 
 def _setting_table(*settings: Setting) -> dict[str, Setting]:
