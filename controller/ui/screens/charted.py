@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import ClassVar, TypeVar
 
 from textual import on
@@ -12,6 +13,7 @@ from controller.ui.measures import BESIDE, MEASURES, SMOOTHINGS
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.axis import KINDS, Axis
 from controller.ui.widgets.chart import Chart
+from controller.ui.widgets.panel import Panel
 
 READ = "Move the cursor to the value before, or the next"
 Choice = TypeVar("Choice")
@@ -88,16 +90,22 @@ class ChartScreen(MainScreen):
         """There is room for one panel only."""
         return self.has_class("-low") or self.has_class("-narrow")
 
+    @cached_property
+    def frames(self) -> dict[str, tuple[Panel, Chart]]:
+        """The frame and the chart of each of MEASURES; they stay, and are asked for at every tick."""
+        panels = {name: self.query_one(f"#{name}", Panel) for name in MEASURES}
+        return {name: (panel, panel.query_one(Chart)) for name, panel in panels.items()}
+
     @property
     def charts(self) -> Iterator[Chart]:
         """The charts that are to be seen, the first of MEASURES first."""
-        return (chart for name in MEASURES for chart in self.query(f"#{name} Chart").results(Chart) if _seen(chart))
+        return (chart for _, chart in self.frames.values() if _seen(chart)) if self.ready else iter(())
 
     def point_at(self, x: float | None) -> None:
         """Put the cursor at `x` in every chart, or take it away."""
         appears = (x is None) != (self.cursor is None)
         self.cursor = x
-        for chart in self.query(Chart):
+        for _, chart in self.frames.values():
             chart.point_at(x)
         if appears:
             self.entitle_charts()

@@ -20,7 +20,6 @@ from controller.ui import formats, measures
 from controller.ui.measures import BESIDE, MEASURES
 from controller.ui.screens.charted import ChartScreen
 from controller.ui.widgets.axis import Axis
-from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runtable import outcome, title_of
@@ -107,21 +106,19 @@ class CompareScreen(ChartScreen):
     def show_charts(self) -> None:
         """Draw all curves."""
         shown = (self._shown,) if self.cramped else ("loss", self._beside)
-        for name in MEASURES:
-            self.query_one(f"#{name}").display = name in shown
+        for name, (panel, chart) in self.frames.items():
+            panel.display = name in shown
             log = self.log_scale and name == "loss"
-            self.query_one(f"#{name} Chart", Chart).show(
-                list(self._curves(name)), kind=self.kind, log=log, smoothing=self.smoothing
-            )
+            chart.show(list(self._curves(name)), kind=self.kind, log=log, smoothing=self.smoothing)
         self.entitle_charts()
 
     def entitle_charts(self) -> None:
         """What each chart shows, and its keys."""
-        for name, measure in MEASURES.items():
+        for name, (panel, _) in self.frames.items():
             first = name == (self._shown if self.cramped else "loss")
             others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
-            said = measures.title(measure.whole, self.kind, self.smoothing, self.log_scale and name == "loss")
-            self.query_one(f"#{name}", Panel).entitle(said, self.chart_keys if first else f"c {others}")
+            said = measures.title(MEASURES[name].whole, self.kind, self.smoothing, self.log_scale and name == "loss")
+            panel.entitle(said, self.chart_keys if first else f"c {others}")
 
     def axis_of(self, kind: str) -> Axis | None:
         """That of the first run."""

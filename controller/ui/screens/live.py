@@ -19,7 +19,6 @@ from controller.ui.recorded import watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.trustviews import View, following, views
 from controller.ui.widgets.axis import Axis
-from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.curve import Upright
 from controller.ui.widgets.lines import EventLog
@@ -137,7 +136,7 @@ class LiveScreen(ChartScreen):
         self._show_ranks(now)
         if self.focused is None:
             self.query_one(RankTable).focus()  # it could not take the focus before there was a run
-        self.entitle_charts()  # as often as the status line tells the same numbers
+        self._entitle("accuracy")  # as often as the status line says it
         self.query_one(EventLog).show(now.log)
         if charts:
             self._show_charts(now)
@@ -178,11 +177,11 @@ class LiveScreen(ChartScreen):
         axis = self.axis_of(self.kind) or Axis()
         end = None if axis.kind == "time" or not now.total_steps else axis.at(now.total_steps)
         acts = [Upright(axis.at(mark.x), mark.letter, mark.text) for mark in marks.uprights(now.marks)]
-        for name in MEASURES:
-            if not self.query_one(f"#{name}").display:
+        for name, (panel, chart) in self.frames.items():
+            if not panel.display:
                 continue  # it is drawn when it is shown
             curves = measures.curves_of(name, now, series, axis, self._chosen)
-            self.query_one(f"#{name} Chart", Chart).show(
+            chart.show(
                 [*measures.beneath(name, self.app.session.pinned, axis.kind), *curves],
                 end=end,
                 kind=axis.kind,
@@ -206,16 +205,16 @@ class LiveScreen(ChartScreen):
 
     def entitle_charts(self) -> None:
         """What each chart shows, its newest value, and its keys."""
-        now = self.shown
-        if now is None:
-            return
         for name in MEASURES:
-            loss = name == "loss"
-            kind = self.kind if self.kind != "epoch" or now.steps_per_epoch else "step"
-            reached = measures.reached(name, now, self._series)
-            said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
-            others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
-            self.query_one(f"#{name}", Panel).entitle(said, self.chart_keys if loss else f"c {others}")
+            self._entitle(name)
+
+    def _entitle(self, name: str) -> None:
+        loss = name == "loss"
+        kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
+        reached = measures.reached(name, self.now, self._series)
+        said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
+        others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
+        self.frames[name][0].entitle(said, self.chart_keys if loss else f"c {others}")
 
     @property
     def _alone(self) -> str | None:
