@@ -11,7 +11,7 @@ from controller.cli.refused import Refused
 from controller.cli.words import recorded_runs
 from controller.runs import RunInfo
 from controller.runs.compare import differing, groups, value_text
-from controller.runs.outcomes import FIGURES, Came, Spread, figures, outcomes, what_came
+from controller.runs.outcomes import FIGURES, Came, figures, in_words, outcomes, what_came
 
 FEWEST = 2  # runs that can be compared
 FORMATS: dict[str, Callable[[float], str]] = {
@@ -60,7 +60,7 @@ def _table(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> str:
             " ".join(dict.fromkeys(came.run.name for came in group)) or "–",
             *(_value(group[0].run, name) for name in names),
             _outcome(group),
-            *(_figure(FORMATS[name], found) for name, found in figures(group).items()),
+            *(in_words(found, FORMATS[name]) for name, found in figures(group).items()),
         ]
         for group in grouped
     ]
@@ -74,13 +74,6 @@ def _value(run: RunInfo, name: str) -> str:
 def _outcome(group: Sequence[Came]) -> str:
     found = outcomes(group)
     return ", ".join(found) if len(found) == 1 else ", ".join(f"{count} {word}" for word, count in found.items())
-
-
-def _figure(form: Callable[[float], str], found: Spread | None) -> str:
-    if found is None:
-        return "–"
-    middle, low, high = map(form, found)
-    return middle if low == high else f"{middle} ({low}–{high})"
 
 
 def _json(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from controller.runs.library import RunInfo, load_records
+from controller.runs.outcomes import Came, Meter
 from controller.state import RunState
 from controller.state.series import Point
 from garfield.settings import SETTINGS
@@ -64,7 +65,7 @@ def groups(runs: Sequence[RunInfo]) -> list[list[RunInfo]]:
 class Curves:
     """What one run measured over its steps: the median of the workers' losses, the accuracy of the PS whose word
     counts, the leading PS's steps a second, its bytes moved in a step and its seconds of training until then (`clock`).
-    `damage` tells what could not be read."""
+    `came` is what came of it, `damage` tells what could not be read."""
 
     run: RunInfo
     loss: list[Point] = field(default_factory=list)
@@ -73,14 +74,16 @@ class Curves:
     bytes: list[Point] = field(default_factory=list)
     clock: list[Point] = field(default_factory=list)
     steps_per_epoch: int | None = None
+    came: Came | None = None
     damage: list[str] = field(default_factory=list)
 
 
 def read_curves(found: Curves) -> Iterator[int]:
     """Read the run of `found` into it; yields how many records that are so far, so that others can go on between."""
-    state = RunState()
+    state, meter = RunState(), Meter(found.run)
     for count, record in enumerate(load_records(found.run.folder, found.damage), 1):
         state.apply(record)
+        meter.take(state.now)
         if count % BATCH == 0:
             yield count
     found.loss = state.series.median_loss()
@@ -92,6 +95,7 @@ def read_curves(found: Curves) -> Iterator[int]:
         line.points() for line in (state.series.rate, state.series.bytes, state.series.clock)
     )
     found.steps_per_epoch = state.now.steps_per_epoch
+    found.came = meter.came(state.now, found.damage)
     yield state.now.records
 
 

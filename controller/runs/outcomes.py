@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
 from controller.runs.library import RunInfo, load_records
-from controller.state import RunState
+from controller.state import Now, RunState
 
 FIGURES = ("accuracy", "steps", "rate", "seconds")
 
@@ -38,31 +38,55 @@ class Spread(NamedTuple):
     high: float
 
 
+class Meter:
+    """Follows the state of one run from record to record, to tell what came of it."""
+
+    def __init__(self, run: RunInfo) -> None:
+        self._run = run
+        self._first: tuple[int, float] | None = None  # a step, and when it was heard of
+        self._last: tuple[int, float] | None = None
+
+    def take(self, now: Now) -> None:
+        """Look at the state after one more record."""
+        if now.step and (self._last is None or now.step > self._last[0]):
+            self._last = now.step, now.last
+            self._first = self._first or self._last
+
+    def came(self, now: Now, damage: Sequence[str] = ()) -> Came:
+        """What came of it, with `now` as it is at the end; of a run without an end, as far as it is recorded."""
+        run = self._run
+        accuracy = now.accuracy if run.accuracy is None else run.accuracy
+        seconds = now.elapsed() if run.seconds is None else run.seconds
+        return Came(run, accuracy, now.step or run.steps, self._rate(), seconds, tuple(damage))
+
+    def _rate(self) -> float | None:
+        if self._first is None or self._last is None or self._last[1] <= self._first[1]:
+            return None
+        return (self._last[0] - self._first[0]) / (self._last[1] - self._first[1])
+
+
 def what_came(run: RunInfo) -> Came:
-    """Read all of `run`: one that still goes on, or was cut off, counts as far as it is recorded."""
+    """Read all of `run`, and tell what came of it."""
     damage = [run.damage] if run.damage else []
-    state, first, last = RunState(), None, None
-    now = state.now
+    state, meter = RunState(), Meter(run)
     for record in load_records(run.folder, damage):
         state.apply(record)
-        if last is None or now.step > last[0]:
-            last = now.step, now.last
-            first = first or (last if now.step else None)
-    seconds = run.seconds if run.seconds is not None else now.elapsed()
-    accuracy = run.accuracy if run.accuracy is not None else now.accuracy
-    return Came(run, accuracy, now.step or run.steps, _rate(first, last), seconds, tuple(damage))
-
-
-def _rate(first: tuple[int, float] | None, last: tuple[int, float] | None) -> float | None:
-    if first is None or last is None or last[1] <= first[1]:
-        return None
-    return (last[0] - first[0]) / (last[1] - first[1])
+        meter.take(state.now)
+    return meter.came(state.now, damage)
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
     """Of those `values` that are known; None if none is."""
     known = [value for value in values if value is not None]
     return Spread(median(known), min(known), max(known)) if known else None
+
+
+def in_words(found: Spread | None, form: Callable[[float], str]) -> str:
+    """The median, and in brackets the lowest and the highest where `form` writes them differently."""
+    if found is None:
+        return "–"
+    middle, low, high = map(form, found)
+    return middle if low == high else f"{middle} ({low}–{high})"
 
 
 def figures(group: Sequence[Came]) -> Mapping[str, Spread | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from textual.widgets import DataTable
 from controller import wire
 from controller.runs import RunInfo
 from controller.runs.compare import Curves, differing, groups, together, value_text
+from controller.runs.outcomes import Came, figures, in_words
 from controller.state.series import Point
 from controller.ui import formats, measures
 from controller.ui.measures import BESIDE, MEASURES
@@ -26,6 +28,12 @@ from controller.ui.widgets.runtable import outcome, title_of
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 24  # cells of a run's column
+FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "accuracy": ("accuracy", formats.number),
+    "steps": ("steps made", lambda steps: formats.count(round(steps))),
+    "rate": ("steps/s", formats.number),
+    "seconds": ("time", formats.duration),
+}
 
 
 class CompareScreen(ChartScreen):
@@ -85,17 +93,12 @@ class CompareScreen(ChartScreen):
             table.add_column(_cell(f"{letter} {_name(runs)}"))
         names = [name for name in differing(self._runs) if not (self.grouped and name == "seed")]
         for name in names:
-            table.add_row(Text(name), *(_cell(_values(runs, name)) for runs in columns))
-        facts = {
-            "outcome": lambda run: outcome(run),
-            "accuracy": lambda run: formats.number(run.accuracy),
-            "steps made": lambda run: formats.count(run.steps),
-            "time": lambda run: formats.duration(run.seconds),
-        }
-        for name, fact in facts.items():
-            table.add_row(Text(name, "dim"), *(_cell(_one_or_range([fact(run) for run in runs])) for runs in columns))
+            table.add_row(Text(name), *(_cell(_value(runs, name)) for runs in columns))
+        facts = [_facts([self._found[run.id].came for run in runs]) for runs in columns]
+        for name in facts[0]:
+            table.add_row(Text(name, "dim"), *(_cell(told[name]) for told in facts))
         table.move_cursor(row=row)
-        table.styles.height = min(len(names) + len(facts) + 1, max(6, self.size.height // 3))
+        table.styles.height = min(len(names) + len(facts[0]) + 1, max(6, self.size.height // 3))
         differ = formats.plural(len(names), "parameter") if names else "no parameter"
         alone = " but the seed" if not names and "seed" in differing(self._runs) else ""
         keys = "g each run by itself" if self.grouped else "g seeds together"
@@ -162,14 +165,20 @@ def _cell(text: str) -> Text:
     return cell
 
 
-def _values(runs: Sequence[RunInfo], name: str) -> str:
-    return _one_or_range([value_text(name, run.values[name]) if name in run.values else "–" for run in runs])
+def _facts(group: Sequence[Came | None]) -> dict[str, str]:
+    """What came of the runs of a column: how they ended, and of each figure the median and the range."""
+    known = [came for came in group if came is not None]
+    ends = Counter(outcome(came.run) for came in known)
+    found = figures(known)
+    return {
+        "outcome": next(iter(ends)) if len(ends) == 1 else ", ".join(f"{n} {end[2:]}" for end, n in ends.items()),
+        **{title: in_words(found[name], form) for name, (title, form) in FIGURES.items()},
+    }
 
 
-def _one_or_range(texts: Sequence[str]) -> str:
-    """What all say; or, of a group, the first in order and the last."""
-    found = sorted(set(texts))
-    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+def _value(runs: Sequence[RunInfo], name: str) -> str:
+    """The value of a parameter, which the runs of a column share."""
+    return next((value_text(name, run.values[name]) for run in runs if name in run.values), "–")
 
 
 def _name(runs: Sequence[RunInfo]) -> str:

@@ -17,7 +17,7 @@ from textual.widgets import DataTable
 from controller import wire
 from controller.runs import RunInfo
 from controller.runs.compare import differing, groups, value_text
-from controller.runs.outcomes import spread
+from controller.runs.outcomes import in_words, spread
 from controller.ui import formats
 
 OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "→", "running": "●", "cut off": "!"}
@@ -85,9 +85,7 @@ def outcome(run: RunInfo) -> str:
 
 def accuracy(run: RunInfo) -> str:
     """The accuracy that it came to; of a group the median, and in brackets the lowest and the highest."""
-    found = spread(one.accuracy for one in members(run))
-    middle, low, high = map(formats.number, found or (None, None, None))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    return in_words(spread(one.accuracy for one in members(run)), formats.number)
 
 
 def _cell(text: str, right: bool = False) -> Text:
