@@ -86,7 +86,7 @@ def test_curves_are_read_in_pieces_and_damage_is_told() -> None:
 
 def test_a_run_is_found_by_what_is_known_of_it() -> None:
     run = read_run(record_run("r1", "Night", note="with [/foo]", steps=3))
-    assert all(mentions(run, word) for word in ("night", "R1", "[/FOO]", "finished", "6 ranks"))
+    assert all(mentions(run, word) for word in ("night", "R1", "[/FOO]", "finished", "SIMULATED"))
     assert not mentions(run, "day")
 
 
