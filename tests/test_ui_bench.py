@@ -20,7 +20,7 @@ SMALL: dict[str, tuple[float, dict[str, Any]]] = {
     "tick": (1.5, {"before": 20}),
     "live": (2.5, {"ranks": 32}),
     "open": (0, {"runs": 6, "steps": 40}),
-    "replay": (1.5, {"steps": 40}),
+    "replay": (6, {"steps": 600}),
 }
 
 

@@ -85,7 +85,7 @@ async def _list(app: WatchedApp, runs: int) -> float:
     app.terminal.press("5")
     await until(lambda: isinstance(app.screen, RunsScreen) and app.screen.ready)
     table = app.screen.query_one(RunTable)
-    await until(lambda: len(table.runs) == runs)
+    await until(lambda: table.row_count == runs)
     await _type(app, "down", ".")
     return time.monotonic() - began
 

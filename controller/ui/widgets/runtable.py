@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.text import Text
 from textual.binding import Binding
 from textual.coordinate import Coordinate
@@ -23,6 +27,7 @@ from controller.ui import formats
 OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "→", "running": "●", "cut off": "!"}
 MARKED = "◆"
 LONGEST = 26  # cells of a column
+AT_ONCE = 60  # rows that are added before the screen goes on
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,16 @@ def accuracy(run: RunInfo) -> str:
     return in_words(spread(one.accuracy for one in members(run)), formats.number)
 
 
+class _Cell(Text):
+    """A text of one line, whose width is told quickly: a table measures all cells before it is shown."""
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.cell_len, self.cell_len)
+
+
+@lru_cache(4096)  # most runs have most of their values in common
 def _cell(text: str, right: bool = False) -> Text:
-    cell = Text(wire.one_line(text, 200), justify="right" if right else "left", no_wrap=True)
+    cell = _Cell(wire.one_line(text, 200), justify="right" if right else "left", no_wrap=True)
     cell.truncate(LONGEST, overflow="ellipsis")
     return cell
 
@@ -135,7 +148,7 @@ def ordered(runs: Iterable[RunInfo], column: RunColumn, reverse: bool) -> list[R
     return sorted(known, key=column.order, reverse=reverse) + [run for run in runs if column.order(run) is None]
 
 
-class _Mark(Text):
+class _Mark(_Cell):
     """The first cell of a row, which knows the run of its row."""
 
     def __init__(self, run: RunInfo, marked: bool) -> None:
@@ -155,6 +168,8 @@ class RunTable(DataTable[Text]):
         super().__init__(cursor_type="row", zebra_stripes=False, fixed_columns=2, **options)
         self._runs: list[RunInfo] = []
         self._shown: object = None  # the runs, in whatever order, their marks and columns
+        self._rest: Iterator[Sequence[Text]] = iter(())  # rows that are still to be added
+        self._place = 0  # the row that the cursor goes to once it is there
 
     @property
     def runs(self) -> list[RunInfo]:
@@ -178,14 +193,19 @@ class RunTable(DataTable[Text]):
         shown = [column.title for column in columns], marked, {run.id: run for run in runs}
         titles = ["", *(column.title + (("▼" if reverse else "▲") if column.title == by else "") for column in columns)]
         before, self._shown = self._shown, shown
-        if before == shown:
+        ids = [run.id for run in runs]
+        self._place = ids.index(here.id) if here and here.id in ids else 0
+        if before == shown and self._whole:
             self._reorder(runs, titles)
         else:
             self._fill(runs, columns, marked, titles)
-        ids = [run.id for run in runs]
-        row = ids.index(here.id) if here and here.id in ids else 0
-        if row != self.cursor_row:
-            self.move_cursor(row=row)
+        if self._place != self.cursor_row:
+            self.move_cursor(row=self._place)
+
+    @property
+    def _whole(self) -> bool:
+        """Every run has its row."""
+        return self.row_count == len(self._runs)
 
     def _reorder(self, runs: Sequence[RunInfo], titles: Sequence[str]) -> None:
         """The same rows in another order: nothing is measured anew, which takes most of the time."""
@@ -199,20 +219,31 @@ class RunTable(DataTable[Text]):
     def _fill(
         self, runs: Sequence[RunInfo], columns: Sequence[RunColumn], marked: frozenset[str], titles: Sequence[str]
     ) -> None:
-        rows = [[_Mark(run, run.id in marked), *(column.text(run) for column in columns)] for run in runs]
+        rows = ([_Mark(run, run.id in marked), *(column.text(run) for column in columns)] for run in runs)
         same = [column.label.plain for column in self.ordered_columns] == titles
-        before, self._runs = self._runs, list(runs)
-        if same and [run.id for run in runs] == [run.id for run in before]:
+        alike = same and self._whole and [run.id for run in runs] == [run.id for run in self._runs]
+        self._runs = list(runs)
+        if alike:
             self._update(rows)
             return
         self.clear(columns=not same)
         if not same:
             for title in titles:
                 self.add_column(Text(title))
-        for row in rows:
-            self.add_row(*row)
+        self._rest = rows
+        self._add()
 
-    def _update(self, rows: Sequence[Sequence[Text]]) -> None:
+    def _add(self) -> None:
+        """Add some rows, and the next ones once these are painted."""
+        before = self.row_count
+        for row in islice(self._rest, AT_ONCE):
+            self.add_row(*row)
+        if before <= self._place < self.row_count and before:
+            self.move_cursor(row=self._place)
+        if not self._whole:
+            self.call_after_refresh(self._add)
+
+    def _update(self, rows: Iterable[Sequence[Text]]) -> None:
         for row, cells in enumerate(rows):
             for column, cell in enumerate(cells):
                 if self.get_cell_at(Coordinate(row, column)) != cell:
