@@ -1,17 +1,21 @@
-"""The rank table above 24 ranks: what stands on top, a row a host, and keys that open and flatten."""
+"""The rank table: time bars, what became of each rank, and above 24 ranks what stands on top and a row a host."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.state import RunState
 from controller.ui.rankrows import HostRow, Plights, key_of, rows
 from controller.ui.widgets.ranktable import RankTable
+from controller.ui.widgets.timebar import time_bar
 from tests.cast import without
-from tests.simulated import simulate
-from tests.test_widgets import Stage, text_of
+from tests.simulated import Fault, simulate, state_of
+from tests.staging import Stage, text_of
 
 HOSTS, WORKERS, SERVERS = 8, 61, 3
 
@@ -201,3 +205,42 @@ def test_a_fallen_worker_is_an_alarm_only_where_it_is_needed(quorum, spared, lev
     assert Plights(state.now).spared is spared
     (line,) = [line for line in state.now.log if " lost: " in line.text]
     assert (line.level, line.text) == (level, f"worker 3 on here lost: killed by signal 9 (SIGKILL); {told}")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["pull", "merge", "load", "compute", "push", "wait", "aggregate", "apply", "exchange"]),
+        st.floats(0, 10),
+    ),
+    st.integers(1, 80),
+)
+def test_a_time_bar_never_is_longer_than_its_place(parts, width):
+    full = sum(parts.values())
+    runs = time_bar(parts, full, width)
+    drawn = sum(len(text) for text, _ in runs)
+    assert drawn <= width
+    assert drawn == width or math.isclose(full, 0.0) or full < 1e-300
+
+
+def test_waiting_is_not_own_work():
+    worker = state_of(steps=1).now.ranks[1]
+    assert worker.work == pytest.approx(sum(worker.parts.values()) - worker.parts["pull"])
+
+
+async def test_rank_table_says_what_became_of_each_rank():
+    state = state_of(steps=60, faults=[Fault(3, 40)])
+    table = RankTable()
+    async with Stage(table).run_test(size=(120, 12)) as pilot:
+        table.show(state.now)
+        rows = text_of(table)
+        assert "killed by signal 9" in next(row for row in rows if row.lstrip("▸ ").startswith("3 worker"))
+        assert "⚑" not in "".join(rows)
+        table.show(state.now, revealed=True)
+        assert next(row for row in text_of(table) if "⚑" in row).split()[:3] == ["⚑", "1", "worker"]
+        table.focus()
+        await pilot.press("down", "down")
+        assert table.rank == 2
+        await pilot.press("s", "s")
+        assert table.order == "least trusted"
+        assert table.rank == 2  # the cursor stays with its rank
+        assert text_of(table)[1].lstrip("⚑▸ ").startswith("1 ")  # the attacker weighs least

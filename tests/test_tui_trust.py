@@ -1,4 +1,4 @@
-"""Whose trust in whom the Live screen shows, by keys; what it says under rules that weigh all alike."""
+"""The trust panel: its shades, who is listed, and whose trust in whom the Live screen shows, by keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.state import RunState
 from controller.ui.trustviews import View, following, views
-from controller.ui.widgets.trust import TrustPanel
-from tests.simulated import simulate
-from tests.test_widgets import Stage, state_of, text_of
+from controller.ui.widgets.trust import TrustPanel, mean_share, merged, shade
+from tests.simulated import simulate, state_of
+from tests.staging import Stage, text_of
 from tests.tuitools import Driven, driven
 
 PANEL = "#trust"
@@ -114,3 +116,53 @@ async def test_who_has_fallen_is_trusted_no_more():
         state.apply({"kind": "exit", "rank": 3, "code": None, "signal": 9, "asked": False, "stderr": []})
         panel.show(state.now.workers(), state.series.trust[0], even=False)
         assert text_of(panel)[3].split()[-1] == "–"
+
+
+@pytest.mark.parametrize(
+    ("share", "strange", "glyph"),
+    [
+        (None, False, " "),
+        (0.0, False, "·"),
+        (0.2, False, "░"),
+        (0.7, False, "▒"),
+        (1.0, False, "▓"),
+        (2.5, False, "█"),
+        (0.0, True, "!"),
+    ],
+)
+def test_shades_of_trust(share, strange, glyph):
+    assert shade(share, strange) == glyph
+
+
+async def test_the_attacker_is_a_dark_row():
+    state = state_of(steps=100)
+    panel = TrustPanel()
+    async with Stage(panel).run_test(size=(50, 12)):
+        panel.show(state.now.workers(), state.series.trust[0], even=False)
+        attacker, honest = text_of(panel)[1:3]
+        assert attacker.count("·") == 20
+        assert "0.00×" in attacker
+        assert "·" not in honest
+
+
+async def test_trust_shows_the_least_trusted_where_not_all_fit():
+    state = state_of(n_workers=63, n_hosts=8, steps=20)
+    panel = TrustPanel()
+    async with Stage(panel).run_test(size=(50, 8)):
+        panel.show(state.now.workers(), state.series.trust[0], even=False)
+        rows = text_of(panel)
+        assert rows[1].lstrip().startswith("1 ")
+        assert " ".join(rows[-2].split()) == "58 more: 1.0×"
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.integers(1, 5))
+def test_columns_are_merged_into_what_fits(columns, most, least):
+    groups = merged(list(range(columns)), most, least)  # type: ignore[arg-type]
+    assert len(groups) <= most
+    assert all(len(group) >= least for group in groups[:-1])
+    assert [item for group in groups for item in group] == list(range(columns))
+
+
+def test_a_worker_in_no_quorum_has_no_share():
+    state = state_of(steps=10)
+    assert mean_share(state.series.trust[0].columns, 99) is None

@@ -1,14 +1,12 @@
-"""Widgets of the TUI that draw by themselves: charts, axes, time bars, trust, log lines, the launch checklist."""
+"""Widgets of the TUI that draw by themselves: charts, axes, log lines, the launch checklist."""
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.app import App, ComposeResult
 
 from controller.state import RunState
 from controller.ui import formats
@@ -18,36 +16,11 @@ from controller.ui.widgets.checklist import stages
 from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.lines import newest
 from controller.ui.widgets.logview import LogView
-from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.scale import Scale, label, smooth
-from controller.ui.widgets.timebar import time_bar
-from controller.ui.widgets.trust import TrustPanel, mean_share, merged, shade
-from tests.simulated import Fault, simulate
+from tests.simulated import simulate, state_of
+from tests.staging import Stage, text_of
 
 finite = st.floats(-1e12, 1e12, allow_nan=False)
-
-
-class Stage(App[None]):
-    """One widget on a screen of its own."""
-
-    def __init__(self, widget) -> None:
-        super().__init__()
-        self.widget = widget
-
-    def compose(self) -> ComposeResult:
-        yield self.widget
-
-
-def text_of(widget) -> list[str]:
-    """The rows of a line-API widget as they are on the screen."""
-    return [widget.render_line(y).text for y in range(widget.size.height)]
-
-
-def state_of(**options) -> RunState:
-    state = RunState()
-    for record in simulate(**options):
-        state.apply(record)
-    return state
 
 
 # --- numbers
@@ -184,101 +157,6 @@ async def test_a_chart_on_a_log_axis_ignores_what_has_no_logarithm():
     async with Stage(chart).run_test(size=(60, 12)):
         chart.show([Curve("loss", [(1, 0.0, 0.0, 0.0), (2, 0.1, 0.1, 0.1), (3, 10.0, 10.0, 10.0)])], log=True)
         assert any(row.lstrip().startswith("1┤") for row in text_of(chart))
-
-
-# --- the rank table
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["pull", "merge", "load", "compute", "push", "wait", "aggregate", "apply", "exchange"]),
-        st.floats(0, 10),
-    ),
-    st.integers(1, 80),
-)
-def test_a_time_bar_never_is_longer_than_its_place(parts, width):
-    full = sum(parts.values())
-    runs = time_bar(parts, full, width)
-    drawn = sum(len(text) for text, _ in runs)
-    assert drawn <= width
-    assert drawn == width or math.isclose(full, 0.0) or full < 1e-300
-
-
-def test_waiting_is_not_own_work():
-    worker = state_of(steps=1).now.ranks[1]
-    assert worker.work == pytest.approx(sum(worker.parts.values()) - worker.parts["pull"])
-
-
-async def test_rank_table_says_what_became_of_each_rank():
-    state = state_of(steps=60, faults=[Fault(3, 40)])
-    table = RankTable()
-    async with Stage(table).run_test(size=(120, 12)) as pilot:
-        table.show(state.now)
-        rows = text_of(table)
-        assert "killed by signal 9" in next(row for row in rows if row.lstrip("▸ ").startswith("3 worker"))
-        assert "⚑" not in "".join(rows)
-        table.show(state.now, revealed=True)
-        assert next(row for row in text_of(table) if "⚑" in row).split()[:3] == ["⚑", "1", "worker"]
-        table.focus()
-        await pilot.press("down", "down")
-        assert table.rank == 2
-        await pilot.press("s", "s")
-        assert table.order == "least trusted"
-        assert table.rank == 2  # the cursor stays with its rank
-        assert text_of(table)[1].lstrip("⚑▸ ").startswith("1 ")  # the attacker weighs least
-
-
-# --- trust
-
-
-@pytest.mark.parametrize(
-    ("share", "strange", "glyph"),
-    [
-        (None, False, " "),
-        (0.0, False, "·"),
-        (0.2, False, "░"),
-        (0.7, False, "▒"),
-        (1.0, False, "▓"),
-        (2.5, False, "█"),
-        (0.0, True, "!"),
-    ],
-)
-def test_shades_of_trust(share, strange, glyph):
-    assert shade(share, strange) == glyph
-
-
-async def test_the_attacker_is_a_dark_row():
-    state = state_of(steps=100)
-    panel = TrustPanel()
-    async with Stage(panel).run_test(size=(50, 12)):
-        panel.show(state.now.workers(), state.series.trust[0], even=False)
-        attacker, honest = text_of(panel)[1:3]
-        assert attacker.count("·") == 20
-        assert "0.00×" in attacker
-        assert "·" not in honest
-
-
-async def test_trust_shows_the_least_trusted_where_not_all_fit():
-    state = state_of(n_workers=63, n_hosts=8, steps=20)
-    panel = TrustPanel()
-    async with Stage(panel).run_test(size=(50, 8)):
-        panel.show(state.now.workers(), state.series.trust[0], even=False)
-        rows = text_of(panel)
-        assert rows[1].lstrip().startswith("1 ")
-        assert " ".join(rows[-2].split()) == "58 more: 1.0×"
-
-
-@given(st.integers(0, 300), st.integers(1, 60), st.integers(1, 5))
-def test_columns_are_merged_into_what_fits(columns, most, least):
-    groups = merged(list(range(columns)), most, least)  # type: ignore[arg-type]
-    assert len(groups) <= most
-    assert all(len(group) >= least for group in groups[:-1])
-    assert [item for group in groups for item in group] == list(range(columns))
-
-
-def test_a_worker_in_no_quorum_has_no_share():
-    state = state_of(steps=10)
-    assert mean_share(state.series.trust[0].columns, 99) is None
 
 
 # --- logs
