@@ -15,7 +15,8 @@ from controller.ui.widgets import legend
 from controller.ui.widgets.axis import KINDS, Axis, between, said, ticks
 from controller.ui.widgets.braille import BLANK, DOT_BITS, Canvas
 from controller.ui.widgets.chart import Chart
-from controller.ui.widgets.curve import BENEATH, LINES, Curve, Upright, headings
+from controller.ui.widgets.curve import BENEATH, LINES, Curve, Upright
+from controller.ui.widgets.plot import headings
 from controller.ui.widgets.scale import Scale
 from tests.simulated import simulate
 

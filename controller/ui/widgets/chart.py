@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -16,49 +15,14 @@ from textual.widget import Widget
 from controller.ui import formats
 from controller.ui.widgets import axis, legend
 from controller.ui.widgets.braille import Canvas
-from controller.ui.widgets.curve import (
-    BENEATH,
-    LINES,
-    Curve,
-    Upright,
-    dot_column,
-    draw_band,
-    draw_letters,
-    draw_line,
-    headings,
-)
+from controller.ui.widgets.curve import BENEATH, LINES, Curve, Upright, dot_column
+from controller.ui.widgets.plot import Plot, crossed, headings, painted, styles, x_axis_rows
 from controller.ui.widgets.scale import Scale, label
 
 LEGEND_HEIGHT = 8  # rows from which a legend and an axis of two lines fit
 LEGEND_SHARE = 4  # a legend takes at most this part of the rows
 LOW_SHARE = 3  # what is read takes at most this part of the rows of a low chart
 LEFT = 2  # cells between the labels of the y axis and the plot
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Where the plot lies: its left edge and size in cells, its x axis, and what is drawn in it."""
-
-    left: int
-    columns: int
-    rows: int
-    x_axis: Scale
-    curves: tuple[Curve, ...]
-    uprights: Mapping[int, Sequence[Upright]]  # by column
-
-    @property
-    def width(self) -> float:
-        """How much of the x axis a column of cells is."""
-        return (self.x_axis.high - self.x_axis.low) / max(1, self.columns)
-
-    def column(self, x: float) -> int:
-        """The column of cells at `x`."""
-        return round(self.x_axis.place(x) * (self.columns * 2 - 1)) // 2
-
-    def x(self, column: int) -> float:
-        """Where the middle of a column of cells lies; beyond an edge, the edge."""
-        part = max(0.0, min(1.0, (column + 0.5) / self.columns))
-        return self.x_axis.low + part * (self.x_axis.high - self.x_axis.low)
 
 
 class Chart(Widget):
@@ -254,31 +218,22 @@ class Chart(Widget):
             for tick in y_axis.ticks(max(2, rows // 3))
         }
         margin = max(len(text) for text in ticks.values())
-        canvas = Canvas(width - margin - LEFT, rows)
-        for position, curve in enumerate(curves):
-            if curve.band:
-                draw_band(canvas, curve, x_axis, y_axis, 1 + position)
-        first = 1 + len(curves)  # layer of lines: all are over all bands
-        for position, curve in enumerate(curves):
-            draw_line(canvas, curve, x_axis, y_axis, first + position)
-        for position, curve in enumerate(curves):
-            if curve.letter:
-                draw_letters(canvas, curve, x_axis, y_axis, first + position, (position + 0.5) / len(curves))
+        canvas = painted(Canvas(width - margin - LEFT, rows), curves, x_axis, y_axis)
         uprights: dict[int, list[Upright]] = {}
         for mark in self._marks:
             uprights.setdefault(dot_column(canvas, x_axis, mark.x) // 2, []).append(mark)
         self._plot = Plot(margin + LEFT, canvas.columns, rows, x_axis, curves, uprights)
         self._words = self._written(self._plot)
         heads, lines = headings(uprights, canvas.columns), dict.fromkeys(uprights, "┊")
-        styles = [f"chart--{curve.style}" for curve in curves]
-        layers = ["chart--axis", *(f"{style}-band" for style in styles), *styles]
+        layers = styles(curves)
         for row in range(rows):
             text = ticks.get(row)
             edge = f" {text or '':>{margin}}{'┤' if text else '│'}"
             runs = [(text, layers[layer]) for text, layer in canvas.row(row)]
             yield self._strip((edge, "chart--axis"), *crossed(runs, lines if row else heads, over=row == 0))
         if tall or not self._words:
-            yield from self._x_axis(x_axis, margin, canvas.columns, tall)
+            for text in x_axis_rows(self._kind, x_axis, canvas.columns, tall):
+                yield self._strip((" " * (margin + 1) + text, "chart--axis"))
 
     def _draw_empty(self) -> Iterator[Strip]:
         for _ in range((self.size.height - 1) // 2):
@@ -310,40 +265,5 @@ class Chart(Widget):
                 values += [point[1] for point in curve.points] + [point[3] for point in curve.points]
         return Scale.over(values, self._log, self._floor)
 
-    def _x_axis(self, scale: Scale, margin: int, columns: int, tall: bool) -> Iterator[Strip]:
-        """The x axis: ticks and labels on two lines, or labels within one line where there is little room."""
-        line, labels = ["─"] * columns, [" "] * columns
-        free, name = 0, f" {self._kind}"
-        for tick, text in axis.ticks(self._kind, scale, max(2, columns // 12)):
-            column = min(columns - 1, round(scale.place(tick) * (columns - 1)))
-            start = max(0, min(columns - len(text), column - (len(text) // 2 if tall else 0)))
-            if start < free or start + len(text) > columns - len(name):
-                continue
-            free = start + len(text) + 1
-            if tall:
-                line[column] = "┬"
-            (labels if tall else line)[start : start + len(text)] = text
-        line[-len(name) :] = name
-        yield self._strip((" " * (margin + 1) + "└" + "".join(line), "chart--axis"))
-        if tall:
-            yield self._strip((" " * (margin + 2) + "".join(labels), "chart--axis"))
-
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         return Strip([Segment(text, self.get_component_rich_style(name)) for text, name in runs])
-
-
-def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: bool) -> Iterator[tuple[str, str]]:
-    """`runs` of a row with the characters of `heads` in their columns: `over` all, or in blank cells only."""
-    column = 0
-    for text, style in runs:
-        kept = ""
-        for character in text:
-            mark = heads.get(column)
-            column += 1
-            if mark is None or not (over or character == " "):
-                kept += character
-                continue
-            yield kept, style
-            yield mark, "chart--mark"
-            kept = ""
-        yield kept, style

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from controller.state.series import Point
@@ -120,18 +120,3 @@ def draw_band(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer:
             top = _row(canvas, y_axis, high0 + (high - high0) * part)
             canvas.shade(x, top, _row(canvas, y_axis, low0 + (low - low0) * part), layer)
         before = column, low, high
-
-
-def headings(uprights: Mapping[int, Sequence[Upright]], columns: int) -> dict[int, str]:
-    """The character of each column of a chart's top row: what is marked there, in as many words as there is room for
-    before the next one; at least its letter or, of several in one column, how many they are."""
-    heads: dict[int, str] = {}
-    starts = sorted(uprights)
-    for start, end in zip(starts, [*starts[1:], columns], strict=False):
-        here = uprights[start]
-        letters = "".join(mark.letter for mark in here)
-        ways = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
-        ways += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
-        shortest = letters if len(here) == 1 else str(len(here)) if len(here) < 10 else "+"
-        heads |= enumerate(next((said for said in ways if len(said) < end - start), shortest), start)
-    return heads

@@ -1,0 +1,108 @@
+"""The plot of a chart: where its columns lie, its dots, its x axis, the acts across it. Text and classes, no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from controller.ui.widgets import axis
+from controller.ui.widgets.braille import Canvas
+from controller.ui.widgets.curve import Curve, Upright, draw_band, draw_letters, draw_line
+from controller.ui.widgets.scale import Scale
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Where the plot lies: its left edge and size in cells, its x axis, and what is drawn in it."""
+
+    left: int
+    columns: int
+    rows: int
+    x_axis: Scale
+    curves: tuple[Curve, ...]
+    uprights: Mapping[int, Sequence[Upright]]  # by column
+
+    @property
+    def width(self) -> float:
+        """How much of the x axis a column of cells is."""
+        return (self.x_axis.high - self.x_axis.low) / max(1, self.columns)
+
+    def column(self, x: float) -> int:
+        """The column of cells at `x`."""
+        return round(self.x_axis.place(x) * (self.columns * 2 - 1)) // 2
+
+    def x(self, column: int) -> float:
+        """Where the middle of a column of cells lies; beyond an edge, the edge."""
+        part = max(0.0, min(1.0, (column + 0.5) / self.columns))
+        return self.x_axis.low + part * (self.x_axis.high - self.x_axis.low)
+
+
+def painted(canvas: Canvas, curves: Sequence[Curve], x_axis: Scale, y_axis: Scale) -> Canvas:
+    """`canvas` with all curves on it: every line lies over every band, each in the layer of its class in `styles`."""
+    for position, curve in enumerate(curves):
+        if curve.band:
+            draw_band(canvas, curve, x_axis, y_axis, 1 + position)
+    first = 1 + len(curves)
+    for position, curve in enumerate(curves):
+        draw_line(canvas, curve, x_axis, y_axis, first + position)
+    for position, curve in enumerate(curves):
+        if curve.letter:
+            draw_letters(canvas, curve, x_axis, y_axis, first + position, (position + 0.5) / len(curves))
+    return canvas
+
+
+def styles(curves: Sequence[Curve]) -> list[str]:
+    """The component class of each layer of what `painted` draws."""
+    lines = [f"chart--{curve.style}" for curve in curves]
+    return ["chart--axis", *(f"{line}-band" for line in lines), *lines]
+
+
+def x_axis_rows(kind: str, scale: Scale, columns: int, tall: bool) -> Iterator[str]:
+    """The x axis: ticks and labels on two rows, or labels within one row where there is little room."""
+    line, labels = ["─"] * columns, [" "] * columns
+    free, name = 0, f" {kind}"
+    for tick, text in axis.ticks(kind, scale, max(2, columns // 12)):
+        column = min(columns - 1, round(scale.place(tick) * (columns - 1)))
+        start = max(0, min(columns - len(text), column - (len(text) // 2 if tall else 0)))
+        if start < free or start + len(text) > columns - len(name):
+            continue
+        free = start + len(text) + 1
+        if tall:
+            line[column] = "┬"
+        (labels if tall else line)[start : start + len(text)] = text
+    line[-len(name) :] = name
+    yield "└" + "".join(line)
+    if tall:
+        yield " " + "".join(labels)
+
+
+def headings(uprights: Mapping[int, Sequence[Upright]], columns: int) -> dict[int, str]:
+    """The character of each column of a chart's top row: what is marked there, in as many words as there is room for
+    before the next one; at least its letter or, of several in one column, how many they are."""
+    heads: dict[int, str] = {}
+    starts = sorted(uprights)
+    for start, end in zip(starts, [*starts[1:], columns], strict=False):
+        here = uprights[start]
+        letters = "".join(mark.letter for mark in here)
+        ways = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
+        ways += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
+        shortest = letters if len(here) == 1 else str(len(here)) if len(here) < 10 else "+"
+        heads |= enumerate(next((said for said in ways if len(said) < end - start), shortest), start)
+    return heads
+
+
+def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: bool) -> Iterator[tuple[str, str]]:
+    """`runs` of a row with the characters of `heads` in their columns: `over` all, or in blank cells only."""
+    column = 0
+    for text, style in runs:
+        kept = ""
+        for character in text:
+            mark = heads.get(column)
+            column += 1
+            if mark is None or not (over or character == " "):
+                kept += character
+                continue
+            yield kept, style
+            yield mark, "chart--mark"
+            kept = ""
+        yield kept, style
