@@ -20,6 +20,9 @@ WARM_WITHIN = 330.0  # seconds for the import of torch; the agent gives up a lit
 class HostSession(HostTalk):
     """The conversation with the agent of one host."""
 
+    _promised: float  # the lease that hello agrees on
+    _warm: asyncio.Future[dict[str, Any]]  # what sync has the agent begin
+
     async def hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Introduce ourselves; the facts of the host. Raises HostError when ranks can't run there."""
         answer = await self.ask({"type": "hello", **message}, "hello")

@@ -19,17 +19,17 @@ def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
     A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
     may come second, and that other one may itself have ended because of a third. What ends after a stop is no cause.
     """
-    before = _provisional(state.now)
-    if state.now.root_cause is None and state.now.state == "stopping":
-        return
-    if state.now.root_cause is not None:
-        deeper = before is not None and (facts.code != LOST_A_RANK or rank.rank in before.missing)
-        if not deeper:
+    now, before = state.now, _provisional(state.now)
+    if now.root_cause is None:
+        if now.state == "stopping":
             return
-    lost = (state.now.ranks.get(number) for number in rank.missing) if facts.code == LOST_A_RANK else ()
-    killed = next((other for other in lost if other is not None and other.kill_asked and other.exit is not None), None)
-    blamed = rank if killed is None else killed
-    state.blame(sentence(state.now, blamed, blamed.exit or facts), blamed.rank)
+    elif before is None or (facts.code == LOST_A_RANK and rank.rank not in before.missing):
+        return
+    killed = _killed_before(now, rank, facts)
+    if killed is None:
+        state.blame(sentence(now, rank, facts), rank.rank)
+    else:
+        state.blame(sentence(now, killed, killed.exit), killed.rank)
 
 
 def judge_killed(state: RunState, rank: RankNow, facts: Exit) -> None:
@@ -102,3 +102,9 @@ def _provisional(now: Now) -> RankNow | None:
     """The rank that is the cause so far, if it ended because it lost another one."""
     before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
     return before if before is not None and before.exit is not None and before.exit.code == LOST_A_RANK else None
+
+
+def _killed_before(now: Now, rank: RankNow, facts: Exit) -> RankNow | None:
+    """The rank that somebody had killed, if `rank` ended because it lost one."""
+    lost = [now.ranks[number] for number in rank.missing if number in now.ranks] if facts.code == LOST_A_RANK else []
+    return next((other for other in lost if other.kill_asked and other.exit is not None), None)
