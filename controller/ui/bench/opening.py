@@ -86,7 +86,8 @@ async def _list(app: WatchedApp, runs: int) -> float:
     await until(lambda: isinstance(app.screen, RunsScreen) and app.screen.ready)
     table = app.screen.query_one(RunTable)
     await until(lambda: table.row_count == runs)
-    await _type(app, "down", ".")
+    before = app.terminal.writes
+    await until(lambda: app.terminal.writes > before)
     return time.monotonic() - began
 
 
@@ -95,10 +96,9 @@ async def _type(app: WatchedApp, key: str, shows: str) -> float | None:
 
 
 async def _seek(app: WatchedApp, screen: ReplayScreen, key: str) -> float:
-    began = time.monotonic()
+    began, moment = time.monotonic(), screen.replay.time
     app.terminal.press(key)
-    before = app.terminal.writes
-    await until(lambda: app.terminal.writes > before and not screen.seeking)
+    await until(lambda: screen.replay.time != moment and not screen.seeking)
     return time.monotonic() - began
 
 
