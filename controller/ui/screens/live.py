@@ -50,7 +50,7 @@ class LiveScreen(ChartScreen):
         Binding("d", "draw", "draw", tooltip="Draw the loss of the rank under the cursor by itself, or no longer"),
         Binding("b", "pin", "pin", tooltip="Pin a finished run beneath the charts, to compare with; or unpin it"),
     ]
-    VIEW_KEYS = f"{ChartScreen.VIEW_KEYS}  d draw rank  b pin"
+    VIEW_KEYS = f"{ChartScreen.VIEW_KEYS}  d rank  b pin"
     PANELS = ("loss", "accuracy", "trust", "rate", "bytes")
 
     NEXT = "L launches again"  # what can be done once the run has ended

@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 
 from controller.ui.widgets.lines import hanging
 
-PADDING = 2  # cells left and right of an entry
+PADDING = 3  # cells left and right of an entry, and of the scroll bar that may come
 
 
 class Explained(OptionList):
