@@ -96,6 +96,27 @@ def test_playing_tells_each_record_once_and_in_order(tmp_path: Path, small: None
     run.close()
 
 
+def test_a_leap_stands_at_a_saved_state_that_is_as_if_all_had_been_applied(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "LEAP", 60)
+    records = recorded(tmp_path / "r", steps=80)
+    run = ReplayRun.open(tmp_path / "r")
+    run.seek(run.start)
+    middle = (run.start + run.end) / 2
+    run.leap(middle)
+    assert run.start < run.time <= middle
+    assert run.state.now.records > 60
+    assert facts(run.state) == after(records[: run.state.now.records], run.time)
+    here = run.state.now.records
+    run.leap(records[here + 10]["received"])
+    run.leap(run.start)
+    assert run.state.now.records == here
+    run.play(run.end)
+    assert facts(run.state) == after(records, run.end)
+    run.close()
+
+
 def test_reading_tells_how_far_it_is(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "BATCH", 50)
     recorded(tmp_path / "r", steps=60)

@@ -10,6 +10,7 @@ from textual.widgets import DataTable, Input
 
 from controller import paths
 from controller.runs import Recorder
+from controller.ui.widgets import runtable
 from controller.ui.widgets.chart import Chart
 from controller.ui.widgets.runtable import RunTable
 from tests.recording import opened, record_run, record_some, said
@@ -245,3 +246,23 @@ async def test_a_run_of_ours_is_listed_when_it_has_begun(tmp_path):
 
 def test_the_folder_of_the_tests_is_their_own(tmp_path: Path) -> None:
     assert paths.runs_dir().is_relative_to(tmp_path)
+
+
+async def test_a_long_list_comes_in_parts_and_keeps_order_marks_and_cursor(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtable, "AT_ONCE", 2)
+    for seed in range(1, 8):
+        record_run(f"r{seed}", f"run {seed}", seed=seed, steps=5)
+    async with driven(tmp_path) as tui:
+        table = await opened(tui, 7)
+        await tui.until(lambda: table.row_count == 7)
+        await tui.press("end", "up", "space", "up")
+        here = table.run_here
+        assert here is not None
+        await tui.press("o")
+        await tui.until(lambda: table.row_count == 7)
+        assert [run.id for run in table.runs] == [f"r{seed}" for seed in range(1, 8)]
+        shown = [str(table.get_row_at(row)[1]) for row in range(7)]
+        assert shown == [f"run {seed}" for seed in range(1, 8)]
+        marks = [str(table.get_row_at(row)[0]) for row in range(7)]
+        assert marks == [" ", runtable.MARKED, *" " * 5]
+        assert table.run_here == here
