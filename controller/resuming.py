@@ -26,7 +26,7 @@ def find(text: str) -> Path:
         path /= MODEL
     if path.is_file():
         return path.absolute()
-    runs = [] if "/" in text else find_runs(text)
+    runs = find_runs(text)
     models = [run.folder / MODEL for run in runs if (run.folder / MODEL).is_file()]
     if models:
         return models[0]

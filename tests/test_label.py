@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller import paths, resuming
 from controller.draft import Draft
 from controller.hostsfile import HostsFile
 from controller.runs import Recorder, mentions, read_run
@@ -51,6 +52,14 @@ def test_a_changed_label_leaves_the_rest_of_the_record_as_it_was(tmp_path: Path)
     with pytest.raises(LabelError, match="can't begin with -"):
         relabel(run.folder, "-x", "")
     assert read_run(run.folder).name == "night"
+
+
+def test_a_run_is_resumed_by_a_name_that_looks_like_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path))
+    folder = paths.runs_dir() / "r1"
+    Recorder(folder, {"name": "lr/0.1"}).close({"outcome": "finished"})
+    (folder / "model.pt").touch()
+    assert resuming.find("lr/0.1") == folder / "model.pt"
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]"])

@@ -57,7 +57,7 @@ async def test_a_run_is_named_and_noted_anew(tmp_path):
     async with driven(tmp_path) as tui:
         table = await opened(tui, 1)
         await tui.press("n")
-        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.until(lambda: tui.screen_name == "Renaming")
         await tui.write("night")  # over the name, which is selected
         await tui.press("down")
         await tui.write("worth [/foo] keeping")
@@ -70,7 +70,7 @@ async def test_a_run_is_named_and_noted_anew(tmp_path):
         assert len(table.runs) == 1
         (paths.runs_dir() / "r1" / "run.json").write_text("{")
         await tui.press("enter", "n")
-        await tui.until(lambda: tui.screen_name == "Naming")
+        await tui.until(lambda: tui.screen_name == "Renaming")
         await tui.press("enter")
         await tui.until(lambda: tui.screen_name == "Message")
         await tui.until(lambda: "can't be read" in tui.picture())

@@ -18,8 +18,8 @@ from controller.runs.label import LabelError, relabel
 from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Choice, Line, Message, Question
-from controller.ui.screens.naming import Naming
 from controller.ui.screens.reading import Reading, reading
+from controller.ui.screens.renaming import Renaming
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NAMED = 6  # runs, or hosts, that a question names
 FORMS = (
     ("csv", "CSV", "one value a row: run, time, step, rank, role, metric, value"),
-    ("json", "JSON", "one document: the same values below what each run was, its parameters and its outcome"),
+    ("json", "JSON", "one document: the same values, with the parameters and the outcome of each run"),
 )
 AWAY = {"detached": "was left to itself", "cut off": "has no recorded end"}  # outcomes after which a run may go on
 
@@ -82,7 +82,9 @@ async def watch_example(app: GarfieldApp) -> None:
 
 async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
     """Ask for a form and a file, and write there what `runs` measured."""
-    form = await app.push_screen_wait(Choice("Export", FORMS, text=f"What {_names(runs)} measured, as"))
+    form = await app.push_screen_wait(
+        Choice("Export", FORMS, text=f"What {_names(runs)} measured, as", keys="⏎ chooses   esc exports nothing")
+    )
     if form is None:
         return
     text = {form: f"{name}: {what}." for form, name, what in FORMS}[form]
@@ -122,11 +124,12 @@ def _write(runs: Sequence[RunInfo], path: Path, form: str, damage: list[str]) ->
 
 async def rename(app: GarfieldApp, run: RunInfo) -> bool:
     """Ask for another name and note of `run`, and keep them; whether that is done."""
-    typed = await app.push_screen_wait(Naming(title_of(run), run.note))
+    typed = await app.push_screen_wait(Renaming(title_of(run), run.note))
     if typed is None:
         return False
+    name, note = typed
     try:
-        await asyncio.to_thread(relabel, run.folder, *typed)
+        await asyncio.to_thread(relabel, run.folder, "" if name == run.id else name, note)
     except LabelError as error:
         await app.push_screen_wait(Message("Not changed", str(error)))
         return False

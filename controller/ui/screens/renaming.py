@@ -12,10 +12,10 @@ from textual.content import Content
 from textual.widgets import Input
 
 from controller.ui.screens.dialogs import Dialog
-from controller.ui.widgets import naming
+from controller.ui.widgets.naming import Naming
 
 
-class Naming(Dialog[tuple[str, str]]):
+class Renaming(Dialog[tuple[str, str]]):
     """Both lines; the name and the note that they then have, or None with Esc."""
 
     BINDINGS: ClassVar = [
@@ -33,10 +33,10 @@ class Naming(Dialog[tuple[str, str]]):
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Name and note ")
             frame.border_subtitle = Content(" ↑ ↓ name, note   ⏎ keeps them   esc leaves them ")
-            yield naming.Naming(self._called, self._note)
+            yield Naming(self._called, self._note)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        lines = self.query_one(naming.Naming)
+        lines = self.query_one(Naming)
         if lines.complaint is None:
             self.dismiss(lines.label)
