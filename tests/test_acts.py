@@ -44,7 +44,7 @@ async def test_a_paused_rank_stands_still_until_it_is_resumed(package: Path) -> 
     await launch.cluster.act(1, "pause")
     pid = pid_of(launch.run, "garfield-rank1")
     await launch.until(lambda: _state_of(pid) == "T")
-    (told,) = launch.of("act", rank=1)
+    (told,) = await launch.until(lambda: launch.of("act", rank=1))  # everybody may hear a little after the answer
     assert (told["act"], told["host"], told["text"].partition(", by ")[0]) == ("pause", "here", "pause rank 1")
     seen = _step_of(launch, 2) + 10
     await launch.until(lambda: _step_of(launch, 2) > seen)
@@ -74,7 +74,7 @@ async def test_a_restart_kills_first_and_says_that_the_end_is_none(package: Path
     launch = await _running(package, DO_0="ignore-int ignore-term")
     await launch.cluster.act(0, "pause")
     await launch.cluster.act(0, "restart")
-    assert [record["restarting"] for record in launch.of("exit")] == [True]
+    await launch.until(lambda: [record["restarting"] for record in launch.of("exit")] == [True])
     await launch.until(lambda: launch.of("phase", rank=0, detail="life 2"))
     await launch.until(lambda: len(launch.of("output", rank=0, stream="stdout")) == 2)
     printed = [record["lines"][0] for record in launch.of("output", rank=0, stream="stdout")]
@@ -102,7 +102,6 @@ async def test_a_restart_that_fails_leaves_a_rank_that_has_ended(package: Path) 
     await until_running(launch.run, 5)
     with pytest.raises(HostError, match="can't be started: No module named 'nothing_like_it'"):
         await launch.cluster.act(1, "restart")
-    # What everybody is told may come a little after the answer.
     await launch.until(lambda: [record["restarting"] for record in launch.of("exit", rank=1)] == [True, False])
     assert launch.of("act") == []
     assert (await launch.end())["left"] == 0
@@ -115,7 +114,7 @@ async def test_what_a_rank_is_told_reaches_its_control_pipe_in_every_life(packag
     await launch.until(lambda: len(launch.of("notice", rank=1)) == 2)
     told = [json.loads(record["text"]) for record in launch.of("notice", rank=1)]
     assert told == [{"type": "attack", "attack": "sign-flip(scale=3)"}, {"type": "checkpoint"}]
-    assert launch.of("act", act="attack", attack="sign-flip(scale=3)")
+    await launch.until(lambda: launch.of("act", act="attack", attack="sign-flip(scale=3)"))
     await launch.cluster.act(1, "restart")
     await launch.until(lambda: len(launch.of("notice", rank=1)) == 3)
     assert json.loads(launch.of("notice", rank=1)[-1]["text"]) == told[0]  # it stays an attacker
