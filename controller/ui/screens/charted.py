@@ -34,7 +34,7 @@ class ChartScreen(MainScreen):
         Binding("n", "mark(-1)", show=False, key_display="m n", tooltip=MARK),
         Binding("escape", "no_cursor", show=False, tooltip="Take the cursor away"),
         Binding("v", "cursor", "values", tooltip="A cursor that reads the values of all charts, or none"),
-        Binding("c", "next_chart", "chart", tooltip="Show the next chart: accuracy, steps a second, bytes a step …"),
+        Binding("c", "next_chart", "chart", tooltip="Show the next chart: accuracy, steps a second, bytes a step"),
         Binding("h", "axis", show=False, tooltip="Charts over steps, epochs or time"),
         Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
         Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),

@@ -37,7 +37,7 @@ class ReplayScreen(LiveScreen):
     LOGS = "l"
     BINDINGS: ClassVar = [
         Binding("space", "play", "play", key_display="␣", tooltip="Play, from its start if it is at its end; or pause"),
-        *READING,
+        *READING,  # comes first: while there is a cursor the arrows move it
         Binding("left", "jump(-1)", "seek", key_display="← →", priority=True, tooltip="Back or on by a fiftieth of it"),
         Binding("right", "jump(1)", show=False, priority=True),
         Binding("comma", "step(-1)", show=False, key_display=", .", tooltip="A training step back, or on"),
@@ -202,12 +202,6 @@ class ReplayScreen(LiveScreen):
             self.action_no_cursor()
         else:
             self.dismiss()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The arrows move the cursor while there is one."""
-        if action == "jump" and self.cursor is not None:
-            return False
-        return super().check_action(action, parameters)
 
 
 class ReplayLogs(LogsScreen):
