@@ -200,6 +200,12 @@ def test_events_of_one_kind_take_one_line():
     assert lines[0] is state.now.log[-1]
 
 
+def test_accuracies_of_several_servers_leave_room_for_what_else_happened():
+    log = state_of(3, 5, steps=300, until=260).now.log
+    lines = newest(log, 100)
+    assert [line.text for line in lines[:2]] == ["PS 2: accuracy 0.947 after step 250", "first step after 5.4 s"]
+
+
 # --- the checklist
 
 

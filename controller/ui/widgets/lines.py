@@ -108,11 +108,15 @@ class EventLog(Static):
 
 
 def newest(log: Sequence[LogLine], most: int) -> list[LogLine]:
-    """The last lines of `log`, newest first; of a series that differs only in its numbers, as accuracies, the last."""
+    """The last lines of `log`, newest first; of a series that differs only in its numbers the last.
+
+    The accuracies of several PSs, which come together, are one series.
+    """
     kept: list[LogLine] = []
     before: tuple[object, ...] = ()
     for line in reversed(log):
-        pattern = (line.level, line.host, line.rank, re.sub(r"[\d.]+", "#", line.text))
+        text = re.sub(r"[\d.]+", "#", line.text)
+        pattern = (text,) if text.startswith("PS #: accuracy #") else (line.level, line.host, line.rank, text)
         if pattern != before:
             kept.append(line)
         if len(kept) == most:
