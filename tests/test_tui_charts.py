@@ -196,9 +196,12 @@ async def test_all_charts_take_turns(tmp_path):
             assert chart(tui, shown).curves[-1].points
     async with driven(tmp_path, size=(80, 24)) as tui:
         await living(tui)
+        await tui.press("v")
+        assert "c next" in tui.picture()  # the foot of the chart says how to get on, and so does that of a panel
         for words in ("accuracy 0.", "trust: how", "step rate 6.", "17.2 MB a step", "loss "):
             await tui.press("c")
             await tui.until(lambda words=words: words in tui.picture().split("\n")[2])
+            assert "c next" in tui.picture() or "c chart" in tui.picture()
 
 
 async def test_a_frozen_chart_is_drawn_otherwise_and_holds_its_moment(tmp_path):

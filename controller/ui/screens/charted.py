@@ -67,7 +67,14 @@ class ChartScreen(MainScreen):
     def chart_keys(self) -> str:
         """The keys that act on all charts, for the foot of the first one."""
         acts = "  m n acts" if self.check_action("mark", ()) else ""
-        return f"v values{acts}  {self.VIEW_KEYS}" if self.cursor is None else f"← → move{acts}  esc no cursor"
+        keys = f"v values{acts}  {self.VIEW_KEYS}" if self.cursor is None else f"← → move{acts}  esc no cursor"
+        return f"{keys}  c next" if self.cramped else keys
+
+    def keys_of(self, name: str) -> str:
+        """The keys at the foot of a chart: of the first one those of all, of one of BESIDE what takes turns with it."""
+        if self.cramped or name not in BESIDE:
+            return self.chart_keys
+        return f"c {', '.join(MEASURES[other].title for other in BESIDE if other != name)}"
 
     def entitle_charts(self) -> None:
         """Say above each chart what it shows, and below it its keys."""
@@ -167,8 +174,10 @@ class ChartScreen(MainScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The cursor's keys are its own while there is one; without an act there is none to go to."""
-        if action in ("read", "no_cursor"):
+        if action == "no_cursor":
             return self.cursor is not None
+        if action == "read":
+            return self.cursor is not None and any(self.charts)
         if action == "cursor":
             return any(self.charts)
         if action == "mark":

@@ -19,7 +19,7 @@ from controller.runs.compare import Curves, differing, groups, together, value_t
 from controller.runs.outcomes import Came, figures, in_words
 from controller.state.series import Point
 from controller.ui import formats, measures
-from controller.ui.measures import BESIDE, MEASURES
+from controller.ui.measures import MEASURES
 from controller.ui.screens.charted import ChartScreen
 from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.curve import LINES, Curve
@@ -118,10 +118,8 @@ class CompareScreen(ChartScreen):
     def entitle_charts(self) -> None:
         """What each chart shows, and its keys."""
         for name, (panel, _) in self.frames.items():
-            first = name == (self._shown if self.cramped else "loss")
-            others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
             said = measures.title(MEASURES[name].whole, self.kind, self.smoothing, self.log_scale and name == "loss")
-            panel.entitle(said, self.chart_keys if first else f"c {others}")
+            panel.entitle(said, self.keys_of(name))
 
     def axis_of(self, kind: str) -> Axis | None:
         """That of the first run."""

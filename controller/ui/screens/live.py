@@ -213,8 +213,7 @@ class LiveScreen(ChartScreen):
         kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
         reached = measures.reached(name, self.now, self._series)
         said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
-        others = ", ".join(MEASURES[other].title for other in BESIDE if other != name)
-        self.frames[name][0].entitle(said, self.chart_keys if loss else f"c {others}")
+        self.frames[name][0].entitle(said, self.keys_of(name))
 
     @property
     def _alone(self) -> str | None:
