@@ -130,6 +130,22 @@ def test_a_host_is_as_far_as_the_last_of_its_workers_at_the_launch():
     assert [row.state for row in listed if isinstance(row, HostRow)][-3:] == ["starting", "waiting", "waiting"]
 
 
+@pytest.mark.parametrize(
+    ("size", "silent", "fallen"), [((120, 20), "! 8/8 silent  ", "✖ 0/8 lost "), ((80, 20), "! silent ", "✖ lost ")]
+)
+async def test_a_host_row_says_what_its_workers_suffer_from(size, silent, fallen):
+    state, table = big_run({"kind": "host", "host": "lab3", "state": "silent", "detail": "no word"}), RankTable()
+    for rank in range(40, 48):
+        state.apply(lost(rank, "lab6"))
+    async with Stage(table).run_test(size=size):
+        table.show(state.now)
+        first, second = text_of(table)[4:6]
+        assert f"lab3  {silent}" in first
+        assert f"lab6  {fallen}" in second
+        assert first.rstrip().endswith("×")
+        assert "×" not in second  # who has fallen weighs nothing any more
+
+
 async def test_enter_opens_a_host_and_f_flattens():
     state, table = big_run(lost(41, "lab6")), RankTable()
     chosen = []

@@ -63,8 +63,8 @@ class HostRow:
         return ", ".join(parts)
 
     def weights(self) -> list[float]:
-        """How much each weighs, relative to the fair share, as far as it is known."""
-        return [worker.weight for worker in self.workers if worker.weight is not None]
+        """How much each that has not fallen weighs, relative to the fair share, as far as it is known."""
+        return [worker.weight for worker in self.workers if worker.weight is not None and worker.state not in FALLEN]
 
 
 def key_of(row: RankNow | HostRow) -> int | str:

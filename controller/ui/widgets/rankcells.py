@@ -130,7 +130,9 @@ def host_cells(row: HostRow, columns: Columns, *, chosen: bool) -> Iterator[Run]
     mark = formats.STATE_MARKS.get(row.state, "?") if whole or not row.sound else "!"
     word = row.plight or ("" if row.state == "running" else row.state)
     style = "bad" if not row.sound else STYLES.get(row.state, "quiet") if whole else "degraded"
-    yield set_cell_size(f"{mark} {row.sound}/{len(row.workers)} {word}", columns.state), style
+    count = f"{row.sound}/{len(row.workers)}"
+    told = f"{count} {word}" if columns.roomy else word or count
+    yield set_cell_size(f"{mark} {told}", columns.state), style
     weights = row.weights()
     trust = f"  {formats.times_span(weights) if weights else '':>{TRUST + 2}}"
     room = columns.numbers + columns.bar + 2 + TRUST - len(trust)
