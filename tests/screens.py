@@ -1,7 +1,7 @@
 """Pictures of every screen and dialog: python -m tests.screens OUT [--only WORD]
 
 Each is saved as an SVG and as the characters on the screen, at both sizes that the screens are drawn for, with six
-ranks and with 64. The runs are simulated and the clock is theirs, so the same code gives the same pictures.
+ranks and with 64. The runs are simulated and the clock is theirs: the same code and OUT give the same pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import tempfile
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ from tests.tuitools import driven
 
 SIZES = ((80, 24), (120, 40))
 CASTS = (SIX, SIXTY_FOUR)
+HOME = ".home"  # below OUT: where the app of a tour keeps its files; some pictures show its path
 TOURS: tuple[Tour, ...] = (
     tours.hosts,
     tours.experiment,
@@ -73,14 +74,18 @@ class Clock:
 async def walk(tour: Tour, cast: Cast, size: tuple[int, int], out: Path) -> None:
     """Walk `tour` and save a picture at each stop."""
     clock = Clock()
-    with tempfile.TemporaryDirectory(prefix="garfield-") as folder:
-        async with driven(Path(folder), file_of(tour, cast), size=size, clock=clock) as tui:
+    home = out / HOME
+    home.mkdir()
+    try:
+        async with driven(home, file_of(tour, cast), size=size, clock=clock) as tui:
             clock.app, tui.app.animation_level = tui.app, "none"
             async for name in tour(tui, cast):
                 await still(tui)
                 path = out / f"{name}-{cast.name}-{size[0]}x{size[1]}"
                 path.with_suffix(".svg").write_text(portable(tui.app), encoding="utf-8")
                 path.with_suffix(".txt").write_text(tui.picture() + "\n", encoding="utf-8")
+    finally:
+        shutil.rmtree(home)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,6 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="WORD", help="only tours whose name has WORD")
     chosen = parser.parse_args(arguments)
     chosen.out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(chosen.out / HOME, ignore_errors=True)  # of a tour that was cut off
     with in_utc():
         for tour in (tour for tour in TOURS if chosen.only in tour.__name__):
             for cast in CASTS:

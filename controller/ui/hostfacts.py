@@ -87,7 +87,7 @@ def cards(told: Mapping[str, Any]) -> str:
 
 def fact(name: str, text: str | Content, width: int, mark: str = " ", style: str = "") -> Content:
     """What is known under `name`, in lines of `width` cells."""
-    head = Content.assemble((f"{mark} ", style), (f"{name:<10} ", style if mark in "✖!" else ""))
+    head = Content.assemble((f"{mark} ", style), (f"{name:<11} ", style if mark in "✖!" else ""))
     return hanging(head, Content(text) if isinstance(text, str) else text, width)
 
 
