@@ -201,7 +201,7 @@ async def test_all_charts_take_turns(tmp_path):
         for words in ("accuracy 0.", "trust: how", "step rate 6.", "17.2 MB a step", "loss "):
             await tui.press("c")
             await tui.until(lambda words=words: words in tui.picture().split("\n")[2])
-            assert "c next" in tui.picture() or "c chart" in tui.picture()
+            await tui.until(lambda: "c next" in tui.picture() or "c chart" in tui.picture())
 
 
 async def test_a_frozen_chart_is_drawn_otherwise_and_holds_its_moment(tmp_path):

@@ -171,6 +171,7 @@ class ChartScreen(MainScreen):
         else:
             self._beside = _next(BESIDE, self._beside)
         self.show_charts()
+        self.refresh_bindings()  # where no chart is to be seen there is none to read
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The cursor's keys are its own while there is one; without an act there is none to go to."""

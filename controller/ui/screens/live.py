@@ -263,6 +263,7 @@ class LiveScreen(ChartScreen):
         self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
         self.app.kept.put("zoomed", self._zoomed or "")
         self.redraw()
+        self.refresh_bindings()
 
     def action_next_chart(self) -> None:
         """The next panel, or the next of those that take turns, as it is when the app is started next."""
