@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from weakref import WeakKeyDictionary
 
-TURN = 0.005  # processor seconds between two moments at which the loop does other things
+TURN = 0.002  # processor seconds between two moments at which the loop does other things: a key takes a dozen of them
 
 
 class _Turns:

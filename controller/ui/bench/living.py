@@ -23,6 +23,7 @@ from controller.ui.session import Session
 
 RANKS, RATE = 256, 20
 ANSWER = 100.0  # ms within which a key shows
+SCREENS = (("4", r"\[4 Logs\]"), ("5", r"\[5 Runs\]"), ("3", r"\[3 Live\]"))
 KEYS: tuple[Key, ...] = (
     ("o", r"· log "),
     ("e", r"EMA 0\.6"),
@@ -51,6 +52,7 @@ async def measure(folder: Path, seconds: float, say: Callable[[str], None], rank
         await until(lambda: session.now.first_step is not None or not session.running)
         say(f"{ranks} ranks × {RATE} events/s, {seconds:.0f} s")
         await asyncio.sleep(1.0)  # the launch is over
+        opened = [await asyncio.to_thread(app.terminal.type, *key, time.monotonic()) for key in SCREENS]
         heard.delays.clear()
         ticker, typist = Ticker(), Typist(app.terminal, KEYS)
         began, used, records = time.monotonic(), time.process_time(), session.now.records
@@ -60,6 +62,7 @@ async def measure(folder: Path, seconds: float, say: Callable[[str], None], rank
         await typist.stop()
         say("stopping")
         await session.leave()
+    first = [took for took in opened if took is not None]
     part = f"{ranks} ranks × {RATE} events/s"
     lost = playedhost.said(tally) - heard.kinds
     written = sum(read_segment(path)[0].count(b"\n") for path in segments(session.run.folder))
@@ -70,6 +73,7 @@ async def measure(folder: Path, seconds: float, say: Callable[[str], None], rank
         Row(part, "key to paint, median", _ms(typist.waits, 0.5), "ms"),
         Row(part, "key to paint, 99th percentile", _ms(typist.waits, 0.99), "ms", ANSWER),
         Row(part, "key to paint, longest", _ms(typist.waits, 1.0), "ms"),
+        Row(part, "first opening of a screen, longest", _ms(first, 1.0), "ms"),
         Row(part, "keys typed", len(typist.waits)),
         Row(part, "keys whose effect did not show", len(typist.unseen), "", 0),
         Row(part, "event to state, 99th percentile", 1000 * percentile(heard.delays, 0.99), "ms"),
