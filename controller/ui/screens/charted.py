@@ -132,6 +132,13 @@ class ChartScreen(MainScreen):
         """No cursor any more."""
         self.point_at(None)
 
+    def action_back(self) -> None:
+        """Take the cursor away, or close the screen, of those that are opened over another one."""
+        if self.cursor is not None:
+            self.point_at(None)
+        else:
+            self.dismiss()
+
     def action_read(self, by: int) -> None:
         """Move the cursor."""
         chart = next(self.charts, None)

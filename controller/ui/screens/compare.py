@@ -144,13 +144,6 @@ class CompareScreen(ChartScreen):
         self.grouped = not self.grouped
         self._show()
 
-    def action_back(self) -> None:
-        """Take the cursor away, or go back to the list."""
-        if self.cursor is not None:
-            self.action_no_cursor()
-        else:
-            self.dismiss()
-
 
 def _letters(count: int) -> Iterator[str]:
     """A, B, C: a letter a column, the same in the charts."""

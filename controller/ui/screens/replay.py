@@ -196,13 +196,6 @@ class ReplayScreen(LiveScreen):
         goes_on = " The run that goes on is on 3 Live." if self.app.session.running else ""
         self.app.say(f"{WHY_NOT} r fills Experiment with its parameters, to launch it again.{goes_on}", "warning")
 
-    def action_back(self) -> None:
-        """Take the cursor away, or close the recording."""
-        if self.cursor is not None:
-            self.action_no_cursor()
-        else:
-            self.dismiss()
-
 
 class ReplayLogs(LogsScreen):
     """What the ranks of a recording had printed at the moment that it stands at."""
