@@ -36,7 +36,14 @@ class ReplayScreen(LiveScreen):
     NEXT = "␣ plays it from its start · r launch again"
     LOGS = "l"
     BINDINGS: ClassVar = [
-        Binding("space", "play", "play", key_display="␣", tooltip="Play, from its start if it is at its end; or pause"),
+        Binding(
+            "space",
+            "play",
+            "play",
+            key_display="␣",
+            priority=True,  # named first, so also where few keys fit
+            tooltip="Play, from its start if it is at its end; or pause",
+        ),
         *READING,  # comes first: while there is a cursor the arrows move it
         Binding("left", "jump(-1)", "seek", key_display="← →", priority=True, tooltip="Back or on by a fiftieth of it"),
         Binding("right", "jump(1)", show=False, priority=True),

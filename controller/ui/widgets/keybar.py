@@ -48,15 +48,17 @@ class KeyBar(Widget):
         return line
 
     def _entries(self) -> list[tuple[str, Content]]:
-        """The keys that are shown; CAPITALS first, which act on the cluster, then saving, offered when it is needed."""
+        """The keys that are shown: CAPITALS first, which act on the cluster, then saving, offered when it is needed,
+        then those that a screen wants before all others."""
         entries, seen = [], set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled and binding.description and binding.action not in seen:
                 seen.add(binding.action)
-                key = self.app.get_key_display(binding)
-                entries.append((binding.key, Content.assemble((key, "bold $primary"), f" {binding.description}")))
-        return sorted(entries, key=lambda entry: 0 if entry[0].isupper() else 1 if entry[0] == "ctrl+s" else 2)
+                turn = 0 if binding.key.isupper() else 1 if binding.key == "ctrl+s" else 2 if binding.priority else 3
+                told = Content.assemble((self.app.get_key_display(binding), "bold $primary"), f" {binding.description}")
+                entries.append((turn, binding.key, told))
+        return [(key, told) for _, key, told in sorted(entries, key=lambda entry: entry[0])]
 
     def on_click(self, event: events.Click) -> None:
         """Press the key that was clicked on."""
