@@ -99,6 +99,7 @@ class ReplayRun:
                 self._save()
             if self._applied % BATCH == 0:
                 yield self._read_share()
+        self._save()  # the end is sought most
         while not self._frames[-1].place.done():
             yield 1.0
         self._frames[-1].place.result()

@@ -24,7 +24,7 @@ TICK = 0.1  # seconds between two looks at the clock while it plays
 CHART_TICKS = 4  # charts every so many ticks
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 WHOLE = 30.0  # seconds that the whole recording takes at the most, at the speed it begins with
-BUDGET = 0.04  # seconds of a tick that records may take; where they need more it leaps from saved state to saved state
+BUDGET = 0.03  # seconds of a tick that records may take; where they need more it leaps from saved state to saved state
 PIECE = 25  # records between two looks at that budget
 JUMPS = 50  # so many jumps are the whole recording
 
