@@ -84,7 +84,7 @@ async def hosts(tui: Driven, cast: Cast) -> Stops:
             fake.tell(tui.app, host.name)
         fake.end()
         await tui.until(lambda: not tui.app.session.checks.waiting)
-        await tui.until(lambda: "its Python has no torch" in tui.picture())
+        await tui.until(lambda: "✖ its Python has no torch" in tui.picture())  # in the table, which is filled last
         yield "cluster-checked"
         await ask(tui, "enter")
         yield "findings"
