@@ -16,6 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", default="hosts.toml", type=Path, help="the hosts file [%(default)s]")
     parser.add_argument("--launch", action="store_true", help="launch at once and show the run")
     options = parser.parse_args(argv)
+    if any(not character.isprintable() for character in str(options.file.absolute())):
+        print("The path of the hosts file holds control characters, which would reach the terminal.", file=sys.stderr)
+        return 2
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("The TUI needs a terminal. Without one: python -m controller run", file=sys.stderr)
         return 2

@@ -25,16 +25,25 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
+# What joins letters to one, parts words or says how letters look: how many cells that takes, no two terminals agree on,
+# and frames around it break.
+_JOINING = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef]")
+
 
 class WireError(Exception):
     """Bytes that are no message of ours; one sentence."""
 
 
 def sanitise(text: str, limit: int = TEXT) -> str:
-    """`text` safe to print and to write: control characters become "\ufffd"; cut to `limit` characters."""
+    """`text` safe to print and to write: control characters become "\ufffd", joining ones go.
+
+    It is cut to `limit` characters.
+    """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub("\ufffd", text)
+    if text.isascii():
+        return text if text.isprintable() else _UNSAFE.sub("\ufffd", text)
+    return _JOINING.sub("", _UNSAFE.sub("\ufffd", text))
 
 
 def one_line(text: str, limit: int = 500) -> str:

@@ -194,4 +194,4 @@ def foreign(sent: bytes) -> list[str]:
 
 
 def _unseen(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200d\u200c\u00ad"
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -184,3 +184,8 @@ def test_refusals_say_why(message: object, why: str) -> None:
 def test_json_made_to_hurt_is_refused(line: bytes) -> None:
     with pytest.raises(wire.WireError):
         messages.parse(line)
+
+
+def test_what_terminals_give_different_widths_is_taken_apart():
+    assert wire.sanitise("👩\u200d👧 ☎\ufe0f 👍\U0001f3fd so\u00adft a\u200bb") == "👩👧 ☎ 👍 soft ab"
+    assert wire.sanitise("e\u0301 漢字 한글") == "e\u0301 漢字 한글"

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from controller.wire import sanitise
+from rich.cells import cell_len
+
+from controller.wire import one_line, sanitise
 
 
 def say(text: str = "", stream: TextIO | None = None, must: bool = False) -> None:
@@ -39,12 +41,13 @@ def say_json(content: Any) -> None:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Columns as wide as their widest cell; those numbered in `right` are flush right, the last is not padded."""
-    lines = [list(headers), *([" ".join(cell.split()) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    lines = [[one_line(cell, max(1, len(cell))) for cell in row] for row in (headers, *rows)]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(headers))]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            blank * (column in right) + cell + blank * (column not in right)
+            for column, cell in enumerate(line)
+            for blank in [" " * (widths[column] - cell_len(cell))]
         ).rstrip()
         for line in lines
     )

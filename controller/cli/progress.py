@@ -7,6 +7,8 @@ import shutil
 import time
 from typing import TextIO
 
+from rich.cells import cell_len, set_cell_size
+
 from controller.cli.out import duration, say
 from controller.cli.terminal import is_asking
 from controller.state import GONE, HostNow, Now, RunState
@@ -39,7 +41,8 @@ class OneLine:
         elif self.terminal:
             if is_asking():
                 return
-            self._line = sanitise(line)[: shutil.get_terminal_size().columns - 1]
+            line, room = sanitise(line), shutil.get_terminal_size().columns - 1
+            self._line = set_cell_size(line, min(room, cell_len(line)))
             self._write(f"\r\x1b[K{self._line}")
         elif self._keep:
             say(line, self._stream)
