@@ -198,7 +198,7 @@ class LiveRun:
     # One run, top to bottom.
 
     async def _drive(self) -> Record:
-        started = time.monotonic()
+        began = time.monotonic()
         self._started = time.time()
         self._open_recorder()
         self._feed.emit(self._run_record())
@@ -219,7 +219,7 @@ class LiveRun:
             left, unconfirmed = None, []
         else:
             left, unconfirmed = await self._end()
-        return self._conclude(outcome, told, left, unconfirmed, time.monotonic() - started)
+        return self._conclude(outcome, told, left, unconfirmed, self._took(time.monotonic() - began))
 
     async def _launch(self) -> bool:
         """Start every rank; False when the run was stopped before that. Raises what the launch raises."""
@@ -285,6 +285,14 @@ class LiveRun:
 
     def _problem(self, sentence: str) -> None:
         self._feed.emit({"kind": "problem", "text": sentence})
+
+    def _took(self, here: float) -> float:
+        """Seconds of the run, with us for the last `here` of them: one that we came to began at its launch, and may
+        have been over by then."""
+        started = self.state.now.started
+        if self._description is None or started is None:
+            return here
+        return max(0.0, (self.state.now.emptied() or time.time()) - started)
 
     def _conclude(
         self, outcome: str, told: str | None, left: int | None, unconfirmed: list[str], seconds: float

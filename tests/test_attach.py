@@ -80,6 +80,7 @@ async def test_a_run_that_was_left_is_followed_from_its_beginning_and_stopped(pa
     await run.stop()
     outcome = await run.wait()
     assert (outcome["outcome"], outcome["left"], outcome["unconfirmed"]) == ("stopped", 0, [])
+    assert outcome["seconds"] == pytest.approx(now.last - first.state.now.started, abs=1)  # from the launch on
     assert [_gaps(run.folder, rank) for rank in range(5)] == [[]] * 5
     assert load_state(run.folder).now == now
     records = list(load_records(run.folder))
@@ -117,6 +118,10 @@ async def test_a_run_that_ended_alone_tells_how_when_somebody_comes(package: Pat
     await run.start()
     outcome = await run.wait()
     assert (outcome["left"], len([r for r in run.state.now.ranks.values() if r.exit])) == (0, 5)
+    records = list(load_records(run.folder))
+    exits = [record["received"] for record in records if record["kind"] == "exit"]
+    assert outcome["seconds"] == pytest.approx(max(exits) - records[0]["received"], abs=0.01)  # not since we came
+    assert run.state.now.elapsed() == pytest.approx(outcome["seconds"], abs=0.01)
     await until_gone(first.run_id, 1)
 
 

@@ -44,7 +44,7 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     if record.get("rank") is None:
         _helper_exited(state, record)
         return
-    rank, facts = state.rank_of(record), _exit_facts(record)
+    rank, facts = state.rank_of(record), _exit_facts(state, record)
     if record.get("restarting") is True:
         rank.state, rank.phase, rank.detail, rank.pid = "starting", "", "it is started again", None
         state.say("i", f"{rank.title} on {rank.host} {ending(facts)}, to be started again", rank.host, rank.rank)
@@ -105,15 +105,15 @@ def bye(state: RunState, record: Mapping[str, Any]) -> None:
         state.say("i", f"{host.name}: ended, nothing left", host.name)
 
 
-def _exit_facts(record: Mapping[str, Any]) -> Exit:
+def _exit_facts(state: RunState, record: Mapping[str, Any]) -> Exit:
     code, signal = maybe_integer(record, "code"), maybe_integer(record, "signal")
     stderr, starved = tuple(texts(record, "stderr")[-50:]), record.get("starved") is True
-    return Exit(code, signal, record.get("asked") is True, stderr, starved)
+    return Exit(code, signal, record.get("asked") is True, stderr, starved, state.now.last)
 
 
 def _helper_exited(state: RunState, record: Mapping[str, Any]) -> None:
     """A process of a host that is no rank ended: its warm process. Ranks live on; none can be started there."""
-    host, facts = state.host_of(record), _exit_facts(record)
+    host, facts = state.host_of(record), _exit_facts(state, record)
     if facts.bad:
         state.say("!", f"{host.name}: the process that starts ranks ended: {ending(facts)}", host.name)
 

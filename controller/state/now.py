@@ -66,7 +66,7 @@ class Output(deque[tuple[float, str, str]]):
 class Exit:
     """How a process ended: an exit code, or the signal that killed it; `asked` when it was told to end before.
 
-    `starved`: its host's kernel killed something for want of memory just then.
+    `starved`: its host's kernel killed something for want of memory just then. `at` is the time of the record.
     """
 
     code: int | None
@@ -74,6 +74,7 @@ class Exit:
     asked: bool
     stderr: tuple[str, ...] = ()
     starved: bool = False
+    at: float = 0.0
 
     @property
     def bad(self) -> bool:
@@ -255,6 +256,11 @@ class Now:
     def elapsed(self) -> float | None:
         """Seconds from the launch to the end, or to the newest record."""
         return None if self.started is None else (self.ended or self.last) - self.started
+
+    def emptied(self) -> float | None:
+        """When the last of its processes ended; None while one may go on, or ended unheard."""
+        exits = [rank.exit for rank in self.ranks.values()]
+        return max((facts.at for facts in exits if facts), default=None) if all(exits) else None
 
 
 def signal_name(number: int) -> str:

@@ -250,6 +250,8 @@ def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
         raise BadRecord("outcome is finished, stopped, failed or detached")
     now.outcome = {**record, "left": left, "unconfirmed": [str(name) for name in items(record, "unconfirmed")]}
     now.state, now.ended, now.root_cause = "ended", now.last, text(record, "root_cause") or None
+    if seconds is not None and now.started is not None:  # who came to it later may have come long after its end
+        now.ended = min(now.last, now.started + max(0.0, seconds))
     for host in now.hosts.values():
         if host.state not in (*GONE, "detached") and host.name not in now.outcome["unconfirmed"]:
             state.set_host_state(host, "ended")
