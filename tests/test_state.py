@@ -244,6 +244,11 @@ def test_a_paused_rank_is_shown_so_until_it_is_resumed() -> None:
     assert sentences(state)[-1] == "pause rank 2, by ada@lab1"
     state.apply({"kind": "act", "rank": 2, "act": "resume", "text": ""})
     assert state.now.ranks[2].state == "running"
+    worked = state.now.ranks[2].work
+    state.apply({**step, "step": 22, "seconds": 19.1, "parts": {"compute": 19.0}})  # it was held in this one
+    assert state.now.ranks[2].work == worked
+    state.apply({**step, "step": 23, "parts": {"compute": 0.9}})
+    assert state.now.ranks[2].work > worked
 
 
 def test_a_rank_that_was_killed_on_purpose_is_no_cause_and_does_not_stop_the_run() -> None:

@@ -151,7 +151,7 @@ def _act_on_rank(rank: RankNow, act: str, attack: str) -> None:
     if act == "pause" and rank.alive:
         rank.state = "paused"
     elif act == "resume" and rank.state == "paused":
-        rank.state = "running" if rank.step else "joining"
+        rank.state, rank.resumed = "running" if rank.step else "joining", True
     elif act == "kill":
         rank.kill_asked = True
     elif act == "attack" and attack:

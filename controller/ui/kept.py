@@ -22,7 +22,6 @@ SETTINGS: Mapping[str, Value] = {
     "theme": "garfield",
     "rank_order": "rank",
     "ranks_flat": False,
-    "zoomed": "",
     "chart": "loss",
     "beside": "accuracy",
     "x_axis": "step",

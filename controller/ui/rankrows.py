@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from controller.state import BEFORE, FALLEN
+from controller.state.series import RECENT
 from controller.ui import formats
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_RANKS = 24  # so many have a row each
 ORDERS = ("rank", "slowest", "least trusted")
+WORK_STEPS = round(1 / RECENT)  # that the own work of a rank is the mean of
 SLOW = 1.5  # times the median own work of its role, from which a rank is called slow
 LATE_STEPS, LATE_SECONDS = 3, 1.0  # a worker is late by more steps than both: reports need their time, too
 UNHEARD = ("silent", "reconnecting", "lost")  # states of a host from which no reports come

@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 from controller.state import Now, Series
 from controller.ui import acting, formats, marks, measures, pinning
 from controller.ui.measures import BESIDE, MEASURES
-from controller.ui.rankrows import ORDERS, work_of
+from controller.ui.rankrows import ORDERS, WORK_STEPS, work_of
 from controller.ui.recorded import watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.trustviews import View, following, views
@@ -84,7 +84,6 @@ class LiveScreen(ChartScreen):
     def on_mount(self) -> None:
         """As it was set last; the table has the focus: arrows and Enter work at once."""
         kept = self.app.kept
-        self._zoomed = kept.choice("zoomed", ("", *self.PANELS)) or None
         self._shown, self._beside = kept.choice("chart", self.PANELS), kept.choice("beside", BESIDE)
         table = self.query_one(RankTable)
         table.order, table.flat = kept.choice("rank_order", ORDERS), bool(kept["ranks_flat"])
@@ -150,7 +149,8 @@ class LiveScreen(ChartScreen):
         title += f", {table.order} first" if table.order != ORDERS[0] else ""
         if slowest is not None and slowest.work:
             work = formats.milliseconds(slowest.work)
-            title += f" · slowest: {slowest.title} on {slowest.host}, {work} ms{' of own work' if roomy else ''}"
+            when, what = (f" over {WORK_STEPS} steps", f"{work} ms of own work") if roomy else ("", f"mean {work} ms")
+            title += f" · slowest{when}: {slowest.title} on {slowest.host}, {what}"
         keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
         panel.entitle(title, keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
         table.show(now, revealed=self._revealed)
@@ -200,8 +200,19 @@ class LiveScreen(ChartScreen):
         ranks, panel = view.ranks(now), self.query_one("#trust", Panel)
         self.query_one(TrustPanel).show(ranks, view.trust(series), even=view.even(now), revealed=self._revealed)
         panel.styles.height = "1fr" if self._alone else len(ranks) + FRAME
-        keys = [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
+        keys = [self._zoom_key] if self._zoomed is not None else []
+        keys += [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
         panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if self._revealed else "guess who lies, then a"]))
+
+    def keys_of(self, name: str) -> str:
+        """As everywhere; a chart that has the whole place says first how it is left."""
+        keys = super().keys_of(name)
+        return keys if self._zoomed is None else f"{self._zoom_key}  {keys.removesuffix('  c next')}"
+
+    @property
+    def _zoom_key(self) -> str:
+        """What the key to zoom does next."""
+        return "z all again" if self._zoomed == self.PANELS[-1] else "z next"
 
     def entitle_charts(self) -> None:
         """What each chart shows, its newest value, and its keys."""
@@ -261,7 +272,6 @@ class LiveScreen(ChartScreen):
         """The next panel alone, then all again."""
         order = (None, *self.PANELS)
         self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
-        self.app.kept.put("zoomed", self._zoomed or "")
         self.redraw()
         self.refresh_bindings()
 
