@@ -91,6 +91,22 @@ async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):
         await tui.until(lambda: "H rank 4: attack off" in tui.picture())
 
 
+async def test_more_liars_than_declared_are_told_of_before(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 4)
+        tui.run.state.now.values["fw"] = 2
+        await choose(tui, "attack …")
+        await tui.until(lambda: "What worker 4" in tui.picture())
+        assert "declares" not in tui.picture()
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        tui.run.state.now.values["fw"] = 1
+        tui.run.state.now.ranks[1].byzantine = True
+        await tui.press("enter")
+        await choose(tui, "attack …")
+        await tui.until(lambda: "With it 2 workers lie, and fw declares 1" in tui.picture())
+
+
 async def test_a_refused_act_is_told_in_a_dialog(tmp_path):
     async with driven(tmp_path) as tui:
         await on_rank(tui, 0)

@@ -152,6 +152,20 @@ async def test_a_chart_fits_any_size(size):
         assert [len(row) for row in text_of(chart)] == [size[0]] * size[1]
 
 
+async def test_a_curve_that_runs_away_does_not_flatten_the_others():
+    chart = Chart(floor=0.0, cuts=True)
+    tame = Curve("tame", [(step, *[2.3 / step] * 3) for step in range(1, 31)])
+    wild = Curve("wild", [(step, *[min(2.3 * 10.0**step, 1e16)] * 3) for step in range(30)], LINES[1])
+    async with Stage(chart).run_test(size=(60, 12)):
+        chart.show([tame, wild])
+        assert chart.cut == pytest.approx(4.6)
+        assert any(row.lstrip().startswith("4┤") for row in text_of(chart))
+        chart.show([tame, wild], log=True)
+        assert chart.cut is None
+        chart.show([tame, Curve("high", [(1, *[2.0] * 3), (2, *[200.0] * 3)])])
+        assert chart.cut is None
+
+
 async def test_a_chart_on_a_log_axis_ignores_what_has_no_logarithm():
     chart = Chart()
     async with Stage(chart).run_test(size=(60, 12)):

@@ -73,7 +73,20 @@ async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
     listed += [
         (key, key, entry.summary) for key, entry in catalog.ATTACKS.items() if side in entry.sides and key != HONEST
     ]
-    return await app.push_screen_wait(Choice(f"What {rank.title} on {rank.host} sends from now on", listed))
+    title, text = f"What {rank.title} on {rank.host} sends from now on", too_many(rank, app.session.now)
+    return await app.push_screen_wait(Choice(title, listed, text=text))
+
+
+def too_many(rank: RankNow, now: Now) -> str:
+    """That more ranks lie than the run's rules are declared to stand, if `rank` does; empty where they are not."""
+    ranks, name = (now.servers(), "fps") if rank.role == "ps" else (now.workers(), "fw")
+    declared = now.values.get(name)
+    liars = 1 + sum(other.byzantine and other.alive for other in ranks if other is not rank)
+    if not isinstance(declared, int) or liars <= declared:
+        return ""
+    noun = formats.plural(liars, "PS" if rank.role == "ps" else "worker")
+    lie = "lies" if liars == 1 else "lie"
+    return f"With it {noun} {lie}, and {name} declares {declared}: the result may be what the attack makes of it."
 
 
 def consequence(rank: RankNow, now: Now) -> str:

@@ -34,19 +34,20 @@ class Measure:
     empty: str
     floor: float | None = 0.0
     ceiling: float | None = None
+    cuts: bool = False
     tick: Callable[[float], str] = label
     say: Callable[[float], str] = formats.number
 
     def panel(self) -> Panel:
         """A frame with the chart in it."""
-        chart = Chart(empty=self.empty, floor=self.floor, ceiling=self.ceiling, tick=self.tick, say=self.say)
-        return Panel(chart, id=self.name)
+        limits = {"floor": self.floor, "ceiling": self.ceiling, "cuts": self.cuts}
+        return Panel(Chart(empty=self.empty, **limits, tick=self.tick, say=self.say), id=self.name)
 
 
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure("loss", "loss", "loss, median of the workers", "the loss shows after the first step"),
+        Measure("loss", "loss", "loss, median of the workers", "the loss shows after the first step", cuts=True),
         Measure(
             "accuracy",
             "accuracy",
@@ -121,10 +122,11 @@ def reached(name: str, now: Now, series: Series) -> str:
     return "bytes a step" if moved is None else f"{formats.size(moved[2])} a step"
 
 
-def title(said: str, kind: str, smoothing: float, log: bool) -> str:
+def title(said: str, kind: str, smoothing: float, log: bool, cut: float | None = None) -> str:
     """What a chart shows, and how it is drawn if that is not as usual."""
     parts = [said]
     parts += [f"EMA {smoothing:g}"] if smoothing else []
     parts += ["log"] if log else []
+    parts += [f"cut at {formats.number(cut, 2)}: o log scale"] if cut is not None else []
     parts += [f"by {kind}"] if kind != KINDS[0] else []
     return " · ".join(parts)

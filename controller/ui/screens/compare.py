@@ -117,8 +117,9 @@ class CompareScreen(ChartScreen):
 
     def entitle_charts(self) -> None:
         """What each chart shows, and its keys."""
-        for name, (panel, _) in self.frames.items():
-            said = measures.title(MEASURES[name].whole, self.kind, self.smoothing, self.log_scale and name == "loss")
+        for name, (panel, chart) in self.frames.items():
+            log = self.log_scale and name == "loss"
+            said = measures.title(MEASURES[name].whole, self.kind, self.smoothing, log, chart.cut)
             panel.entitle(said, self.keys_of(name))
 
     def axis_of(self, kind: str) -> Axis | None:

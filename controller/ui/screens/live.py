@@ -223,8 +223,9 @@ class LiveScreen(ChartScreen):
         loss = name == "loss"
         kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
         reached = measures.reached(name, self.now, self._series)
-        said = measures.title(reached, kind if loss else "step", self.smoothing, self.log_scale and loss)
-        self.frames[name][0].entitle(said, self.keys_of(name))
+        panel, chart = self.frames[name]
+        log, kind = self.log_scale and loss, kind if loss else "step"
+        panel.entitle(measures.title(reached, kind, self.smoothing, log, chart.cut), self.keys_of(name))
 
     @property
     def _alone(self) -> str | None:

@@ -55,16 +55,20 @@ class Chart(Widget):
         empty: str = "",
         floor: float | None = None,
         ceiling: float | None = None,
+        cuts: bool = False,
         tick: Callable[[float], str] = label,
         say: Callable[[float], str] = formats.number,
         **options,
     ) -> None:
-        """`empty` is what is said while there is no point; `floor` and `ceiling` are always within the y axis.
+        """`empty` is what is said while there is no point; `floor` and `ceiling` are always within the y axis, which
+        is cut where a curve runs away if `cuts`.
 
         `tick` and `say` write a value on the y axis and at the cursor.
         """
         super().__init__(**options)
         self._empty, self._floor, self._ceiling, self._tick, self._say = empty, floor, ceiling, tick, say
+        self._cuts = cuts
+        self._cut: float | None = None
         self._curves: tuple[Curve, ...] = ()
         self._end: float | None = None
         self._kind = axis.KINDS[0]
@@ -80,6 +84,11 @@ class Chart(Widget):
     def curves(self) -> tuple[Curve, ...]:
         """What is shown, as given to `show`."""
         return self._curves
+
+    @property
+    def cut(self) -> float | None:
+        """Where the y axis is cut, as some curve runs far beyond it; None where it shows everything."""
+        return self._cut
 
     @property
     def kind(self) -> str:
@@ -105,6 +114,7 @@ class Chart(Widget):
         past."""
         self._curves, self._end, self._kind, self._marks = tuple(curves), end, kind, tuple(marks)
         self._log, self._smoothing = log, smoothing
+        self._cut = self._cut_of(self._curves) if self._cuts and not log else None
         self._strips = None
         self.refresh()
 
@@ -263,7 +273,13 @@ class Chart(Widget):
             values += [point[2] for point in curve.points]
             if curve.band:
                 values += [point[1] for point in curve.points] + [point[3] for point in curve.points]
-        return Scale.over(values, self._log, self._floor)
+        cut = self._cut
+        return Scale.over(values if cut is None else [min(value, cut) for value in values], self._log, self._floor)
+
+    def _cut_of(self, curves: Sequence[Curve]) -> float | None:
+        drawn = [curve for curve in curves if curve.points]
+        tops = [max(point[3 if curve.band else 2] for point in curve.points) for curve in drawn]
+        return Scale.cut([curve.points[0][2] for curve in drawn], tops)
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         return Strip([Segment(text, self.get_component_rich_style(name)) for text, name in runs])

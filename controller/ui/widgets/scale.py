@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from controller.ui import formats
 
 MOMENTS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 3 * 3600, 6 * 3600, 12 * 3600)  # seconds
+FAR = 100  # times the highest first value, beyond which a curve has run away
+AIR = 2  # times that value, which a cut axis shows at least
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Scale:
             air = abs(high) * 0.1 or 0.5
             low, high = low - air, high + air
         return cls(low, high, log)
+
+    @staticmethod
+    def cut(starts: Sequence[float], tops: Sequence[float]) -> float | None:
+        """Where a linear axis is to end so that curves which run away don't flatten the rest; None where none does.
+
+        `starts` and `tops` are the first and the highest value of each curve.
+        """
+        usual = max(starts, default=0.0)
+        tame = [top for top in tops if top <= usual * FAR]
+        return max(usual * AIR, *tame) if usual > 0 and len(tame) < len(tops) else None
 
     def place(self, value: float) -> float:
         """Where `value` lies on the axis: 0 at the low end, 1 at the high one; beyond an end, the end."""
