@@ -33,7 +33,7 @@ _GREETING = 10.0  # seconds that one who connects may take to say who it is
 _GREETINGS = 128  # of them at once
 _LENGTH = struct.Struct("!H")  # goes before each word that is said in a greeting
 _LONGEST = 512  # bytes of such a word
-_MALFORMED = (OSError, ValueError, KeyError, TypeError)  # what comes of a connection that is lost, or of nonsense
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, OverflowError)  # what a lost connection or nonsense raises
 
 
 class RendezvousError(Exception):

@@ -156,7 +156,8 @@ SETTINGS: dict[str, Setting] = _setting_table(
         "backend",
         "choice",
         "gloo",
-        "how ranks talk: gloo, or nccl from GPU to GPU, which needs one server, quorum all and a GPU for each rank",
+        "what the collectives of vanilla go over, all else goes over TCP: gloo; or nccl, which carries everything "
+        "from GPU to GPU and needs one server, quorum all and a GPU for each rank",
         "run",
         choices=lambda: ("gloo", "nccl"),
     ),

@@ -225,6 +225,7 @@ def test_who_waits_for_memory_gets_it_back_when_the_peer_falls(pair: Pair) -> No
         b"\x01\xf4" + b"[" * 500,
         b'\x00\x0d{"where": []}',
         b'\x00\x2e{"rank": 1, "incarnation": 0, "at": ["x", true]}',
+        b'\x00\x30{"rank": Infinity, "incarnation": 0, "at": null}',
         b"\x00\x20not even words, and the rest ...",
     ],
     ids=lambda said: str(len(said)),
