@@ -92,7 +92,7 @@ async def launch(tui: Driven) -> None:
     """Launch the plan, begin an attack on the way, return at the step of the picture."""
     session = tui.app.session
     await tui.press("L")
-    await until(tui, lambda: "how long" in tui.picture().lower())
+    await until(tui, lambda: tui.screen_name == "Launching")
     await tui.press("enter")
     await until(tui, lambda: session.running and session.now.step >= LIES_FROM)
     await session.run.act(6, "attack", "sign-flip(scale=100)")

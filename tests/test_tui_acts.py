@@ -77,7 +77,7 @@ async def test_what_a_kill_does_to_the_quorum_is_said(tmp_path):
 async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):
     async with driven(tmp_path) as tui:
         await on_rank(tui, 4)
-        await choose(tui, "attack …")
+        await choose(tui, "attack on …")
         await tui.until(lambda: "What worker 4 on here sends from now on" in tui.picture())
         menu = tui.app.screen.query_one(OptionList)
         assert str(menu.get_option_at_index(0).prompt).startswith("sign-flip(scale=100)")  # the experiment's own
@@ -88,7 +88,7 @@ async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):
         await choose(tui, "attack off")
         await tui.until(lambda: tui.run.acts[1:] == [(4, "attack", "none")])
         tui.app.screen.tick(True)
-        await tui.until(lambda: "H rank 4: attack off" in tui.picture())
+        await tui.until(lambda: "a rank 4: attack off" in tui.picture())
 
 
 async def test_more_liars_than_declared_are_told_of_before(tmp_path):
@@ -119,7 +119,7 @@ async def test_a_refused_act_is_told_in_a_dialog(tmp_path):
 async def test_only_a_server_saves_a_checkpoint_and_a_menu_is_left_by_esc(tmp_path):
     async with driven(tmp_path) as tui:
         await on_rank(tui, 1)
-        await tui.until(lambda: "attack …" in tui.picture())
+        await tui.until(lambda: "attack on …" in tui.picture())
         assert "checkpoint" not in tui.picture()
         await tui.press("escape")
         await tui.until(lambda: tui.screen_name == "LiveScreen")

@@ -8,7 +8,10 @@ import pytest
 from textual.widgets import Static
 
 from tests.simulated import simulate
-from tests.tuitools import Driven, driven
+from tests.tuitools import HOSTS, Driven, driven
+
+
+FAR = HOSTS.replace('connection = "local"', 'address = "192.0.2.1"')
 
 
 async def running(tui: Driven) -> None:
@@ -20,14 +23,24 @@ async def running(tui: Driven) -> None:
 
 @pytest.mark.parametrize(("downs", "lease"), [(0, 15.0), (1, 900.0), (2, math.inf)])
 async def test_the_lease_is_offered_at_a_launch(tmp_path, downs, lease):
-    async with driven(tmp_path, size=(80, 24)) as tui:
+    async with driven(tmp_path, FAR, size=(80, 24)) as tui:
         await tui.press("L")
-        await tui.until(lambda: "when this machine" in " ".join(tui.picture().split()))
+        await tui.until(lambda: "If the hosts hear no more" in " ".join(tui.picture().split()))
         assert "1 PS + 5 workers on 1 host" in tui.picture()
         await tui.press(*["down"] * downs, "enter")
         await tui.until(lambda: tui.runs)
         assert tui.run.plan.lease == lease
         assert not tui.app.unsaved  # it is this launch's, not the file's
+
+
+async def test_no_lease_is_asked_for_where_all_hosts_are_this_machine(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Launching")
+        assert "hosts hear" not in tui.picture()
+        await tui.press("enter")
+        await tui.until(lambda: tui.runs)
+        assert tui.run.plan.lease == 15.0
 
 
 async def test_a_launch_is_thought_better_of(tmp_path):
@@ -101,7 +114,7 @@ async def test_another_controllers_run_is_not_stopped_by_quitting(tmp_path):
 
 @pytest.mark.parametrize(("downs", "stops"), [(0, [False]), (2, [])])
 async def test_being_told_to_leave_does_what_the_lease_announced(tmp_path, downs, stops):
-    async with driven(tmp_path) as tui:
+    async with driven(tmp_path, FAR) as tui:
         await tui.press("L")
         await tui.until(lambda: tui.screen_name == "Launching")
         await tui.press(*["down"] * downs, "enter")

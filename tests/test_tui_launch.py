@@ -31,7 +31,6 @@ async def test_a_run_is_named_and_noted_at_its_launch(tmp_path, size):
         await tui.until(lambda: tui.screen_name == "Launching")
         suggested = tui.app.screen.query_one("#name", Input).value
         assert re.fullmatch(r"multi-krum-\d{4}", suggested)
-        await tui.press("tab")
         await tui.write("-night")
         await tui.until(lambda: "A name can't begin with -" in tui.picture())
         await tui.press("enter")
@@ -50,7 +49,7 @@ async def test_a_name_that_is_deleted_is_the_suggested_one(tmp_path):
         await tui.press("L")
         await tui.until(lambda: tui.screen_name == "Launching")
         suggested = tui.app.screen.query_one("#name", Input).value
-        await tui.press("tab", "backspace")
+        await tui.press("backspace")
         assert tui.app.screen.query_one("#name", Input).value == ""
         await tui.press("enter")
         await tui.until(lambda: tui.runs)

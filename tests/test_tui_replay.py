@@ -135,12 +135,37 @@ async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, smal
     record_run("r1", "night", steps=20)
     async with driven(tmp_path) as tui:
         await opened(tui)
-        for key in ("L", "S", "D", "A", "P", "enter"):
+        for key in ("S", "D", "enter"):
             tui.app.clear_notifications()
             await tui.press(key)
             await said(tui, "This is a recording")
             assert tui.screen_name == "ReplayScreen"
         assert tui.runs == []
+
+
+async def test_the_plan_is_launched_from_a_recording_which_stays_open(tmp_path, small):
+    record_run("r1", "night", steps=20)
+    async with driven(tmp_path) as tui:
+        screen = await opened(tui)
+        await tui.launch()
+        await tui.until(lambda: type(tui.app.screen).__name__ == "LiveScreen")
+        await tui.press("5")
+        assert tui.app.screen is screen
+
+
+async def test_a_recording_that_is_opened_on_live_leaves_live_to_its_key(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("3")
+        await tui.until(lambda: "watches a recorded example" in tui.picture())
+        await tui.press("w")
+        await tui.until(lambda: tui.screen_name == "ReplayScreen")
+        screen = tui.app.screen
+        await tui.press("3")
+        assert tui.screen_name == "LiveScreen"
+        await tui.press("5")
+        assert tui.app.screen is screen
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "RunsScreen")
 
 
 async def test_a_run_that_goes_on_is_untouched_by_a_recording(tmp_path, small):

@@ -27,7 +27,7 @@ def possible(rank: RankNow, now: Now) -> list[tuple[str, str, str]]:
             acts.append(("resume", "resume", "let it go on where it was"))
         else:
             acts.append(("pause", "pause", "hold it still, as if it had stalled"))
-        acts.append(("attack", "attack …", "have it lie from now on; choose how"))
+        acts.append(("attack", "attack on …", "have it lie from now on; choose how"))
         if rank.byzantine:
             acts.append(("honest", "attack off", "have it be honest from now on"))
         if rank.role == "ps":

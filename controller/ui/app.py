@@ -69,7 +69,7 @@ class GarfieldApp(App[str]):
         Binding("A", "attach", show=False, tooltip="Runs that go on elsewhere: choose one to follow here"),
         Binding("p", "preset", "preset", show=False, tooltip="Choose a preset of the hosts file"),
         Binding("ctrl+s", "save", "save", tooltip="Save hosts and parameters to the hosts file; its comments stay"),
-        Binding("question_mark", "keys", "keys", tooltip="The keys of where one is"),
+        Binding("question_mark", "keys", "keys", tooltip="The keys of where one is, and what its signs mean"),
         Binding("q", "quit", "quit", tooltip=QUIT),
         Binding("ctrl+z", "suspend", show=False, tooltip="Go to the shell; fg comes back"),
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip=QUIT),
@@ -273,8 +273,9 @@ class GarfieldApp(App[str]):
         self.run_worker(editing.save(self), group="asking", exclusive=True)
 
     def action_keys(self) -> None:
-        """Show the keys of where one is."""
-        self.push_screen(Keys(keys_here(self)))
+        """Show the keys of where one is, and what its signs mean."""
+        signs = self.screen.SIGNS if isinstance(self.screen, MainScreen) else {}
+        self.push_screen(Keys({**keys_here(self), **signs}))
 
     async def action_quit(self) -> None:
         """Quit, after asking what would be lost."""

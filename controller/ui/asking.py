@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMED = 6  # problems that a dialog lists
 LEASES = {
-    "15s": "then they end; nothing is left behind",
+    "15s": "then they end by themselves; nothing is left behind",
     "15m": "time for a network to come back",
     "until finished": "also if this app or terminal is closed",
 }
@@ -48,10 +48,12 @@ async def launch(app: GarfieldApp) -> None:
         return
     own = format_lease(session.plan.lease)
     leases = [(text, text, why) for text, why in ({own: "as the hosts file says"} | LEASES).items()]
+    if all(host.local for host in session.plan.hosts):
+        leases = []  # they are where this app is: no network comes between, and without the machine they are gone too
     name = session.draft.run_name(session.clock())
     chosen = await app.push_screen_wait(Launching(session.plan.summary(), name, leases, own))
     if chosen is not None and session.can_launch:
-        app.launch(parse_lease(chosen.lease), chosen.name, chosen.note)
+        app.launch(None if chosen.lease is None else parse_lease(chosen.lease), chosen.name, chosen.note)
 
 
 async def _beside(app: GarfieldApp) -> bool:

@@ -10,12 +10,11 @@ from controller.ui.widgets.chart import Upright
 if TYPE_CHECKING:
     from controller.state import Mark
 
-LETTERS = {"pause": ("P", "pause"), "resume": ("C", "continue"), "kill": ("K", "kill"), "restart": ("R", "restart")}
-ATTACK, HONEST = ("A", "attack on"), ("H", "attack off")
+LETTERS = {"pause": "P", "resume": "R", "kill": "K", "restart": "S", "attack on": "A", "attack off": "a"}
 
 
 def uprights(marks: Iterable[Mark]) -> Iterator[Upright]:
     """A vertical line for each act, at the step of the run when it was done."""
     for mark in marks:
-        letter, meaning = LETTERS.get(mark.act) or (HONEST if mark.attack == "none" else ATTACK)
-        yield Upright(mark.step, letter, f"rank {mark.rank}: {meaning}")
+        act = mark.act if mark.act in LETTERS else "attack off" if mark.attack == "none" else "attack on"
+        yield Upright(mark.step, LETTERS[act], f"rank {mark.rank}: {act}")

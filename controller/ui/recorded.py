@@ -40,7 +40,7 @@ def _names(runs: Sequence[RunInfo]) -> str:
 
 
 async def replay(app: GarfieldApp, run: RunInfo, *, example: bool = False) -> None:
-    """Read `run`, and open it as a recording, or say why it can't be."""
+    """Read `run`, and open it as a recording over the list of runs, or say why it can't be."""
     from controller.runs.replay import ReplayRun
     from controller.ui.screens.replay import ReplayScreen
 
@@ -49,6 +49,7 @@ async def replay(app: GarfieldApp, run: RunInfo, *, example: bool = False) -> No
     except OSError as error:  # no room for the saved states
         app.say(f"{title_of(run)} can't be opened: {error.strerror or error}.", "error")
         return
+    await app.switch_mode("runs")  # so that each digit leads to its screen, and this one back to the recording
     pieces = ((share, "Its records are read once; then any moment of it is near.") for share in found.index())
     if not await app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
         found.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -29,6 +30,7 @@ class MainScreen(Screen[None]):
     VERTICAL_BREAKPOINTS: ClassVar = [(0, "-too-low"), (SMALLEST[1], "-low"), (34, "-tall")]
     app: GarfieldApp
     _version = -1  # of the draft that is shown
+    SIGNS: ClassVar[Mapping[str, Sequence[tuple[str, str]]]] = {}  # what ? explains beside the keys, by what it is of
     ready = False  # composed and shown once: it may be told of changes
 
     @property

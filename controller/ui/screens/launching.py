@@ -1,4 +1,4 @@
-"""The last question before a launch: what the run is called, and how long it goes on by itself."""
+"""The last question before a launch: what the run is called, and how long its hosts go on without us."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from textual.widgets import Input, OptionList, Static
 from controller.ui.screens.dialogs import Dialog, listed
 from controller.ui.widgets.naming import Naming
 
-SILENT = "How long its ranks go on by themselves when this machine falls silent; what this app stops ends at once:"
+LEASE = "If the hosts hear no more of this app (network down, machine off), their ranks go on for:"
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What a person said of the run that is to be launched; `lease` is the value of the option they chose."""
+    """What a person said of the run that is to be launched; `lease` is the option they chose, None if not asked."""
 
-    lease: str
+    lease: str | None
     name: str
     note: str
 
 
 class Launching(Dialog[Launch]):
-    """Name, note and lease; Enter anywhere launches. The list of leases has the focus, so that Enter alone does."""
+    """Name, note and, where there are any, a list of leases; Enter anywhere launches. The list has the focus at first,
+    else the name does: Enter alone launches."""
 
     BINDINGS: ClassVar = [
         Binding("down", "app.focus_next", show=False),
@@ -48,22 +49,25 @@ class Launching(Dialog[Launch]):
         """What is launched, what it is called, how long it goes on."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Launch ")
-            frame.border_subtitle = Content(" tab name, note   ↑ ↓ how long   ⏎ launches   esc doesn't ")
+            leases = "tab name, note   ↑ ↓ how long" if self._leases else "tab note"
+            frame.border_subtitle = Content(f" {leases}   ⏎ launches   esc doesn't ")
             yield Static(Content(self._plan).stylize("bold"), markup=False, classes="above")
             yield Naming(self._name)
-            yield Static(SILENT, markup=False)
-            yield listed(self._leases, self._own)
+            if self._leases:
+                yield Static(LEASE, markup=False)
+                yield listed(self._leases, self._own)
 
     def on_mount(self) -> None:
         """Enter launches at once."""
-        self.query_one(OptionList).focus()
+        self.query_one(OptionList if self._leases else "#name").focus()
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)
     def _launch(self) -> None:
         naming = self.query_one(Naming)
-        chosen = self.query_one(OptionList).highlighted
-        if naming.complaint is None and chosen is not None:
-            self.dismiss(Launch(self._leases[chosen][0], *naming.label))
-        elif naming.complaint is not None:
+        if naming.complaint is not None:
             self.query_one("#name").focus()
+        elif not self._leases:
+            self.dismiss(Launch(None, *naming.label))
+        elif (chosen := self.query_one(OptionList).highlighted) is not None:
+            self.dismiss(Launch(self._leases[chosen][0], *naming.label))

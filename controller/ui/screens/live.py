@@ -28,8 +28,9 @@ from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.rankcells import ROOMY
 from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.status import StatusLine
-from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT
+from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT, TIME_TOLD
 from controller.ui.widgets.trust import FRAME, TrustPanel
+from controller.ui.widgets.trust import TOLD as TRUST_TOLD
 
 MOST_CHOSEN = 5  # ranks whose loss is drawn by itself: as many as there are styles of lines
 # What asks for a run to look at.
@@ -53,6 +54,11 @@ class LiveScreen(ChartScreen):
     VIEW_KEYS = f"{ChartScreen.VIEW_KEYS}  d rank  b pin"
     PANELS = ("loss", "accuracy", "trust", "rate", "bytes")
 
+    SIGNS: ClassVar = {
+        "Bars of the ranks: where the time of a step went": TIME_TOLD,
+        "Trust: how much a PS listened to each worker": TRUST_TOLD,
+        "Letters on the charts: what was done to a rank": tuple((letter, act) for act, letter in marks.LETTERS.items()),
+    }
     NEXT = "L launches again"  # what can be done once the run has ended
     LOGS = "4"  # the key to what its ranks printed
 

@@ -56,7 +56,9 @@ class ReplayScreen(LiveScreen):
         Binding("r", "again", "again", tooltip="Fill Experiment with its parameters, to launch it again"),
         Binding("x", "export", show=False, tooltip="Export what it measured as CSV or JSON"),
         Binding("escape", "back", "back", tooltip="Away with the cursor, or back to the list of runs"),
-        Binding("L,S,D,A,P", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
+        Binding("L", "app.launch", show=False, tooltip="Launch the plan; the recording stays open on 5 Runs"),
+        Binding("P", "app.check", show=False, tooltip="Check every host: what is missing, and what mends it"),
+        Binding("S,D", "refuse", show=False, tooltip="Not here: nothing can be done to a recording"),
     ]
 
     def __init__(self, replay: ReplayRun, *, example: bool = False) -> None:

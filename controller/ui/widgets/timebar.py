@@ -13,8 +13,14 @@ TIME_CLASSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "compute": ("█", ("compute", "aggregate")),
     "push": (">", ("push", "exchange")),
 }
-TIME_LEGEND = "· waiting   ▒ load, merge | apply   █ compute | aggregate   > push | exchange"
-TIME_LEGEND_SHORT = "· wait ▒ load █ compute > push"
+TIME_LEGEND = "· waiting   ▒ loading   █ computing   > sending"
+TIME_LEGEND_SHORT = "· wait ▒ load █ compute > send"
+TIME_TOLD = (
+    ("·", "waiting: a worker for the model, a PS for gradients"),
+    ("▒", "loading: a worker reads samples, a PS applies the step; both merge models where there are several PSs"),
+    ("█", "computing: a worker its gradient; a PS aggregates"),
+    (">", "sending: a worker its gradient; PSs exchange models"),
+)
 
 
 def time_bar(parts: Mapping[str, float], full: float, width: int) -> list[tuple[str, str]]:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from controller.state import Column, RankNow, Trust
 
 SHADES = ((1.5, "█"), (1.0, "▓"), (0.5, "▒"), (0.0, "░"))  # from which share on, relative to the fair one
+TOLD = (
+    (
+        "░ ▒ ▓ █",
+        "a worker's share of the aggregate, a column a stretch of steps: below half the fair share, up to it, "
+        "from it on, above one and a half of it",
+    ),
+    ("·", "it sent something, and the rule gave it no weight: all along a row, the rule doesn't believe that worker"),
+    ("blank", "it came too late or not at all: not in the quorum, so not judged"),
+    ("!", "it sent something that is not finite"),
+)
 LEGEND = ("· weighed 0   ░ <½   ▒ <1   ▓ ≥1   █ >1½", "! not finite   blank: not in the quorum")
 FRAME = 5  # rows of the panel that are no rank's: its frame, the heading, the legend
 UNWEIGHED = 0.005
