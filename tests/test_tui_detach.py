@@ -10,7 +10,6 @@ from textual.widgets import Static
 from tests.simulated import simulate
 from tests.tuitools import HOSTS, Driven, driven
 
-
 FAR = HOSTS.replace('connection = "local"', 'address = "192.0.2.1"')
 
 

@@ -275,7 +275,7 @@ class GarfieldApp(App[str]):
     def action_keys(self) -> None:
         """Show the keys of where one is, and what its signs mean."""
         signs = self.screen.SIGNS if isinstance(self.screen, MainScreen) else {}
-        self.push_screen(Keys({**keys_here(self), **signs}))
+        self.push_screen(Keys(keys_here(self), signs))
 
     async def action_quit(self) -> None:
         """Quit, after asking what would be lost."""

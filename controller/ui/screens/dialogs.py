@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -198,28 +198,38 @@ def commands_here(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]
             yield SystemCommand(title, f"key {app.get_key_display(binding)}", act)
 
 
+def _table(groups: Iterable[tuple[str, Sequence[tuple[str, str]]]], line: str) -> ComposeResult:
+    """Groups of lines of the class `line`, each a key or sign and what it does or means."""
+    for title, told in groups:
+        if told:
+            yield Static(Content(title), classes="group", markup=False)
+        for sign, text in told:
+            with Horizontal(classes=line):
+                yield Static(Content(sign), classes="key", markup=False)
+                yield Static(Content(text), classes="key-text", markup=False)
+
+
 class Keys(Dialog[None]):
-    """The keys of where one is, made from the active bindings."""
+    """The keys of where one is, made from the active bindings, and what the signs there mean."""
 
     BINDINGS: ClassVar = [Binding("question_mark", "cancel", show=False)]
 
-    def __init__(self, entries: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        """`entries` are (keys, what they do), by where these keys are from."""
+    def __init__(
+        self, entries: Mapping[str, Sequence[tuple[str, str]]], signs: Mapping[str, Sequence[tuple[str, str]]]
+    ) -> None:
+        """`entries` are (keys, what they do), by where these keys are from; `signs` (sign, meaning), by what has it."""
         super().__init__()
-        self._entries = entries
+        self._entries, self._signs = entries, signs
 
     def compose(self) -> ComposeResult:
         """The keys by where they come from."""
         with Vertical(classes="dialog", id="keys-here") as frame:
             frame.border_title = Content(" Keys here ")
             with VerticalScroll(id="keys"):
-                for where, told in self._entries.items():
-                    if told:
-                        yield Static(Content(where), classes="group", markup=False)
-                    for keys, text in told:
-                        with Horizontal(classes="key-line"):
-                            yield Static(Content(keys), classes="key", markup=False)
-                            yield Static(Content(text), classes="key-text", markup=False)
+                here, *elsewhere = self._entries.items()
+                yield from _table([here], "key-line")
+                yield from _table(self._signs.items(), "sign-line")
+                yield from _table(elsewhere, "key-line")
 
     def on_mount(self) -> None:
         """Say how to see the rest, where there is more than fits."""
