@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from controller import cluster
 from controller.cli import words
 from controller.origin import origin_text
+from controller.runs.recorder import Recorder
 from controller.survey import Found
 from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc, soon
 from tests.launching import Launch, controller, local_host, write_package
@@ -91,6 +93,12 @@ async def test_a_run_that_does_not_go_on_is_named(here: Path) -> None:
     done = await typed(here, "stop", "20200101-000000-none")
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no run 20200101-000000-none on here." in done.stderr
+    started = time.mktime((2026, 1, 1, 12, 0, 0, 0, 0, -1))
+    Recorder(here / "home/state/runs/20260101-120000-aaaa", {"name": "night", "started": started}).close(
+        {"outcome": "finished", "seconds": 90.0}
+    )
+    done = await typed(here, "stop", "night")
+    assert "20260101-120000-aaaa finished, at 2026-01-01 12:01:30." in done.stderr
 
 
 async def test_a_rank_is_paused_and_resumed(here: Path) -> None:

@@ -79,6 +79,13 @@ def test_what_is_not_there_is_named(here: Path, words: list[str], code: int, sen
     assert done.stderr.count("\n") == 1
 
 
+def test_a_silent_rank_of_a_run_that_was_left_may_have_spoken_since(here: Path) -> None:
+    Recorder(here / "home/state/runs/20260101-000000-aaaa", RUN).close({"outcome": "detached"})
+    done = command(here, "logs", "1", "nig")  # the beginning of its name is enough
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "printed nothing until it was detached; python -m controller attach 20260101-000000-aaaa" in done.stderr
+
+
 def test_a_name_of_several_runs_is_not_guessed(here: Path) -> None:
     for letter in "ab":
         Recorder(here / f"home/state/runs/20260101-000000-{letter}", RUN).close({"outcome": "finished"})

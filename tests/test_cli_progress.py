@@ -2,7 +2,7 @@
 
 import io
 
-from controller.cli.progress import OneLine, Progress, stage_line
+from controller.cli.progress import OneLine, Progress, stage_line, step_line
 from controller.state import RunState
 
 START = 1_000.0
@@ -38,6 +38,12 @@ def test_without_a_terminal_a_slow_host_is_told_once() -> None:
     for tick in range(5):
         progress.tick(float(tick))
     assert stream.getvalue().count("checked 0/1 (lab1)") == 1
+
+
+def test_a_loss_that_ran_away_is_short() -> None:
+    state = launching(lab0="running", lab1="running")
+    state.apply({"kind": "step", "rank": 1, "step": 1, "loss": 1.46e16, "seconds": 0.1, "parts": {}})
+    assert step_line(state.now, state).endswith("loss 1.5e+16 (1.5e+16–1.5e+16)")
 
 
 def test_what_is_no_terminal_gets_no_passing_line() -> None:

@@ -32,7 +32,7 @@ def main(options: argparse.Namespace) -> int:
         say(json.dumps(asdict(line)) if options.json else _shown(line, with_rank=host is not None), must=True)
     if not count:
         who, when = f"Rank {rank}" if host is None else host, " in that time" if options.since else ""
-        complain(f"{who} of {run.id} printed nothing{when}.")
+        complain(f"{who} of {run.id} printed nothing{when}{_unheard(run)}.")
     return 0
 
 
@@ -55,6 +55,13 @@ def _lines(run: RunInfo, rank: int | None, host: str | None, options: argparse.N
     except HostValueError:
         raise Refused(f"--since {options.since}: a time such as 30s, 5m or 2h is needed.", 2) from None
     return newest(lines, seconds, time.time() if run.outcome == "running" else None)
+
+
+def _unheard(run: RunInfo) -> str:
+    """What isn't recorded here of a run that was left to itself."""
+    if run.outcome != "detached":
+        return ""
+    return f" until it was detached; python -m controller attach {run.id} brings what came later"
 
 
 def _shown(line: Line, with_rank: bool) -> str:

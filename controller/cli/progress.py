@@ -18,6 +18,7 @@ TERMINAL_SECONDS = 1.0  # between two progress lines, which replace each other
 PIPE_SECONDS = 5.0  # between two progress lines that stay
 
 SLOW_SECONDS = 3.0  # in one state of a launch, after which a host is named
+LARGE = 1e5  # a loss from which it is written with an exponent
 NAMED = 3  # slow hosts that are named
 
 _STAGES = {"connected": ("connecting",), "checked": ("checking",), "imported": ("shipping", "importing")}
@@ -146,6 +147,11 @@ def step_line(now: Now, state: RunState) -> str:
     parts += [f"{rate:.1f} steps/s"] if rate else []
     parts += [f"{duration(remaining)} left"] if remaining else []
     loss = state.series.band.line.newest
-    parts += [f"loss {loss[2]:.3f} ({loss[1]:.3f}–{loss[3]:.3f})"] if loss else []
+    low, middle, high = map(_loss, loss[1:]) if loss else ("", "", "")
+    parts += [f"loss {middle} ({low}–{high})"] if loss else []
     parts += [f"accuracy {now.accuracy:.3f}"] if now.accuracy is not None else []
     return "  ".join(parts)
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < LARGE else f"{value:.1e}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from controller import paths
 from controller.cli.asking import agrees, can_ask
 from controller.cli.refused import Refused
@@ -49,11 +51,15 @@ def recorded_runs(word: str | None) -> list[RunInfo]:
 
     Raises Refused where there is none.
     """
-    found = list_runs()[:1] if word is None else find_runs(word)
+    found = list_runs()[:1] if word is None else find_runs(word) or _named_so(word)
     if not found:
         which = f"No run {word} is" if word else "No run is"
         raise Refused(f"{which} recorded in {paths.runs_dir()}; python -m controller runs lists what is.")
     return found
+
+
+def _named_so(word: str) -> list[RunInfo]:
+    return [run for run in list_runs() if run.name.startswith(word)]
 
 
 def recorded_run(word: str | None) -> RunInfo:
@@ -80,11 +86,22 @@ def run_if_any(survey: Survey, word: str | None, command: str) -> Found | None:
     """As `the_run`, but None when nothing goes on and none was named."""
     meant = survey.meant(word)
     if not meant and word:
-        raise Refused(f"There is no run {word} {_where(survey)}.")
+        raise Refused(f"There is no run {word} {_where(survey)}.{_ended(word)}")
     if len(meant) > 1:
         several = "\n".join(f"  {run.run}  of {run.origin}, on {', '.join(run.hosts())}" for run in meant)
         raise Refused(f"Several runs go on; say which one: python -m controller {command}\n{several}")
     return meant[0] if meant else None
+
+
+def _ended(word: str) -> str:
+    """How the one recorded run that `word` means ended; empty where that isn't known."""
+    recorded = find_runs(word)
+    if len(recorded) != 1 or recorded[0].outcome not in ("finished", "stopped", "failed"):
+        return ""
+    (run,) = recorded
+    at = run.started + run.seconds if run.started is not None and run.seconds is not None else None
+    when = f", at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}" if at is not None else ""
+    return f" As it is recorded here, {run.id} {'was ' * (run.outcome == 'stopped')}{run.outcome}{when}."
 
 
 def nothing_runs(survey: Survey) -> str:
