@@ -1,4 +1,4 @@
-"""The pictures of the README, from real runs on this machine: python -m tests.readmepictures docs
+"""The pictures of the README, from real runs on this machine: python -m tests.readmepictures tests/pictures
 
 Takes some minutes: it launches a run with a worker that lies, makes a second one lie on the way, photographs Live, then
 repeats the run with plain averaging and photographs how the two compare.

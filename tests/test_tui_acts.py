@@ -95,7 +95,7 @@ async def test_more_liars_than_declared_are_told_of_before(tmp_path):
     async with driven(tmp_path) as tui:
         await on_rank(tui, 4)
         tui.run.state.now.values["fw"] = 2
-        await choose(tui, "attack …")
+        await choose(tui, "attack on …")
         await tui.until(lambda: "What worker 4" in tui.picture())
         assert "declares" not in tui.picture()
         await tui.press("escape")
@@ -103,7 +103,7 @@ async def test_more_liars_than_declared_are_told_of_before(tmp_path):
         tui.run.state.now.values["fw"] = 1
         tui.run.state.now.ranks[1].byzantine = True
         await tui.press("enter")
-        await choose(tui, "attack …")
+        await choose(tui, "attack on …")
         await tui.until(lambda: "With it 2 workers lie, and fw declares 1" in tui.picture())
 
 
