@@ -39,7 +39,7 @@ async def _at(folder: Path, ranks: int, seconds: float, say: Callable[[str], Non
     budget = SIZES[ranks]
     part, both = f"tick, {ranks} ranks", [*texts, *charts]
     return [
-        Row(part, "processor time of a text tick, median", 1000 * percentile(texts, 0.5), "ms"),
+        Row(part, "processor time of a text tick, median", 1000 * percentile(texts, 0.5) if texts else None, "ms"),
         Row(part, "processor time of a tick with charts, median", 1000 * percentile(charts, 0.5), "ms", budget),
         Row(part, "processor time of all ticks, mean", 1000 * sum(both) / len(both), "ms", budget),
     ]

@@ -26,6 +26,7 @@ TOLD = (
     ("·", "it sent something, and the rule gave it no weight: all along a row, the rule doesn't believe that worker"),
     ("blank", "it came too late or not at all: not in the quorum, so not judged"),
     ("!", "it sent something that is not finite"),
+    ("yellow", "below half the fair share of late: honest workers come there too where the rule chooses few"),
 )
 LEGEND = ("· weighed 0   ░ <½   ▒ <1   ▓ ≥1   █ >1½", "! not finite   blank: not in the quorum")
 FRAME = 5  # rows of the panel that are no rank's: its frame, the heading, the legend
