@@ -33,7 +33,9 @@ def possible(rank: RankNow, now: Now) -> list[tuple[str, str, str]]:
         if rank.role == "ps":
             acts.append(("checkpoint", "checkpoint", "have it save its model now"))
         acts.append(("kill", "kill …", "end its process at once; asks first"))
-    acts.append(("restart", "restart …", "a new process in its place; asks first"))
+        acts.append(("restart", "restart …", "a new process in its place; asks first"))
+    else:
+        acts.append(("restart", "restart", "start it again as a new process"))
     acts.append(("log", "its log", "what it prints (l)"))
     return acts
 
