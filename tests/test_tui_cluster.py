@@ -49,6 +49,19 @@ async def test_a_second_host_of_the_same_name_is_refused(tmp_path):
         assert "called here already" in tui.app.screen.query_one("#field-name", Field).complaint
 
 
+async def test_a_name_that_is_no_address_asks_for_one(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("a")
+        await tui.write("lab 1")
+        await tui.press("ctrl+s")
+        assert "Without an address" in tui.app.screen.query_one("#field-name", Field).complaint
+        tui.app.screen.query_one("#field-address", Field).enter()
+        await tui.write("lab1.example")
+        await tui.press("ctrl+s")
+        assert tui.screen_name == "ClusterScreen"
+        assert [host.name for host in tui.app.session.draft.file.hosts] == ["here", "lab 1"]
+
+
 async def test_editing_a_host_changes_only_what_was_typed(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("e")

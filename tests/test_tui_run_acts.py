@@ -110,7 +110,7 @@ async def test_deleting_asks_with_names_and_bytes(tmp_path):
             await tui.press("delete")
             await tui.until(lambda: tui.screen_name == "Question")
             await tui.until(lambda: "Delete night?" in tui.picture())
-            assert f"{size:,} bytes".replace(",", " ") in tui.picture()
+            assert formats.size(size) in tui.picture()
             assert tui.app.focused.id == "answer-cancel"
             await tui.press(key)
             await tui.until(lambda: len(table.runs) == left)  # noqa: B023

@@ -160,6 +160,8 @@ async def test_a_curve_that_runs_away_does_not_flatten_the_others():
         chart.show([tame, wild])
         assert chart.cut == pytest.approx(4.6)
         assert any(row.lstrip().startswith("4┤") for row in text_of(chart))
+        chart.show([wild])
+        assert chart.cut == pytest.approx(4.6)
         chart.show([tame, wild], log=True)
         assert chart.cut is None
         chart.show([tame, Curve("high", [(1, *[2.0] * 3), (2, *[200.0] * 3)])])

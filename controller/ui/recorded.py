@@ -143,14 +143,16 @@ async def delete(app: GarfieldApp, runs: Sequence[RunInfo]) -> list[RunInfo]:
     if running:
         app.say(f"{_names(running)} goes on: what is being recorded can't be deleted.", "warning")
         return []
+    beneath = app.session.pinned.run.id if app.session.pinned is not None else None
+    note = ", pinned beneath the charts of Live"
     sizes = await asyncio.to_thread(lambda: [removal.size(run.folder) for run in runs])
     listed = [
-        f"{title_of(run)}, launched {started(run, '%Y-%m-%d %H:%M')}: {formats.plural(size, 'byte')}"
+        f"{title_of(run)}, launched {started(run, '%Y-%m-%d %H:%M')}: {formats.size(size)}{note * (run.id == beneath)}"
         for run, size in zip(runs[:NAMED], sizes, strict=False)
     ]
     more = [f"and {len(runs) - NAMED} more"] if len(runs) > NAMED else []
     away = [run for run in runs if run.outcome in AWAY]
-    total = [f"{formats.plural(sum(sizes), 'byte')} together"] if len(runs) > 1 else []
+    total = [f"{formats.size(sum(sizes))} together"] if len(runs) > 1 else []
     text = "\n".join([*listed, *more, *total, "", "Records, outcome and model are gone for good.", *map(_away, away)])
     which = title_of(runs[0]) if len(runs) == 1 else formats.plural(len(runs), "run")
     follows = len(runs) == len(away) == 1 and not app.session.running

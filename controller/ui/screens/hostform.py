@@ -97,6 +97,18 @@ class HostForm(Dialog[dict[str, Any]]):
             return f"{field.key} {error}."
         return None
 
+    def _as_address(self, field: Field) -> str | None:
+        """Why the name of a host without an address of its own can't be one; the fields may be filled in any order."""
+        texts = {field.key: field.text.strip() for field in self.query(Field)}
+        own = texts["address"] or (self._host is not None and self._host.address != self._host.name)
+        if field.key != "name" or own or texts["connection"] == "local":
+            return None
+        try:
+            HOST_KEYS["address"].parse(texts["name"])
+        except HostValueError as error:
+            return f"Without an address the name is taken for one: it {error}."
+        return None
+
     def _value(self, field: Field) -> Any:
         text = field.text.strip()
         return text == "True" if HOST_KEYS[field.key].kind == "flag" else text
@@ -126,7 +138,7 @@ class HostForm(Dialog[dict[str, Any]]):
     def action_apply(self) -> None:
         """Return the changes, or go to the first field that is wrong."""
         for field in self.query(Field):
-            complaint = self._complaint(field)
+            complaint = self._complaint(field) or self._as_address(field)
             if complaint:
                 field.mark(complaint=complaint)
                 field.enter()

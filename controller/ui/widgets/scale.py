@@ -45,7 +45,7 @@ class Scale:
         """
         usual = max(starts, default=0.0)
         tame = [top for top in tops if top <= usual * FAR]
-        return max(usual * AIR, *tame) if usual > 0 and len(tame) < len(tops) else None
+        return max([usual * AIR, *tame]) if usual > 0 and len(tame) < len(tops) else None
 
     def place(self, value: float) -> float:
         """Where `value` lies on the axis: 0 at the low end, 1 at the high one; beyond an end, the end."""
