@@ -121,7 +121,15 @@ def _quorum_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         catalog.check_rule(rule, waited, fw)
     except catalog.CatalogError as error:
-        yield _error("aggregator", f"aggregator = {rule}, fw = {fw}: {error}")
+        yield _error("aggregator", f"aggregator = {rule}, fw = {fw}: {error}{_gradients_delivered(values)}")
+
+
+def _gradients_delivered(values: Mapping[str, Any]) -> str:
+    """Why there are fewer gradients than workers."""
+    workers, gradients = values["num_workers"], experiment.gradient_quorum(values)
+    if gradients == workers:
+        return ""
+    return f" quorum = {values['quorum']} waits for {gradients} of {workers} workers; quorum = all for every one."
 
 
 def _attacker_findings(values: Mapping[str, Any], role: str, attack_name: str, ranks_name: str) -> Iterator[Finding]:

@@ -158,3 +158,10 @@ def test_record_is_json_and_whole():
     again = {name: settings.SETTINGS[name].parse(raw) for name, raw in record["values"].items()}
     assert again == plan.values
     assert record["findings"][0]["level"] == "warning"
+
+
+def test_a_rule_that_gets_fewer_gradients_than_there_are_workers_is_told_why():
+    host = Host("a", servers=1, workers=5)
+    plan = make_plan([host], {"aggregator": "multi-krum", "fw": 1, "quorum": "n-f"})
+    assert "n = 4 inputs" in plan.errors[0].text
+    assert plan.errors[0].text.endswith(" quorum = n-f waits for 4 of 5 workers; quorum = all for every one.")

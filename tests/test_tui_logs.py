@@ -35,8 +35,8 @@ async def test_keys_of_the_lines_act_from_the_list_too(tmp_path):
     lines = [{"kind": "output", "rank": 0, "stream": "stdout", "lines": [f"line {n}" for n in range(100)], "n": 0}]
     async with driven(tmp_path) as tui:
         await tui.launch()
-        await tui.press("4")
         tui.run.feed([*simulate(until=3, outcome=False), *lines])
+        await tui.press("4")
         await tui.until(lambda: "line 99" in tui.picture())
         view = tui.app.screen.query_one(LogView)
         await tui.press("tab")
@@ -47,3 +47,21 @@ async def test_keys_of_the_lines_act_from_the_list_too(tmp_path):
         assert (view.follow, view.wrap, view.position) == (False, False, 10)
         await tui.press("tab")
         assert tui.app.focused is view
+
+
+async def test_arrows_choose_whose_lines_to_see_while_there_are_none(tmp_path):
+    lines = [{"kind": "output", "rank": 2, "stream": "stdout", "lines": ["hello"], "n": 0}]
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        quiet = [record for record in simulate(until=3, outcome=False) if record["kind"] != "output"]
+        tui.run.feed([*quiet, *lines])
+        await tui.press("4")
+        sources = tui.app.screen.query_one(OptionList)
+        await tui.until(lambda: sources.option_count == 7 and tui.app.focused is sources)
+        await tui.press("down", "down")
+        await tui.until(lambda: "hello" in tui.picture())
+        assert tui.app.focused is sources
+        await tui.press("tab")
+        await tui.until(lambda: tui.app.focused is tui.app.screen.query_one(LogView))
+        await tui.press("left")
+        await tui.until(lambda: tui.app.focused is sources)

@@ -73,6 +73,7 @@ class LogsScreen(MainScreen):
             self._source = (now.ranks[rank].host, rank)
             if self.ready:
                 self._choose(self._source)
+                self.query_one(LogView).focus()  # which it takes if there are lines
 
     def tick(self, charts: bool) -> None:
         """New sources and new lines."""
@@ -128,6 +129,8 @@ class LogsScreen(MainScreen):
         now, view = self.now, self.query_one(LogView)
         lines = list(now.output.get(self._source, ())) if now is not None and self._source is not None else []
         view.show(lines, anew=anew)
+        if not lines and self.focused in (None, view):
+            self.query_one(OptionList).focus()  # there is nothing to scroll: ↑ ↓ choose whose lines to see
         view.display = bool(lines)
         empty = self.query_one("#no-lines", Static)
         empty.display = not lines
