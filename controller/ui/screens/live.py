@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -108,15 +109,20 @@ class LiveScreen(ChartScreen):
     def tick(self, charts: bool) -> None:
         """Show the run's facts of this moment."""
         now = self.now
-        self.set_class(now is None, "-no-run")
         if now is None:
+            self._sign({"-no-run": True})
             self.query_one(NoRun).show(self.app.session)
             return
         launching = now.first_step is None and now.state != "ended"
-        self.set_class(launching, "-launching")
-        self.set_class(now.state == "ended", "-ended")
-        self.set_class(now.first_step is None, "-no-steps")
-        self.set_class(all(rank.state == "waiting" for rank in now.ranks.values()), "-no-ranks")
+        self._sign(
+            {
+                "-no-run": False,
+                "-launching": launching,
+                "-ended": now.state == "ended",
+                "-no-steps": now.first_step is None,
+                "-no-ranks": all(rank.state == "waiting" for rank in now.ranks.values()),
+            }
+        )
         if now.state == "ended":
             self._held = None
         self.query_one(StatusLine).show(now, frozen=self._held is not None)
@@ -124,6 +130,14 @@ class LiveScreen(ChartScreen):
             if launching:
                 self.query_one(Checklist).show(now, self.moment)
             self._show(now, charts)
+
+    def _sign(self, signs: Mapping[str, bool]) -> None:
+        """Have or not have such classes: all at once, as each change styles every widget anew."""
+        before = self.classes
+        for name, wanted in signs.items():
+            self.set_class(wanted, name, update=False)
+        if self.classes != before:
+            self.update_node_styles()
 
     @property
     def shown(self) -> Now | None:
