@@ -58,3 +58,19 @@ async def test_being_told_to_leave_stops_the_run_first(tmp_path):
         tui.run.feed([{"kind": "outcome", "outcome": "stopped", "left": 0, "seconds": 1.0}])
         await tui.until(lambda: not tui.app.is_running)
     assert tui.app.return_code == 143
+
+
+async def test_what_would_be_lost_is_listed_and_no_longer_than_can_be_read(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        draft = tui.app.session.draft
+        await tui.press("plus", "greater_than_sign")
+        edits = {"steps": "12", "lr": "0.5", "batch": "16", "seed": "7", "fw": "0", "quorum": "n-f"}
+        for name, text in edits.items():
+            draft.set(name, text)
+        await tui.press("q")
+        await tui.until(lambda: tui.screen_name == "Question")
+        told = tui.text(".dialog-text Static")
+        assert "here: servers 1 → 2" in told
+        assert "here: workers 5 → 6" in told
+        assert told.count(" → ") == 6
+        assert "… and 2 more" in told

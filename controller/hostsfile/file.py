@@ -34,7 +34,7 @@ class HostsFile:
         self.path = path
         self._mark, text = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)  # as some editors write
         self._states = [read_text(path, text)]
-        self._saved = text if digest else None  # None: not on disk yet
+        self._saved = self._states[0] if digest else None  # None: not on disk yet
         self._digest = digest
 
     @classmethod
@@ -86,7 +86,18 @@ class HostsFile:
     @property
     def dirty(self) -> bool:
         """Whether there is something to save."""
-        return self._state.text != self._saved
+        return self._saved is None or self._state.text != self._saved.text
+
+    @property
+    def saved(self) -> HostsFile | None:
+        """The file as it was read or saved last, to compare with; None when it isn't on disk yet."""
+        return None if self._saved is None else HostsFile(self.path, self._saved.text, self._digest)
+
+    def edited(self, name: str) -> bool:
+        """Whether [experiment] or [run] says of `name` something else than it did when it was read or saved last."""
+        now, before = self._state.contents, (self._saved or self._states[0]).contents
+        pairs = ((now.experiment, before.experiment), (now.run, before.run))
+        return any(table.get(name) != other.get(name) for table, other in pairs)
 
     @property
     def depth(self) -> int:
@@ -309,4 +320,4 @@ class HostsFile:
             raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
         content = (self._mark + self.text()).encode("utf-8")
         disk.write(self.path, content)
-        self._saved, self._digest = self.text(), disk.digest(content)
+        self._saved, self._digest = self._state, disk.digest(content)

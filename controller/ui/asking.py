@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from controller.draft import Draft
 from controller.hostvalues import format_lease, parse_lease
 from controller.ui import acting, editing, formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Question
 from controller.ui.screens.launching import Launching
 from controller.ui.screens.stopping import Stopping
+from controller.ui.undoing import Texts, differences
 from controller.ui.widgets.outcome import leftovers
 
 if TYPE_CHECKING:
@@ -156,6 +159,16 @@ async def suspend(app: GarfieldApp) -> None:
 
 async def _leave_unsaved(app: GarfieldApp) -> bool:
     answers = [CANCEL, Answer("save", "Save and quit", "primary"), Answer("discard", "Quit without saving", "error")]
-    text = f"{app.session.path} has changes that are not saved."
+    text = f"{app.session.path} has changes that are not saved{_what_changed(app.session.draft)}"
     answer = await app.push_screen_wait(Question("Unsaved changes", text, answers))
     return answer == "discard" or (answer == "save" and await editing.save(app))
+
+
+def _what_changed(draft: Draft | None) -> str:
+    """The rest of a sentence: what would be lost."""
+    if draft is None or draft.file.saved is None:
+        return "."
+    before, now = Texts.of(Draft(draft.file.saved)), Texts.of(Draft(draft.file))  # presets and --set are never saved
+    changes = differences(before, replace(now, parameters={**now.parameters, **draft.invalid}))
+    more = f"\n… and {len(changes) - NAMED} more" if len(changes) > NAMED else ""
+    return ":\n" + "\n".join(f"  {change}" for change in changes[:NAMED]) + more

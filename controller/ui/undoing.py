@@ -1,4 +1,4 @@
-"""What an undo took back, in a sentence."""
+"""How two states of a draft differ, in words: what an undo took back, what is not saved yet."""
 
 from __future__ import annotations
 
@@ -54,6 +54,24 @@ def taken_back(before: Texts, after: Texts) -> str:
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return [
         f"{key} is {text or NONE_TEXT} again, not {before[key] or NONE_TEXT}"
+        for key, text in after.items()
+        if before.get(key, text) != text
+    ]
+
+
+def differences(before: Texts, after: Texts) -> list[str]:
+    """What `after` has that `before` has not, and what it has otherwise, in a few words each."""
+    said = [f"host {name} is new" for name in after.hosts if name not in before.hosts]
+    said += [f"host {name} is gone" for name in before.hosts if name not in after.hosts]
+    for name, keys in after.hosts.items():
+        said += [f"{name}: {pair}" for pair in _pairs(before.hosts.get(name, keys), keys)]
+    said += _pairs(before.parameters, after.parameters)
+    return said or ["the order of the hosts" if list(before.hosts) != list(after.hosts) else "how it is written"]
+
+
+def _pairs(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [
+        f"{key} {before[key] or NONE_TEXT} → {text or NONE_TEXT}"
         for key, text in after.items()
         if before.get(key, text) != text
     ]

@@ -101,7 +101,9 @@ class ExperimentScreen(MainScreen):
         """Say where the value is from and what is wrong with the text; what is being typed stays."""
         draft, name = self.app.session.draft, field.key
         complaint = draft.complaint(name) if name in invalid else None
-        field.mark(origin=ORIGINS[draft.origin(name)], complaint=complaint)
+        origin = draft.origin(name)
+        edited = origin in ("file", "default") and draft.file.edited(name)
+        field.mark(origin="edited" if edited else ORIGINS[origin], complaint=complaint)
 
     def _show_plan(self) -> None:
         session = self.app.session

@@ -67,7 +67,7 @@ class LiveScreen(ChartScreen):
         super().__init__()
         self._chosen: list[int] = []  # ranks whose loss is drawn by itself
         self._held: tuple[Now, Series] | None = None  # what is shown while the screen is frozen
-        self._revealed = False  # who attacks is shown on request only, so that one can guess first
+        self._revealed_in: str | None = None  # the run whose attackers are shown: on request only, to let one guess
         self._view: View | None = None  # whose trust in whom is shown; None: that of the leading PS
         self._zoomed: str | None = None
 
@@ -173,7 +173,7 @@ class LiveScreen(ChartScreen):
             title += f" · slowest{when}: {slowest.title} on {slowest.host}, {what}"
         keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
         panel.entitle(title, keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
-        table.show(now, revealed=self._revealed)
+        table.show(now, revealed=self._revealed_in == now.run)
         table.styles.height = table.rows + 1
 
     def show_charts(self) -> None:
@@ -217,12 +217,12 @@ class LiveScreen(ChartScreen):
         view = self._view if self._view in offered else next(iter(offered), None)
         if view is None:
             return
-        ranks, panel = view.ranks(now), self.query_one("#trust", Panel)
-        self.query_one(TrustPanel).show(ranks, view.trust(series), even=view.even(now), revealed=self._revealed)
+        ranks, panel, revealed = view.ranks(now), self.query_one("#trust", Panel), self._revealed_in == now.run
+        self.query_one(TrustPanel).show(ranks, view.trust(series), even=view.even(now), revealed=revealed)
         panel.styles.height = "1fr" if self._alone else len(ranks) + FRAME
         keys = [self._zoom_key] if self._zoomed is not None else []
         keys += [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
-        panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if self._revealed else "guess who lies, then a"]))
+        panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if revealed else "guess who lies, then a"]))
 
     def keys_of(self, name: str) -> str:
         """As everywhere; a chart that has the whole place says first how it is left."""
@@ -303,8 +303,8 @@ class LiveScreen(ChartScreen):
         self.app.kept.put("beside", self._beside)
 
     def action_reveal(self) -> None:
-        """Mark who really attacks, or hide it again."""
-        self._revealed = not self._revealed
+        """Mark who really attacks, or hide it again; those of the next run are hidden until asked for."""
+        self._revealed_in = None if self._revealed_in == self.shown.run else self.shown.run
         self.redraw()
 
     def action_view(self) -> None:
