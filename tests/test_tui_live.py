@@ -106,6 +106,13 @@ async def test_the_attacker_is_marked_on_request_only(tmp_path):
         assert "⚑" not in tui.picture()
         await tui.press("a")
         await tui.until(lambda: "⚑" in tui.picture())
+        tui.run.feed([{"kind": "outcome", "outcome": "detached", "seconds": 9, "left": None, "unconfirmed": []}])
+        await tui.until(lambda: "◌ detached" in tui.picture())
+        assert "● running" not in tui.picture()
+        assert "as last heard" in tui.picture()
+        await tui.launch()
+        tui.run.feed({**record, "run": "the-next"} if "run" in record else record for record in simulate(until=50))
+        await tui.until(lambda: tui.app.session.now.run == "the-next" and "⚑" not in tui.picture())
 
 
 @pytest.mark.parametrize(

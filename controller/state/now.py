@@ -238,6 +238,10 @@ class Now:
         oldest, since = self.clock[max(0, len(self.clock) - 1 - window)]
         return (newest - oldest) / (until - since) if until > since and newest > oldest else None
 
+    def detached(self) -> bool:
+        """It was left to itself: its ranks go on, and nothing is heard of them."""
+        return (self.outcome or {}).get("outcome") == "detached"
+
     def paused(self) -> bool:
         """No step can be made, as the leading PS or more workers or PSs than the run can do without are paused."""
         lead = self.lead()

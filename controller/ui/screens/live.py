@@ -167,7 +167,9 @@ class LiveScreen(ChartScreen):
         title = formats.plural(len(now.ranks), "rank")
         title += f" on {formats.plural(len(now.hosts), 'host')}" if len(now.hosts) > 1 else ""
         title += f", {table.order} first" if table.order != ORDERS[0] else ""
-        if slowest is not None and slowest.work:
+        if now.detached():
+            title += " · as last heard"
+        elif slowest is not None and slowest.work:
             work = formats.milliseconds(slowest.work)
             when, what = (f" over {WORK_STEPS} steps", f"{work} ms of own work") if roomy else ("", f"mean {work} ms")
             title += f" · slowest{when}: {slowest.title} on {slowest.host}, {what}"

@@ -21,6 +21,7 @@ Run = tuple[str, str]  # a text and its style, empty for the usual one
 ROOMY = 100  # columns from which a row is written out
 PHASES = {"data": "loading data", "join": "joining", "evaluate": "testing", "done": "ending"}
 STYLES = {"running": "good", "finished": "good", "failed": "bad", "lost": "bad"}
+AWAY = ("◌", "detached", "quiet")  # how a rank is shown that goes on without the app: its row is as last heard
 TRUST = 6  # cells of a weight
 LONGEST_HOST = 16
 SHORTEST_BAR = 6
@@ -87,14 +88,18 @@ def heading(columns: Columns) -> str:
     return f"  {who} {host}  {'state':<{columns.state}}{numbers}  {where}  {'trust':>{TRUST}}"
 
 
-def rank_cells(rank: RankNow, columns: Columns, plight: str, *, chosen: bool, revealed: bool) -> Iterator[Run]:
-    """The row of `rank`; `plight` is what is out of the ordinary with it."""
+def rank_cells(
+    rank: RankNow, columns: Columns, plight: str, *, chosen: bool, revealed: bool, away: bool
+) -> Iterator[Run]:
+    """The row of `rank`; `plight` is what is out of the ordinary with it, `away` that nothing is heard any more."""
     cursor, flag = "▸" if chosen else " ", "⚑" if rank.byzantine and revealed else " "
     role = formats.role(rank.role) if columns.roomy else "PS" if rank.role == "ps" else "w"
     yield f"{cursor}{flag}{rank.rank:>{columns.rank}} {role:<{columns.role}} ", ""
     yield set_cell_size(rank.host, columns.host) + "  ", ""
     mark, word, style = formats.STATE_MARKS.get(rank.state, "?"), rank.state, STYLES.get(rank.state, "quiet")
-    if plight and plight != rank.state:
+    if away and rank.alive:
+        mark, word, style = AWAY
+    elif plight and plight != rank.state:
         mark, word, style = "!", plight, "degraded"
     elif rank.state in ("running", "joining") and rank.phase not in ("", "train"):
         word = PHASES.get(rank.phase, rank.phase)
@@ -121,8 +126,8 @@ def _instead_of_a_bar(rank: RankNow) -> str:
     return "until it is resumed" if rank.state == "paused" else ""
 
 
-def host_cells(row: HostRow, columns: Columns, *, chosen: bool) -> Iterator[Run]:
-    """The row of a host's workers."""
+def host_cells(row: HostRow, columns: Columns, *, chosen: bool, away: bool) -> Iterator[Run]:
+    """The row of a host's workers; `away` as of a rank."""
     sign, role = "−" if row.opened else "+", "host" if columns.roomy else ""
     yield f"{'▸' if chosen else ' '} {sign:>{columns.rank}} {role:<{columns.role}} ", ""
     yield set_cell_size(row.name, columns.host) + "  ", ""
@@ -130,6 +135,8 @@ def host_cells(row: HostRow, columns: Columns, *, chosen: bool) -> Iterator[Run]
     mark = formats.STATE_MARKS.get(row.state, "?") if whole or not row.sound else "!"
     word = row.plight or ("" if row.state == "running" else row.state)
     style = "bad" if not row.sound else STYLES.get(row.state, "quiet") if whole else "degraded"
+    if away and row.sound:
+        mark, word, style = AWAY
     count = f"{row.sound}/{len(row.workers)}"
     told = f"{count} {word}" if columns.roomy else word or count
     yield set_cell_size(f"{mark} {told}", columns.state), style

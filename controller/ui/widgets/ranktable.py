@@ -198,12 +198,12 @@ class RankTable(ScrollView, can_focus=True):
             if index >= len(self._rows):
                 return Strip.blank(width, self.rich_style)
             row = self._rows[index]
-            chosen = key_of(row) == self._chosen
+            chosen, away = key_of(row) == self._chosen, self._now is not None and self._now.detached()
             if isinstance(row, HostRow):
-                cells = host_cells(row, columns, chosen=chosen)
+                cells = host_cells(row, columns, chosen=chosen, away=away)
             else:
                 plight = self._plights.of(row) if self._plights is not None else ""
-                cells = rank_cells(row, columns, plight, chosen=chosen, revealed=self._revealed)
+                cells = rank_cells(row, columns, plight, chosen=chosen, revealed=self._revealed, away=away)
             strip = self._strip(*cells).adjust_cell_length(width)
             if chosen and self.has_focus:
                 strip = strip.apply_style(self.get_component_rich_style("ranktable--cursor", partial=True))
