@@ -23,7 +23,6 @@ class Merging(Upstreams):
     def __init__(self, rank: Rank, dimension: int) -> None:
         super().__init__(rank, dimension, experiment.model_quorum(rank.values), rank.values["fps"])
         self._aggregate = Aggregation(rank.values, "mar", rank.report)
-        self._buffer: Tensor | None = None
         self._pull: Pull | None = None
         # Below `all` a server may be slow to take a gradient while the next one is computed.
         self._copies = self._needed < len(self._roster.expected)
