@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.agent.processes import read_process
 from controller.cluster import visit
 from controller.connection import HostError
 from tests.launching import Launch, local_host, pid_of, processes_of, until_running, write_package
@@ -35,15 +36,11 @@ def _step_of(launch: Launch, rank: int) -> int:
     return launch.of("step", rank=rank)[-1]["step"]
 
 
-def _state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 async def test_a_paused_rank_stands_still_until_it_is_resumed(package: Path) -> None:
     launch = await _running(package)
     await launch.cluster.act(1, "pause")
     pid = pid_of(launch.run, "garfield-rank1")
-    await launch.until(lambda: _state_of(pid) == "T")
+    await launch.until(lambda: read_process(pid).state == "T")
     (told,) = await launch.until(lambda: launch.of("act", rank=1))  # everybody may hear a little after the answer
     assert (told["act"], told["host"], told["text"].partition(", by ")[0]) == ("pause", "here", "pause rank 1")
     seen = _step_of(launch, 2) + 10

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller import cluster
+from controller.agent.processes import read_process
 from controller.cli import words
 from controller.origin import origin_text
 from controller.runs.recorder import Recorder
@@ -109,14 +110,13 @@ async def test_a_rank_is_paused_and_resumed(here: Path) -> None:
         assert json.loads(told.stdout) == {
             "run": launch.run, "rank": 1, "act": "pause", "attack": None, "host": "here"
         }  # fmt: skip
-        state = Path(f"/proc/{pid}/stat")
-        assert soon(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        assert soon(lambda: read_process(pid).state == "T")
         (act,) = await launch.until(lambda: launch.of("act", rank=1))  # it is told apart from the command's answer
         assert "pause rank 1" in act["text"]
         assert "3 of 3 alive, 1 paused" in (await typed(here, "status")).stdout
         told = await typed(here, "rank", "1", "resume", "--run", launch.run)
         assert told.stdout == f"{launch.run}: resume rank 1 on here: done\n"
-        assert soon(lambda: state.read_text().rpartition(")")[2].split()[0] != "T")
+        assert soon(lambda: read_process(pid).state != "T")
 
 
 async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None:

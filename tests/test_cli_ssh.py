@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.agent.processes import read_process
 from controller.hosts import Host
 from tests import sshd
 from tests.clitools import command, here, launched, soon
@@ -37,15 +38,11 @@ def run(server: sshd.Server, here: Path) -> Iterator[str]:
         command(here, "stop", name, "--kill", "--yes")
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def test_a_rank_is_paused_and_killed(here: Path, run: str) -> None:
     pid = pid_of(run, "garfield-rank2")
     done = command(here, "rank", "2", "pause", "--run", run)
     assert (done.returncode, done.stdout) == (0, f"{run}: pause rank 2 on lab2: done\n"), done.stderr
-    assert soon(lambda: _state(pid) == "T")
+    assert soon(lambda: read_process(pid).state == "T")
     assert command(here, "rank", "2", "kill", "--run", run).returncode == 0
     assert soon(lambda: pid not in processes_of(run))
     again = command(here, "rank", "2", "resume", "--run", run)
