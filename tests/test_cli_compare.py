@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.runs import list_runs, read_run
+from controller.runs import list_runs, load_records, read_run
 from controller.runs.outcomes import spread, what_came
 from tests.clitools import command, here
 from tests.recording import record_run
@@ -66,8 +66,8 @@ def test_the_json_has_medians_and_ranges_and_every_run(here: Path) -> None:
 
 def test_the_rate_is_that_of_the_steps_not_of_the_launch(here: Path) -> None:
     folder = here / "home/state/runs/r1"
-    steps = [json.loads(line) for line in _lines(folder) if b'"step"' in line]
-    times = {one["step"]: one["received"] for one in steps if one["kind"] == "step" and one["rank"] == 0}
+    records = load_records(folder)
+    times = {one["step"]: one["received"] for one in records if one["kind"] == "step" and one["rank"] == 0}
     came = what_came(read_run(folder))
     assert came.rate == pytest.approx(59 / (times[60] - times[1]), rel=0.01)
     assert came.seconds is not None
@@ -105,10 +105,3 @@ def test_damage_is_told_and_the_rest_is_compared(here: Path) -> None:
 def test_a_spread_is_of_what_is_known() -> None:
     assert spread([None, 3.0, 1.0, None, 8.0]) == (3.0, 1.0, 8.0)
     assert spread([None]) is None
-
-
-def _lines(folder: Path) -> list[bytes]:
-    import gzip
-
-    (packed,) = folder.glob("*.gz")
-    return gzip.decompress(packed.read_bytes()).splitlines()

@@ -118,9 +118,6 @@ def test_remedies_go_through_the_jump_host() -> None:
     assert finding.command.startswith("ssh -J eve@gate -p 2222 ada@10.0.0.9 ")
 
 
-# What a host finds out about itself
-
-
 def test_a_lease_until_finished_is_named() -> None:
     (finding,) = judged(lease=math.inf, ends_at_logout=True)
     assert "as this one would be" in finding.text
