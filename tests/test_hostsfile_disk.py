@@ -27,6 +27,17 @@ def test_save_keeps_mode_and_link_and_leaves_no_other_file(tmp_path):
     assert not file.changed_on_disk()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_file_of_another_user_stays_theirs(tmp_path):
+    file = opened(tmp_path, TEXT)
+    file.path.chmod(0o660)
+    os.chown(file.path, 54321, 54322)
+    file.set_host(1, "workers", 5)
+    file.save()
+    after = file.path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (54321, 54322, 0o660)
+
+
 def test_carriage_returns_are_kept_on_disk(tmp_path):
     file = opened(tmp_path, TEXT.replace("\n", "\r\n"))
     file.set_experiment("lr", 0.5)

@@ -310,7 +310,7 @@ class HostsFile:
         return digest != self._digest
 
     def save(self, overwrite: bool = False) -> None:
-        """Write the text, whole or not at all; mode and symbolic links are kept.
+        """Write the text, whole or not at all; mode, group and symbolic links are kept.
 
         Raises ChangedOnDisk when someone else changed the file, unless `overwrite`; HostsFileError when it can't be
         written.
