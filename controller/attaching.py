@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.connection import HostError
+from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.hostvalues import UNTIL_FINISHED
@@ -18,7 +19,7 @@ from controller.merging import Merge
 from controller.origin import origin_text
 from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
-from controller.sessions import LaunchError, Record, Sessions
+from controller.sessions import LaunchError, Sessions
 from controller.survey import Found, survey
 from garfield import settings
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from controller import preflight, resuming, routes, shipping, transfer
 from controller.connection import HostError
+from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.origin import origin
 from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
 from controller.resuming import Resume
-from controller.sessions import LaunchError, Record, Sessions
+from controller.sessions import LaunchError, Sessions
 from controller.transfer import TransferError
 from controller.visit import Visit, visit
 from garfield import addresses

@@ -8,9 +8,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
-Record = dict[str, Any]
+from controller.feed import Record
 
 MOST = 100_000  # records held; beyond that the earliest goes on, though an earlier one may yet come
 AT_ONCE = 100  # records passed on before the loop does other things

@@ -11,14 +11,13 @@ from typing import Any
 
 from controller.bringing import Bringing
 from controller.connection import Ways
+from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
 from controller.plan import Plan
 from controller.prompts import Prompter
 
 GOODBYE_WITHIN = 30.0  # seconds from a stop to the last goodbye: the long ladder, the sweep, and slack
-
-Record = dict[str, Any]
 
 
 class LaunchError(Exception):
