@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.runs.library import load_records, read_run
+from controller.runs.eventfiles import load_records
+from controller.runs.library import read_run
 from controller.runs.recorder import write_json
 from controller.runs.replay import EXAMPLE
 

@@ -158,7 +158,7 @@ def test_a_folder_without_a_record_is_an_empty_run(tmp_path: Path, content: byte
 
 
 def test_a_segment_that_unpacks_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.runs.library.LARGEST_SEGMENT", 3 << 20)
+    monkeypatch.setattr("controller.runs.eventfiles.LARGEST_SEGMENT", 3 << 20)
     recorded(tmp_path / "r", steps=5)
     path = tmp_path / "r" / "events-0001.jsonl.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"x" * (50 << 20)))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from controller.runs.library import RunInfo, load_records
+from controller.runs.eventfiles import load_records
+from controller.runs.library import RunInfo
 from controller.runs.outcomes import Came, Meter
 from controller.state import RunState
 from controller.state.series import Point

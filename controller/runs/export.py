@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from controller.runs.library import RunInfo, load_records
+from controller.runs.eventfiles import load_records
+from controller.runs.library import RunInfo
 
 TELEMETRY = ("bytes_sent", "bytes_received", "late", "dropped")  # of a step, besides what is named below
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from controller.runs.library import RunInfo, load_records
+from controller.runs.eventfiles import load_records
+from controller.runs.library import RunInfo
 from controller.state import Now, RunState
 
 FIGURES = ("accuracy", "steps", "rate", "seconds")

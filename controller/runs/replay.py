@@ -16,7 +16,8 @@ from typing import Any
 
 from controller.feed import Record, Subscriber
 from controller.liverun import RunRefused
-from controller.runs.library import LONGEST_LINE, bad_lines, read_run, read_segment, record_of, segments
+from controller.runs.eventfiles import LONGEST_LINE, bad_lines, read_segment, record_of, segments
+from controller.runs.library import read_run
 from controller.state import RunState
 
 FRAMES = 64  # at most so many saved states

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.resuming import MODEL
-from controller.runs.library import RunInfo, load_records
+from controller.runs.eventfiles import load_records
+from controller.runs.library import RunInfo
 from controller.state import Now, RunState
 from garfield import catalog
 from garfield.settings import SETTINGS

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.runs.library import read_segment, segments
+from controller.runs.eventfiles import read_segment, segments
 from controller.runs.recorder import FREQUENT
 from controller.ui.bench import playedhost
 from controller.ui.bench.measures import Row, Ticker, lags, memory, percentile
