@@ -115,8 +115,8 @@ class Exchange(Peers):
         for link in self.roster.links.values():
             link.send(Kind.ASK)
         until = time.monotonic() + ASKING
-        while not self._here.issuperset(self.roster.links) and self._rank.attend(until):
-            pass
+        while not self._here.issuperset(self.roster.links) and time.monotonic() < until:
+            self._rank.attend(until)
         if silent := [other for other in self.roster.links if other not in self._here]:
             what = f"did not answer within {self._timeout:g} s, and the models of all are needed"
             raise RankLost(f"parameter server {ranks_text(silent)} {what}.", silent)

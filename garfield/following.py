@@ -35,8 +35,8 @@ class Following(Upstreams):
         """As Upstreams.join. In the beginning the first server acts, so that one is waited for."""
         if not super().join():
             return False
-        until = time.monotonic() + self._timeout
-        while self._acting not in self._roster.links and self._acting not in self._roster.lost:
+        until, roster = time.monotonic() + self._timeout, self._roster
+        while self._acting in roster.able - roster.links.keys() and not self._rank.stop.requested:
             if not self._rank.attend(until):
                 break
         return not self._rank.stop.requested

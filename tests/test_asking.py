@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
@@ -137,6 +138,15 @@ def test_a_server_that_fell_after_it_was_asked_is_turned_from() -> None:
     worker.inbox.put(Down(worker.links[0], "gone"))
     assert worker.pull(8, 1) == 8
     assert worker.said(1) == [(Kind.PULL, 0, False)]
+
+
+def test_who_waits_for_the_first_server_to_come_hears_a_stop() -> None:
+    worker = Worker(Following, "crash-tolerant", timeout=60.0)
+    del worker.upstream._roster.links[0]
+    worker.rank.stop.request()
+    joined: SimpleQueue[bool] = SimpleQueue()
+    threading.Thread(target=lambda: joined.put(worker.upstream.join()), daemon=True).start()
+    assert joined.get(timeout=10) is False
 
 
 def test_a_server_reads_a_pull_in_a_gradient_that_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -182,6 +183,21 @@ def test_silence_for_the_timeout_is_one_sentence_that_names_the_silent() -> None
     server.hear(3, 5, 1.0)
     with pytest.raises(RankLost, match=r"ranks 0, 2 sent no model of step 5 within 0.3 s, and the models of 3 of 4"):
         server.exchange(5, 1.0)
+
+
+def test_a_stop_does_not_prolong_the_time_in_which_silent_servers_have_to_answer() -> None:
+    server = Server(quorum="all")
+    server.rank.stop.request()
+    raised: SimpleQueue[RankLost] = SimpleQueue()
+
+    def check() -> None:
+        try:
+            server.peers.check_silent()
+        except RankLost as error:
+            raised.put(error)
+
+    threading.Thread(target=check, daemon=True).start()
+    assert raised.get(timeout=10).missing == [0, 2, 3]
 
 
 def test_one_server_that_says_another_process_is_this_rank_is_not_believed() -> None:
