@@ -122,7 +122,7 @@ class CollectiveWorkers(Workers):
 
     def _able(self) -> set[int]:
         # One that said that it has a gradient and died may have left it with nobody.
-        return set(self._expected) if self._arrived else self._roster.able
+        return super()._able() if self._arrived else self._roster.able
 
     def _silent(self) -> list[int]:
         # A collective keeps those waiting that come after a silent one: so ask whether they are there.
