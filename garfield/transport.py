@@ -217,6 +217,11 @@ class Link:
         except (OSError, ValueError) as error:
             self.close()
             inbox.put(Down(self, getattr(error, "strerror", None) or str(error)))
+            return
+        with contextlib.suppress(OSError):
+            while self._connection.recv(HEADER_BYTES):  # it said goodbye: nothing but its end is of interest
+                pass
+        self.close()
 
     def _receive(self, inbox: Inbox) -> bool:
         """Receive one message; False when it was the last."""

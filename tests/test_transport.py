@@ -10,6 +10,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -287,6 +288,22 @@ def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
     assert (older.life, newer.life) == ((0, 1), (0, 2))
     worker.send(Kind.PULL)
     assert pair.next().link is newer
+
+
+def test_a_link_over_which_goodbye_was_said_is_kept_until_its_end(pair: Pair) -> None:
+    server, worker, inbox = pair.join(rank=1)
+    worker.send(Kind.BYE)
+    worker.send(Kind.PULL)
+    assert pair.next().kind == Kind.BYE
+    server.send(Kind.BYE)
+    assert take(inbox).kind == Kind.BYE
+    assert server.alive
+    worker.close()
+    deadline = time.monotonic() + PATIENCE
+    while server.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    newer, _, _ = pair.join(rank=1)
+    assert pair.host.links == [newer]
 
 
 def _join_and_die(port: int) -> None:
