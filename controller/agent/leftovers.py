@@ -121,9 +121,8 @@ class _Run:
 
     def files(self) -> list[dict[str, Any]]:
         """What its servers saved here; nothing while the run goes on, here or on a machine with the same home."""
-        if self.supervised or _on_record_elsewhere(self.run):
-            return []
-        return remains.find(self.run, self.ranks())
+        saved = [] if self.supervised else remains.find(self.run, self.ranks())
+        return [] if saved and _on_record_elsewhere(self.run) else saved
 
     def all(self) -> list[tuple[processes.Process, str]]:
         """Every living process of the run, and what it is."""
