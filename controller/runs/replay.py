@@ -115,8 +115,7 @@ class ReplayRun:
 
     def seeking(self, time: float) -> Iterator[None]:
         """As `seek`, but in pieces, so that others can go on between: the state is on its way there meanwhile."""
-        place = bisect_right(self._frames, time, key=lambda frame: frame.time) - 1
-        frame = self._frames[max(0, place)]
+        frame = self._saved_before(time)
         if not (self.time <= time and frame.records <= self._applied):
             yield from self._load(frame)
         while len(self._go_on(time, BATCH)) == BATCH:
@@ -139,7 +138,7 @@ class ReplayRun:
 
         The state is as if all between had been applied; subscribers are not told of that.
         """
-        frame = self._frames[max(0, bisect_right(self._frames, until, key=lambda frame: frame.time) - 1)]
+        frame = self._saved_before(until)
         if frame.records >= self._applied + LEAP:
             for _ in self._load(frame):
                 pass
@@ -221,6 +220,10 @@ class ReplayRun:
         if len(self._frames) > FRAMES:
             del self._frames[1::2]  # the first stays: it is the empty state
             self._spacing *= 2
+
+    def _saved_before(self, time: float) -> _Frame:
+        """The newest saved state of `time` or before; the first one where there is none."""
+        return self._frames[max(0, bisect_right(self._frames, time, key=lambda frame: frame.time) - 1)]
 
     def _pack(self, pickled: bytes) -> tuple[int, int]:
         packed = zlib.compress(pickled, 1)
