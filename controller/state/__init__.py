@@ -1,35 +1,17 @@
 """Events in, facts out: what is known of a run. Pure: no clock, no asyncio, no formatting of screens."""
 
 from controller.state.causes import cause, collateral, kills
-from controller.state.now import (
-    ALIVE,
-    BEFORE,
-    FALLEN,
-    GONE,
-    WAITING,
-    Exit,
-    HostNow,
-    LogLine,
-    Mark,
-    Now,
-    RankNow,
-    ending,
-    signal_name,
-)
+from controller.state.now import BEFORE, FALLEN, GONE, WAITING, HostNow, LogLine, Mark, Now, RankNow
 from controller.state.runstate import RunState
-from controller.state.series import Band, Column, Line, Series, Trust
+from controller.state.series import Column, Series, Trust
 
 __all__ = [
-    "ALIVE",
     "BEFORE",
     "FALLEN",
     "GONE",
     "WAITING",
-    "Band",
     "Column",
-    "Exit",
     "HostNow",
-    "Line",
     "LogLine",
     "Mark",
     "Now",
@@ -39,7 +21,5 @@ __all__ = [
     "Trust",
     "cause",
     "collateral",
-    "ending",
     "kills",
-    "signal_name",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.state.now import FALLEN, Exit, HostNow, Now, RankNow, ending
+from controller.state.exits import Exit, ending
+from controller.state.now import FALLEN, HostNow, Now, RankNow
 
 if TYPE_CHECKING:
     from controller.state.runstate import RunState

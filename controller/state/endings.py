@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from controller.state import causes, telemetry
+from controller.state.exits import Exit, ending
 from controller.state.fields import BadRecord, integer, integers, maybe_integer, tables, text, texts
-from controller.state.now import ALIVE, Exit, HostNow, Now, RankNow, ending
+from controller.state.now import ALIVE, HostNow, Now, RankNow
 
 if TYPE_CHECKING:
     from controller.state.runstate import RunState

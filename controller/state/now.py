@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
+
+from controller.state.exits import Exit
 
 LOG_LINES = 2_000  # kept lines of the event log
 OUTPUT_LINES = 2_000  # kept lines of output of each rank and each host
@@ -60,26 +62,6 @@ class Output(deque[tuple[float, str, str]]):
             self._size += len(line)
         while self._size > OUTPUT_SIZE:
             self._size -= len(self.popleft()[2])
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a process ended: an exit code, or the signal that killed it; `asked` when it was told to end before.
-
-    `starved`: its host's kernel killed something for want of memory just then. `at` is the time of the record.
-    """
-
-    code: int | None
-    signal: int | None
-    asked: bool
-    stderr: tuple[str, ...] = ()
-    starved: bool = False
-    at: float = 0.0
-
-    @property
-    def bad(self) -> bool:
-        """It neither ended with exit code 0 nor was told to end."""
-        return not self.asked and self.code != 0
 
 
 @dataclass
@@ -266,37 +248,3 @@ class Now:
         """When the last of its processes ended; None while one may go on, or ended unheard."""
         exits = [rank.exit for rank in self.ranks.values()]
         return max((facts.at for facts in exits if facts), default=None) if all(exits) else None
-
-
-def signal_name(number: int) -> str:
-    """signal 9 (SIGKILL); the names are Linux's, whatever the controller runs on."""
-    name = _SIGNALS.get(number)
-    return f"signal {number} ({name})" if name else f"signal {number}"
-
-
-def ending(facts: Exit) -> str:
-    """How a process ended, as part of a sentence: killed by signal 9 (SIGKILL); exit code 1."""
-    if facts.signal is not None:
-        return f"killed by {signal_name(facts.signal)}{', memory ran out on its host' if facts.starved else ''}"
-    return "ended in an unknown way" if facts.code is None else f"exit code {facts.code}"
-
-
-_SIGNALS: Mapping[int, str] = {
-    1: "SIGHUP",
-    2: "SIGINT",
-    3: "SIGQUIT",
-    4: "SIGILL",
-    6: "SIGABRT",
-    7: "SIGBUS",
-    8: "SIGFPE",
-    9: "SIGKILL",
-    10: "SIGUSR1",
-    11: "SIGSEGV",
-    12: "SIGUSR2",
-    13: "SIGPIPE",
-    14: "SIGALRM",
-    15: "SIGTERM",
-    24: "SIGXCPU",
-    25: "SIGXFSZ",
-    31: "SIGSYS",
-}
