@@ -1,4 +1,4 @@
-"""What a run tells of itself as a whole: the record that it begins with, and the one that it ends with."""
+"""What a run tells of itself as a whole: the record that it begins with, acts on all of it, and how it ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.feed import Record
-from controller.origin import origin
+from controller.origin import origin, origin_text
 from controller.plan import Plan
 from controller.state import Now, cause, kills
 
@@ -29,6 +29,11 @@ def attached(run_id: str, description: Mapping[str, Any]) -> Record:
     started = description.get("started")
     began = {"received": started} if isinstance(started, float | int) else {}
     return {"findings": [], **description, "kind": "run", "run": run_id, **began}
+
+
+def act(name: str) -> Record:
+    """What we do to all of it: launch, attach, detach, stop or kill."""
+    return {"kind": "act", "act": name, "text": f"{name}, by {origin_text()}"}
 
 
 def outcome(

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller import accounts
 from controller.connection import HostError
 from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession
 from controller.hostvalues import UNTIL_FINISHED
 from controller.merging import Merge
-from controller.origin import origin_text
 from controller.plan import Plan, RankPlan
 from controller.prompts import Prompter
 from controller.sessions import LaunchError, Sessions
@@ -119,7 +119,7 @@ class Attached(Sessions):
             loop.call_later(UNHEARD_WITHIN, lambda: self._merge.arrive(*self._merge.unheard)),
             loop.call_later(PAST_WITHIN, lambda: self._merge.arrive(*self._merge.waited_for)),
         ]
-        self._emit({"kind": "act", "act": "attach", "text": f"attach, by {origin_text()}"})
+        self._emit(accounts.act("attach"))
         self._make_sessions()
         coming = [self._come(session) for session in self._sessions.values()]
         failures = [failure for failure in await asyncio.gather(*coming) if failure]

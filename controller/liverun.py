@@ -19,7 +19,6 @@ from controller.connection import HostError
 from controller.ending import ClusterLike, Goodbyes, sentence
 from controller.feed import Feed, Record, Subscriber
 from controller.hosts import Host
-from controller.origin import origin_text
 from controller.plan import Plan
 from controller.prompts import Prompter
 from controller.runs.label import label
@@ -139,11 +138,9 @@ class LiveRun:
         if self._killing.is_set() or not self.running:
             self._stopping.set()
             return
+        self._feed.emit(accounts.act("kill" if kill else "stop"))
         if kill:
-            self._feed.emit({"kind": "act", "act": "kill", "text": f"kill, by {origin_text()}"})
             self._killing.set()
-        else:
-            self._feed.emit({"kind": "act", "act": "stop", "text": f"stop, by {origin_text()}"})
         self._stopping.set()
         self._feed.changed.set()
 
@@ -178,7 +175,7 @@ class LiveRun:
             await self._cluster.detach()
         except HostError as error:
             raise RunRefused(f"{sentence(error)} The run goes on as it was.") from None
-        self._feed.emit({"kind": "act", "act": "detach", "text": f"detach, by {origin_text()}"})
+        self._feed.emit(accounts.act("detach"))
         self._detached = True
         self._feed.changed.set()
 
@@ -203,7 +200,7 @@ class LiveRun:
         self._open_recorder()
         self._feed.emit(self._run_record())
         if not self._description:  # else coming to it is told behind what was before
-            self._feed.emit({"kind": "act", "act": "launch", "text": f"launch, by {origin_text()}"})
+            self._feed.emit(accounts.act("launch"))
         outcome, told = "failed", None
         try:
             self._cluster = self._make_cluster(self.plan, self.run_id, self._feed.emit)
