@@ -53,8 +53,8 @@ def run_rank(
     """Be the rank that `values` (every parameter by name) say. Call it from the main thread.
 
     Events go to the pipe `event_fd`; without one the rank was started by hand and prints what happens. Control messages
-    come from the pipe `control_fd`. A parameter server's store listens on the bound socket `listen_fd`, if given.
-    `incarnation` counts from 1 how often this rank was started; by hand the store counts.
+    come from the pipe `control_fd`. A parameter server listens on the bound socket `listen_fd`, if given. `incarnation`
+    counts from 1 how often this rank was started, where a launcher counts.
 
     Returns the exit code: 0 finished or stopped as asked, 1 crashed, 2 bad parameters, 3 lost a rank it needed. The
     caller ends the process with os._exit: threads that wait for a peer can't be joined.
