@@ -1,9 +1,8 @@
 """A program of the tests: a process that imports torch once and forks ranks as a launcher would, for run after run.
 
-It reads one JSON command a line: {"listen": number of servers} begins a run, {"start": rank,
-"values": {…}, "incarnation": number},
-{"signal": number, "rank": rank}, {"control": {…}, "rank": rank}, {"sweep": true} ends it; and writes one JSON line for
-each event, line of output and exit of a rank.
+It reads one JSON command a line: {"listen": number of servers} begins a run, {"start": rank, "values": {…},
+"incarnation": number}, {"signal": number, "rank": rank}, {"control": {…}, "rank": rank}, {"sweep": true} ends it; and
+writes one JSON line for each event, line of output and exit of a rank.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Ranks:
         self.selector = selectors.DefaultSelector()
         self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
         self.pids: dict[int, set[int]] = {}
-        self.controls: dict[int, int] = {}
+        self.controls: dict[int, int] = {}  # by process
         self.listening: list[socket.socket] = []  # of the parameter servers
         self._buffers: dict[int, bytes] = {}
 
@@ -63,6 +62,7 @@ class Ranks:
     def _reap(self, rank: int, pid: int) -> None:
         _, status = os.waitpid(pid, 0)
         self.pids[rank].discard(pid)
+        os.close(self.controls.pop(pid))
         say({"rank": rank, "kind": "exit", "code": os.waitstatus_to_exitcode(status)})
 
     def _sweep(self) -> None:
@@ -80,8 +80,9 @@ class Ranks:
             for pid in self.pids[message["rank"]]:
                 os.kill(pid, message["signal"])
         elif "control" in message:
-            with contextlib.suppress(BrokenPipeError):  # it has ended
-                os.write(self.controls[message["rank"]], json.dumps(message["control"]).encode() + b"\n")
+            for pid in self.pids[message["rank"]]:
+                with contextlib.suppress(BrokenPipeError):  # it has ended
+                    os.write(self.controls[pid], json.dumps(message["control"]).encode() + b"\n")
         elif "sweep" in message:
             self._sweep()
             for listening in self.listening:
@@ -106,7 +107,7 @@ class Ranks:
         self.selector.register(outputs, selectors.EVENT_READ, (rank, "output", pid))
         self.selector.register(events, selectors.EVENT_READ, (rank, "event", pid))
         self.pids.setdefault(rank, set()).add(pid)
-        self.controls[rank] = control
+        self.controls[pid] = control
 
 
 def say(line: dict[str, Any]) -> None:
