@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from garfield import catalog, kinds
+from garfield.catalog.spelling import written_value
 
 
 class SettingError(ValueError):
@@ -70,7 +71,7 @@ class Setting:
         """The text that `parse` turns back into `value`."""
         if self.kind == "ranks" and isinstance(value, tuple):
             return "[" + ", ".join(map(str, value)) + "]"
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return written_value(value)
 
 
 def _setting_table(*settings: Setting) -> dict[str, Setting]:
