@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from garfield.aggregators import make_aggregator
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 ANY_ORDER = [
     "average", "median", "median(kind=lower)", "trimmed-mean", "krum", "multi-krum", "mda", "aksel", "meamed", "phocas",

@@ -6,7 +6,7 @@ A text is put together of gaps and blocks, so what an edit must give is known.
 import tomllib
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.hostsfile import HostsFile
@@ -79,7 +79,7 @@ def text_of(gaps, blocks):
     return gaps[0] + "".join(part for pair in zip(blocks, gaps[1:], strict=True) for part in pair)
 
 
-bounded = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=60)
 
 
 @bounded

@@ -71,7 +71,7 @@ def test_messages_come_in_order_from_any_number_on(small: None, tmp_path: Path) 
     assert not (tmp_path / "spool").exists()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.booleans(), min_size=50, max_size=400), st.integers(0, 20_000), st.booleans())
 def test_what_is_too_much_for_the_disk_is_telemetry_and_told(
     small: None, tmp_path_factory: pytest.TempPathFactory, telemetry: list[bool], limit: int, disk: bool

@@ -27,7 +27,7 @@ def tables(split: str, workers: int = 6, count: int = 3000) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@hypothesis.settings(max_examples=20, deadline=None)
+@hypothesis.settings(max_examples=20)
 @given(count=st.integers(1, 200), workers=st.integers(1, 20), classes=st.integers(1, 12), seed=st.integers(0, 99))
 def test_shards_are_disjoint_cover_everything_and_are_of_equal_size(split, count, workers, classes, seed) -> None:
     workers = min(workers, count)

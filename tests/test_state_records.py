@@ -80,7 +80,7 @@ _VALUES = st.recursive(
 _ORDINARY = list(simulate(2, 3, steps=12, n_hosts=2, faults=[Fault(3, 8)]))
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=80)
 @given(st.data())
 def test_no_record_whatever_raises(data: st.DataObject) -> None:
     """Ordinary records with fields replaced by anything, in any order, as an edited file would hold them."""
