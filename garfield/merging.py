@@ -55,14 +55,18 @@ class Merging(Upstreams):
         self._send_gradient(list(self._roster.links), step, gradient, loss, copy=self._copies, awaited=not self._copies)
 
     def pushed(self) -> None:
-        """Wait until the last gradient has left."""
+        """Wait until the last gradient has left, or a stop is asked for. Raises RankLost."""
         if self._copies:
             return
         self._heard = time.monotonic()
-        links = self._roster.links
-        while any(server in links and links[server].sending for server in self._fed):
+        while self._taking():
             if not self._wait("took no gradient"):
                 return
+
+    def _taking(self) -> list[int]:
+        """The servers that the last gradient is still on its way to."""
+        links = self._roster.links
+        return sorted(server for server in self._fed if server in links and links[server].sending)
 
     def _merge(self, step: int, models: Round, out: Tensor) -> None:
         if out.device.type == "cpu":
@@ -72,6 +76,8 @@ class Merging(Upstreams):
         models.release()
 
     def _missing(self) -> list[int]:
+        if self._pull is None and (taking := self._taking()):
+            return taking
         if self._pull is None or len(self._roster.links) < self._needed:
             return super()._missing()
         return [server for server in self._roster.expected if server not in self._pull.agreeing]

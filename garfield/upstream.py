@@ -108,9 +108,9 @@ class Upstream:
         return True
 
     def pushed(self) -> None:
-        """Wait until the last gradient has left."""
+        """Wait until the last gradient has left, or a stop is asked for. Raises RankLost."""
         deadline = time.monotonic() + self._timeout
-        while not self._left.wait(0.5):
+        while not (self._left.wait(0.5) or self._rank.stop.requested):
             if time.monotonic() > deadline:
                 raise RankLost(f"rank {SERVER} took no gradient within {self._timeout:g} s.", [SERVER])
 

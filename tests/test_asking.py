@@ -15,7 +15,7 @@ from garfield.following import Following
 from garfield.merging import Merging
 from garfield.outgoing import Outgoing
 from garfield.peers import Peers
-from garfield.rank import Rank
+from garfield.rank import Rank, RankLost
 from garfield.serving import Serving
 from garfield.stopping import Stop
 from garfield.transport import ENVELOPE_BYTES, Down, Kind, Up
@@ -147,6 +147,18 @@ def test_who_waits_for_the_first_server_to_come_hears_a_stop() -> None:
     joined: SimpleQueue[bool] = SimpleQueue()
     threading.Thread(target=lambda: joined.put(worker.upstream.join()), daemon=True).start()
     assert joined.get(timeout=10) is False
+
+
+@pytest.mark.parametrize(("kind", "setup"), [(Upstream, "one"), (Merging, "ByzSGD-like")])
+def test_who_waits_for_a_server_to_take_its_gradient_hears_a_stop(kind: type, setup: str) -> None:
+    worker = Worker(kind, setup)
+    worker.pull(7, *worker.links if kind is Merging else [0])
+    worker.links[0].busy = True
+    worker.push(7)
+    with pytest.raises(RankLost, match=r"rank 0 took no gradient within 0\.5 s"):
+        worker.upstream.pushed()
+    worker.rank.stop.request()
+    worker.upstream.pushed()
 
 
 def test_a_server_reads_a_pull_in_a_gradient_that_says_so() -> None:
