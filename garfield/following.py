@@ -71,10 +71,12 @@ class Following(Upstreams):
         self._send_gradient([self._acting], step, gradient, loss, awaited=awaited)
 
     def _turn(self, silent: bool) -> None:
-        """Follow the next server that is here."""
+        """Follow the next server that is here. Raises RankLost where all are silent."""
         count, left = len(self._roster.expected), self._acting
         circle = [(left + distance) % count for distance in range(1, count)]
         following = next((server for server in circle if server in self._roster.links), None)
+        if following is None and not silent:
+            return  # one may still come
         self._turns += 1
         if silent and (following is None or self._turns > count):
             servers = sorted({left, *self._roster.links})
@@ -83,13 +85,12 @@ class Following(Upstreams):
                 f"{self._timeout:g} s.",
                 servers,
             )
-        if following is not None:
-            if silent:  # of one that is gone it was told
-                self._roster.tell_stalled(left, self._step + 1, self._timeout)
-            self._follow(following)
-            self._rank.report.notice(
-                "info", f"turning from parameter server rank {left} to rank {following} at step {self._step + 1}."
-            )
+        if silent:  # of one that is gone it was told
+            self._roster.tell_stalled(left, self._step + 1, self._timeout)
+        self._follow(following)
+        self._rank.report.notice(
+            "info", f"turning from parameter server rank {left} to rank {following} at step {self._step + 1}."
+        )
 
     def _follow(self, server: int) -> None:
         self._abandoned.add(self._acting)

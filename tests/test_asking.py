@@ -18,7 +18,7 @@ from garfield.peers import Peers
 from garfield.rank import Rank, RankLost
 from garfield.serving import Serving
 from garfield.stopping import Stop
-from garfield.transport import ENVELOPE_BYTES, Down, Kind, Up
+from garfield.transport import ENVELOPE_BYTES, Down, Kind, Up, Wake
 from garfield.upstream import Upstream
 from garfield.vector import Pool
 from garfield.workers import Workers
@@ -138,6 +138,18 @@ def test_a_server_that_fell_after_it_was_asked_is_turned_from() -> None:
     worker.inbox.put(Down(worker.links[0], "gone"))
     assert worker.pull(8, 1) == 8
     assert worker.said(1) == [(Kind.PULL, 0, False)]
+
+
+def test_waiting_for_a_server_to_turn_to_is_no_turn() -> None:
+    worker = Worker(Following, "crash-tolerant")
+    gone, silent, answering = worker.links.values()
+    for link in (silent, answering):
+        del worker.upstream._roster.links[link.peer]
+    answering.send = lambda kind, step: worker.inbox.put(answering.hears(Kind.MODEL, 7, 1.0))
+    for event in (Down(gone, "gone"), *[Wake()] * 10, Up(silent), Up(answering)):
+        worker.inbox.put(event)
+    assert worker.upstream.pull(7).step == 7
+    assert [fact[1] for fact in worker.rank.report.told if fact[0] == "stalled"] == [silent.peer]
 
 
 def test_who_waits_for_the_first_server_to_come_hears_a_stop() -> None:
