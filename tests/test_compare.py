@@ -15,10 +15,7 @@ from garfield import settings
 from tests.recording import record_run
 from tests.tuitools import HOSTS
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 def run_of(name: str, **values: object) -> RunInfo:

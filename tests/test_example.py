@@ -16,13 +16,9 @@ from controller.ui.screens.replay import ReplayScreen
 from tests.recording import opened, record_run, said
 from tests.tuitools import driven
 
+pytestmark = pytest.mark.usefixtures("own_home")
 ROOT = Path(__file__).parent.parent
 LARGEST = 100_000  # bytes
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 def test_it_is_a_whole_run_in_which_one_worker_lies_and_is_not_listened_to() -> None:

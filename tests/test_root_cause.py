@@ -24,18 +24,16 @@ from controller.state import RunState, cause
 from tests.launching import write_package
 from tests.simulated import sentences, state_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux"),
+    pytest.mark.usefixtures("own_home"),
+]
 
 HOOK = "        loss, gradient = gradients.at(step, batch)\n"
 BAD_BATCH = """        if step == 19 and values["rank"] == 2:
             print("about to look at a bad batch", file=__import__("sys").stderr)
             raise RuntimeError("a bad batch in step 20")
 """
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 async def _run(tmp_path: Path, package: Path, host: Host, **values: Any) -> tuple[LiveRun, dict[str, Any]]:

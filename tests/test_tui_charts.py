@@ -14,12 +14,8 @@ from tests.recording import opened, record_run, record_some, said
 from tests.simulated import simulate
 from tests.tuitools import Driven, driven
 
+pytestmark = pytest.mark.usefixtures("own_home")
 MARKUP = "[@click=app.quit]x[/foo]"
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 def chart(tui: Driven, name: str) -> Chart:

@@ -10,12 +10,8 @@ from controller import wire
 from tests.simulated import simulate
 from tests.tuitools import HOSTS, driven
 
+pytestmark = pytest.mark.usefixtures("own_home")
 MARKUP = ["[/foo]", "[true,false] \\[", "[@click=app.quit]x[/"]  # a crash, text lost, and a link that acts
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("payload", MARKUP)

@@ -12,10 +12,7 @@ from controller.runs import Recorder, new_run_id
 from tests.simulated import simulate
 from tests.tuitools import driven
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 async def test_launch_at_once(tmp_path):

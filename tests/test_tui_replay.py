@@ -15,10 +15,7 @@ from tests.recording import record_run
 from tests.simulated import Fault, simulate
 from tests.tuitools import Driven, driven
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from controller.ui import formats
 from tests.recording import opened, record_run, record_some, said
 from tests.tuitools import Driven, driven
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 async def asked_where(tui: Driven, *keys: str) -> None:

@@ -15,12 +15,8 @@ from garfield import settings
 from tests.recording import opened, record_run, record_some, said
 from tests.tuitools import driven
 
+pytestmark = pytest.mark.usefixtures("own_home")
 MANY = 400  # runs
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

@@ -16,12 +16,8 @@ from controller.ui.widgets.runtable import RunTable
 from tests.recording import opened, record_run, record_some, said
 from tests.tuitools import HOSTS, driven
 
+pytestmark = pytest.mark.usefixtures("own_home")
 MARKUP = ["[/foo]", "[true,false] \\[", "[@click=app.quit]x[/"]
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path / "home"))
 
 
 def harmless(picture: str) -> bool:
