@@ -32,6 +32,11 @@ class Momentum:
             return self._velocities[of]
         return self._velocities[of].mul_(self._momentum).add_(gradient)
 
+    def follow(self, before: Tensor, after: Tensor, rate: float) -> None:
+        """Go on, in a stream that has no name, from the v that led from `before` to `after`, models (d,), at `rate`."""
+        if self._momentum and rate:
+            self._velocities[None] = torch.sub(before, after, out=self._velocities.get(None)).div_(rate)
+
     def state_dict(self) -> dict[str, Tensor]:
         """The v of a stream that has no name."""
         return {"velocity": self._velocities[None].clone()} if None in self._velocities else {}
@@ -57,6 +62,13 @@ class Sgd:
         if self._wd:
             gradient.add_(model, alpha=self._wd)
         return torch.add(model, self._momentum(gradient), alpha=-lr, out=out)
+
+    def follow(self, before: Tensor, after: Tensor, rate: float) -> None:
+        """Go on with the momentum of another one, which went from the model `before` to `after`, both (d,).
+
+        `rate` is the sum of its learning rates. After one step this is its v but for rounding, after several a mean.
+        """
+        self._momentum.follow(before, after, rate)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The momentum, if there is any."""

@@ -48,6 +48,7 @@ class Newest:
 class Peers:
     """The other parameter servers; there may be none. Those of lower rank are joined, those of higher rank come."""
 
+    adopts = False  # whether `newer` tells the model that another one's optimiser made, just as it is
     patience = 1.0  # how many timeouts this one waits for its workers
     starved_at = math.inf  # when, by the monotonic clock, it is `ahead` that may have changed though nothing happened
 

@@ -164,6 +164,9 @@ class Server:
             clock.lap("wait")
             if gradients is None:
                 newer = self._peers.newer(step, model)
+                if newer is not None and self._peers.adopts:
+                    rates = (learning_rate(self._rank.values, past) for past in range(step, newer.step))
+                    self._optimiser.follow(model, newer.model, sum(rates))
                 return None if newer is None else (newer, Round(), [])
             gradient, weights = self._aggregate(step, gradients)
             gradients.release()

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     HERE = 8  # worker: I am
     EXCHANGE = 9  # PS to PS: my own model after `step` updates, and the median loss before the last
     TURN = 10  # PS to worker: not I but the rank `step` acts
+    HELD = 11  # PS to PS: I hold a model of `step`
 
 
 _KINDS = {int(kind): kind for kind in Kind}

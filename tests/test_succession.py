@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from tests.training_ranks import Run, train
 
@@ -62,6 +66,52 @@ def test_the_next_takes_over_when_the_first_is_killed_and_training_ends_well() -
     assert {event["rank"] for event in run.of("evaluation") if event["step"] == 60} == {1, 2}
     assert {event["peer"] for event in run.of("lost")} == {0}
     assert not run.of("failure")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_the_step_falls_by_one_at_the_most(seed: int) -> None:
+    with Run(**CRASH, steps=ENDLESS, seed=seed) as run:
+        run.start()
+        run.until_step(3)
+        time.sleep(random.Random(seed).uniform(0, 0.4))
+        run.signal(0, signal.SIGKILL)
+        made = run.until(acts(1))["step"]
+    models = [step["step"] for step in run.of("step", 0)]
+    models += [step["step"] - 1 for worker in (3, 4, 5) for step in run.of("step", worker)]  # what they computed at
+    assert made >= max(models), "the step falls by one at the most"
+
+
+def test_a_step_waits_until_backups_hold_the_model_of_the_one_before_but_not_for_long() -> None:
+    with Run(**CRASH, steps=ENDLESS, timeout=4.0) as run:
+        run.start()
+        run.until(lambda event: event["kind"] == "step" and event["rank"] == 1 and event["step"] >= 5)
+        for _ in range(2):
+            run.signal(1, signal.SIGSTOP)
+            waited = run.until(lambda event: acts(0)(event) and event["parts"]["exchange"] > 0.9)
+            held = max(step["step"] for step in run.of("step", 1))
+            assert waited["step"] <= held + 3, "it held one more than it told, and was told one more than it held"
+            assert waited["parts"]["exchange"] < 2.0
+            run.until(lambda event: event["kind"] == "stalled" and (event["rank"], event["peer"]) == (0, 1))
+            after = [step["parts"]["exchange"] for step in run.of("step", 0) if step["step"] > waited["step"]]
+            assert all(seconds < 0.9 for seconds in after), "it is waited for once"
+            assert len(after) > 1
+            run.signal(1, signal.SIGCONT)
+            run.until(lambda event: event["kind"] == "back" and (event["rank"], event["peer"]) == (0, 1))
+        assert set(finish(run).values()) == {0}
+    assert {(event["rank"], event["peer"]) for event in run.of("stalled")} == {(0, 1)}
+
+
+def test_the_one_that_takes_over_goes_on_with_the_momentum() -> None:
+    parameters = {**CRASH, "momentum": 0.9, "lr": 0.02, "steps": 120}
+    undisturbed = {step["step"]: step["loss"] for step in train(**parameters).of("step", 3)}
+    with Run(**parameters) as run:
+        run.start()
+        run.until_step(8)
+        run.signal(0, signal.SIGKILL)
+        run.exits()
+    first = next(step["step"] for step in run.of("step", 1) if step["quorum"])
+    losses = {step["step"]: step["loss"] for step in run.of("step", 3)}
+    assert all(abs(losses[step] / undisturbed[step] - 1) < 0.001 for step in range(first, first + 15))
 
 
 def test_one_that_comes_again_stands_by_and_any_may_fall_while_one_lives() -> None:
