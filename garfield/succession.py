@@ -21,8 +21,8 @@ class Succession(Peers):
     not it tells a worker that turns to it who does. One that was started again first adopts a model.
 
     The one that acts shows nobody a model before its backups hold the one before: so the step falls by one at the most
-    when it is lost. They say so while workers compute. One that doesn't in `HOLDING` seconds, or a quarter of the timeout
-    so that workers don't give up the one that acts, is waited for no more until it keeps up by itself.
+    when it is lost. They say so while workers compute. One that doesn't in `HOLDING` seconds, or in a quarter of the
+    timeout, or workers would give up the one that acts, is waited for no more until it keeps up by itself.
     """
 
     adopts = True
