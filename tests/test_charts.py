@@ -240,6 +240,28 @@ def test_several_acts_in_one_column_are_all_told():
     assert headings({2: [pause] * 12}, 4) == {2: "+"}
 
 
+def test_words_of_an_act_stand_where_there_is_room_for_them():
+    pause, kill = Upright(10, "P", "rank 3: pause"), Upright(20, "K", "rank 3: kill")
+    assert headings({30: [pause]}, 32) == dict(enumerate("rank 3: pause P", 16))  # to the left at the right edge
+    assert headings({20: [pause], 30: [kill]}, 32) == dict(enumerate("rank 3: pause P", 6)) | {30: "K"}
+    assert headings({2: [pause]}, 40, taken=(9,)) == {2: "P"}  # a curve is there
+    assert headings({20: [pause]}, 60, taken=(25,)) == dict(enumerate("rank 3: pause P", 6))
+
+
+@pytest.mark.parametrize("height", [5, 14])
+async def test_words_of_an_act_hide_no_curve(height):
+    app = Stage()
+    top = Curve("accuracy", [(float(step), 0.9, 0.95, 1.0) for step in range(1, 101)], LINES[0])
+    async with app.run_test(size=(60, height)):
+        app.chart.show([top], end=200.0, marks=[Upright(50.0, "A", "rank 5: attack on")])
+        rows = text_of(app.chart)
+        drawn = max(sum("\u2800" < cell < "\u2900" for cell in row) for row in rows)
+        app.chart.show([top], end=200.0)
+        bare = max(sum("\u2800" < cell < "\u2900" for cell in row) for row in text_of(app.chart))
+        assert drawn >= bare - 1  # a letter takes one cell of a low chart
+        assert any("A" in row for row in rows)
+
+
 async def test_the_cursor_goes_to_acts_and_reads_all_of_a_column():
     app = Stage()
     marks = [

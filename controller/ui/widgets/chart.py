@@ -221,7 +221,8 @@ class Chart(Widget):
         tall = height >= LEGEND_HEIGHT
         x_axis = Scale(0, max(self._end or 0, *(curve.points[-1][0] for curve in curves)) or 1)
         words = len(self._written(Plot(0, width, 0, x_axis, curves, {})))
-        rows = height - (words + 2 if tall else max(1, words))
+        above = tall and bool(self._marks)  # a row for what is marked; in a low chart that is in the plot's first one
+        rows = height - (words + 2 + above if tall else max(1, words))
         y_axis = self._y_axis(curves)
         ticks = {
             rows - 1 - round(y_axis.place(tick) * (rows - 1)): self._tick(tick)
@@ -232,15 +233,23 @@ class Chart(Widget):
         uprights: dict[int, list[Upright]] = {}
         for mark in self._marks:
             uprights.setdefault(dot_column(canvas, x_axis, mark.x) // 2, []).append(mark)
-        self._plot = Plot(margin + LEFT, canvas.columns, rows, x_axis, curves, uprights)
+        self._plot = Plot(margin + LEFT, canvas.columns, rows + above, x_axis, curves, uprights)
         self._words = self._written(self._plot)
-        heads, lines = headings(uprights, canvas.columns), dict.fromkeys(uprights, "┊")
+        lines = dict.fromkeys(uprights, "┊")
         layers = styles(curves)
+        if above:
+            heads = headings(uprights, canvas.columns)
+            told = "".join(heads.get(column, " ") for column in range(canvas.columns))
+            yield self._strip((" " * (margin + LEFT), "chart--axis"), (told, "chart--mark"))
         for row in range(rows):
             text = ticks.get(row)
             edge = f" {text or '':>{margin}}{'┤' if text else '│'}"
             runs = [(text, layers[layer]) for text, layer in canvas.row(row)]
-            yield self._strip((edge, "chart--axis"), *crossed(runs, lines if row else heads, over=row == 0))
+            first = row == 0 and not above
+            if first:
+                drawn = "".join(text for text, _ in runs)
+                heads = headings(uprights, canvas.columns, {at for at, cell in enumerate(drawn) if cell != " "})
+            yield self._strip((edge, "chart--axis"), *crossed(runs, heads if first else lines, over=first))
         if tall or not self._words:
             for text in x_axis_rows(self._kind, x_axis, canvas.columns, tall):
                 yield self._strip((" " * (margin + 1) + text, "chart--axis"))

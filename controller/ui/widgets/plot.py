@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.ui.widgets import axis
@@ -13,7 +13,8 @@ from controller.ui.widgets.scale import Scale
 
 @dataclass(frozen=True)
 class Plot:
-    """Where the plot lies: its left edge and size in cells, its x axis, and what is drawn in it."""
+    """Where the plot lies: its left edge and size in cells, with the row of words above it if it has one, its x axis,
+    and what is drawn in it."""
 
     left: int
     columns: int
@@ -76,18 +77,28 @@ def x_axis_rows(kind: str, scale: Scale, columns: int, tall: bool) -> Iterator[s
         yield " " + "".join(labels)
 
 
-def headings(uprights: Mapping[int, Sequence[Upright]], columns: int) -> dict[int, str]:
-    """The character of each column of a chart's top row: what is marked there, in as many words as there is room for
-    before the next one; at least its letter or, of several in one column, how many they are."""
+def headings(
+    uprights: Mapping[int, Sequence[Upright]], columns: int, taken: Collection[int] = ()
+) -> dict[int, str]:
+    """The character of each column of the row above the uprights: what is marked at each, in as many words as there is
+    room for to its right before the next one, or to its left; at least its letter or, of several in one column, how many
+    they are. Words stay off the columns that are `taken`."""
     heads: dict[int, str] = {}
+    free = 0  # the column after the words of the one before
     starts = sorted(uprights)
-    for start, end in zip(starts, [*starts[1:], columns], strict=False):
+    for start, end in zip(starts, [*starts[1:], columns + 1], strict=False):
         here = uprights[start]
         letters = "".join(mark.letter for mark in here)
-        ways = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
-        ways += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
         shortest = letters if len(here) == 1 else str(len(here)) if len(here) < 10 else "+"
-        heads |= enumerate(next((said for said in ways if len(said) < end - start), shortest), start)
+        right = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
+        right += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
+        left = [f"{mark.text} {mark.letter}" for mark in here] if len(here) == 1 else []
+        ways = [(start, said) for said in right if start + len(said) < end]
+        ways += [(start - len(said) + 1, said) for said in left if start - len(said) + 1 >= free]
+        ways = [(at, said) for at, said in ways if not any(at + cell in taken for cell in range(len(said)))]
+        at, said = ways[0] if ways else (start, shortest)
+        heads |= enumerate(said, at)
+        free = at + len(said) + 1
     return heads
 
 
