@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from textual._xterm_parser import XTermParser
+from textual.app import App, ComposeResult
+from textual.content import Content
 from textual.widgets import OptionList
 
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.widgets.field import Field
+from controller.ui.widgets.lines import Parts
 from garfield import catalog
 from tests.tuitools import driven
 
@@ -110,6 +113,26 @@ async def test_the_plan_breaks_between_its_checks(tmp_path):
         assert len(lines) > 1
         assert all(line[0] in "✓!✖" for line in lines)
         assert all(len(line) <= 78 for line in lines[1:])
+
+
+async def test_checks_without_room_are_counted_and_errors_come_first():
+    told = [f"✖ error {number} " + "x" * 60 for number in (1, 2)] + [
+        f"✓ {number} holds " + "x" * 60 for number in "abcd"
+    ]
+
+    class Stage(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Parts(most=5, elsewhere="2 shows all")
+
+    app = Stage()
+    async with app.run_test(size=(80, 24)):
+        parts = app.query_one(Parts)
+        parts.show([Content(text) for text in told])
+        assert str(parts.content).split("\n") == [*told[:4], "… 2 more: 2 shows all"]
+        parts.show([Content(text) for text in told[:5]])
+        assert str(parts.content).split("\n") == told[:5]
+        parts.show([Content("✖ " + "word " * 120), Content(told[0])])  # 8 rows: the first is whole whatever its length
+        assert str(parts.content).endswith("word \n… 1 more: 2 shows all")
 
 
 @pytest.mark.parametrize(("key", "field"), [("down", "schedule"), ("tab", "schedule"), ("up", "loss")])

@@ -59,7 +59,7 @@ class ClusterScreen(MainScreen):
 
     def body(self) -> ComposeResult:
         """The plan's line, the table, the host."""
-        yield Parts(id="plan-line")
+        yield Parts(most=5, elsewhere="2 Experiment shows all", id="plan-line")
         with Panel(id="hosts"):
             yield HostTable(cursor_type="row", zebra_stripes=False)
         with Horizontal(id="host"):

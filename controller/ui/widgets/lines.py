@@ -69,8 +69,10 @@ def rank_numbers(ranks: Sequence[RankPlan]) -> str:
 class Parts(Static):
     """Some texts, as many on a line as fit: a line breaks between them, not within one that fits on a line."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, *, most: int, elsewhere: str, **options) -> None:
+        """Of texts that take more than `most` rows the last are counted instead, with `elsewhere`: what shows them."""
         super().__init__(markup=False, **options)
+        self._most, self._elsewhere = most, elsewhere
         self._parts: Sequence[Content] = ()
 
     def on_resize(self) -> None:
@@ -78,15 +80,32 @@ class Parts(Static):
         self.show(self._parts)
 
     def show(self, parts: Sequence[Content]) -> None:
-        """Show `parts` in their order."""
+        """Show `parts` in their order; the first one whole, however long it is."""
         self._parts = parts
-        lines: list[list[Content]] = []
-        for part in parts:
-            if lines and joined([*lines[-1], part]).cell_length <= self.content_size.width:
-                lines[-1].append(part)
-            else:
-                lines.append([part])
-        self.update(Content("\n").join(joined(line) for line in lines))
+        width = self.content_size.width
+        lines = _packed(parts, width)
+        for left in range(1, len(parts)):
+            if _rows(lines, width) <= self._most:
+                break
+            more = Content.styled(f"… {left} more: {self._elsewhere}", "$muted")
+            lines = _packed([*parts[: len(parts) - left], more], width)
+        self.update(Content("\n").join(lines))
+
+
+def _packed(parts: Iterable[Content], width: int) -> list[Content]:
+    """`parts` on lines of `width` cells, as many on each as fit."""
+    lines: list[list[Content]] = []
+    for part in parts:
+        if lines and joined([*lines[-1], part]).cell_length <= width:
+            lines[-1].append(part)
+        else:
+            lines.append([part])
+    return [joined(line) for line in lines]
+
+
+def _rows(lines: Iterable[Content], width: int) -> int:
+    """How many rows `lines` take once those that are too long are wrapped."""
+    return sum(len(line.wrap(width)) for line in lines) if width else 0
 
 
 class EventLog(Static):

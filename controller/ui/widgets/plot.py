@@ -77,9 +77,7 @@ def x_axis_rows(kind: str, scale: Scale, columns: int, tall: bool) -> Iterator[s
         yield " " + "".join(labels)
 
 
-def headings(
-    uprights: Mapping[int, Sequence[Upright]], columns: int, taken: Collection[int] = ()
-) -> dict[int, str]:
+def headings(uprights: Mapping[int, Sequence[Upright]], columns: int, taken: Collection[int] = ()) -> dict[int, str]:
     """The character of each column of the row above the uprights: what is marked at each, in as many words as there is
     room for to its right before the next one, or to its left; at least its letter or, of several in one column, how many
     they are. Words stay off the columns that are `taken`."""
