@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from controller.liverun import LiveRun, RunRefused
 from controller.origin import origin_text
 from controller.runs import Recorder
 from controller.survey import Found, Survey
+from controller.ui.screens.waiting import Answers
 from tests.fakerun import FakeRun
 from tests.recording import opened
 from tests.simulated import simulate
@@ -37,10 +39,13 @@ def said(tui: Driven) -> str:
 @pytest.fixture
 def there(monkeypatch):
     """What the hosts tell, and how runs were attached to."""
-    told: dict = {"runs": [], "unreachable": {}, "attached": [], "refuses": None}
+    told: dict = {"runs": [], "unreachable": {}, "attached": [], "refuses": None, "answer": asyncio.Event()}
+    told["answer"].set()
 
     @asynccontextmanager
     async def seen(hosts, told_=None, prompter=None):
+        told["tell"] = told_
+        await told["answer"].wait()
         yield Survey({}, told["runs"], told["unreachable"])
 
     async def attach(hosts, run_id, *, take=False, folder=None, prompter=None):
@@ -75,6 +80,34 @@ async def test_a_run_of_ones_own_is_followed_once_it_is_said_which_that_is(tmp_p
         assert there["attached"] == [("20260101-1", False)]
         tui.app.session.run.feed(simulate(until=5, outcome=False))
         await tui.until(lambda: "● running, attached" in tui.app.run_text(120))
+
+
+async def test_who_is_waited_for_is_said_until_all_have_answered_or_it_is_given_up(tmp_path, there):
+    there["runs"], there["unreachable"] = [going_on("r", origin_text())], {"here": "here: no answer within 10 s."}
+    there["answer"].clear()
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        there["plan"] = tui.app.session.plan
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Waiting")
+        await tui.until(lambda: "0 of 1 host answered; waiting for here, each until it answers" in said(tui))
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Waiting")
+        there["answer"].set()
+        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        words = [notice.message for notice in tui.app._notifications]
+        assert any(word.endswith("waited for 5 s: here.") for word in words)
+
+
+def test_who_has_not_answered_is_named_shortly():
+    answers = Answers([f"lab{number}" for number in range(1, 9)])
+    answers.told(1, [f"lab{number}" for number in range(2, 9)])
+    assert answers.said().startswith("1 of 8 hosts answered; waiting for lab2, lab3, lab4, lab5 and 3 more, ")
 
 
 @pytest.mark.parametrize(("key", "attached"), [("enter", []), ("t", [("r", False)]), ("T", [("r", True)])])

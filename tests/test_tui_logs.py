@@ -24,8 +24,10 @@ async def test_logs_of_a_rank_are_searched(tmp_path):
         await tui.press("slash")
         await tui.write("LINE 1")
         assert view.found == 11
+        await tui.until(lambda: "11 found · ⏎ goes to them · esc ends the search" in tui.picture())
         await tui.press("enter", "N", "N")
         assert view.position == 9
+        await tui.until(lambda: "9 of 11 found: n next, N before" in tui.picture())
         await tui.press("escape")
         assert view.found == 0
         assert tui.app.screen.query_one("#search", Input).value == ""
@@ -65,3 +67,14 @@ async def test_arrows_choose_whose_lines_to_see_while_there_are_none(tmp_path):
         await tui.until(lambda: tui.app.focused is tui.app.screen.query_one(LogView))
         await tui.press("left")
         await tui.until(lambda: tui.app.focused is sources)
+
+
+async def test_a_source_takes_one_line_also_where_the_run_has_ended_before_it_is_looked_at(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(steps=3))
+        await tui.until(lambda: not tui.app.session.running and not tui.app.session.dirty)
+        await tui.press("4")
+        await tui.until(lambda: "✓ PS 0" in tui.picture())
+        rows = [row[1:21].split() for row in tui.picture().splitlines()[2:5]]
+        assert rows == [["✓", "PS", "0", "1!"], ["✓", "worker", "1", "1!"], ["✓", "worker", "2", "1!"]]

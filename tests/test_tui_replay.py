@@ -132,11 +132,14 @@ async def test_nothing_can_be_done_to_a_recording_and_why_is_said(tmp_path, smal
     record_run("r1", "night", steps=20)
     async with driven(tmp_path) as tui:
         await opened(tui)
-        for key in ("S", "D", "enter"):
+        for key in ("S", "D"):
             tui.app.clear_notifications()
             await tui.press(key)
             await said(tui, "This is a recording")
             assert tui.screen_name == "ReplayScreen"
+        assert "⏎ its log" in tui.picture().splitlines()[-1]
+        await tui.press("down", "down", "enter")  # what can be done with a rank of the past is to read it
+        await tui.until(lambda: tui.screen_name == "ReplayLogs" and "worker 2 on " in tui.picture())
         assert tui.runs == []
 
 
@@ -174,7 +177,6 @@ async def test_a_run_that_goes_on_is_untouched_by_a_recording(tmp_path, small):
         assert screen.now.step == 20
         await tui.press("S")
         await said(tui, "The run that goes on is on 3 Live.")
-        await tui.press("enter")
         assert tui.app.screen is screen
         assert tui.run.stops == []
         await tui.press("3")
@@ -191,7 +193,7 @@ async def test_output_is_what_had_been_printed_by_then(tmp_path, small):
         await at(tui, screen, screen.replay.start)
         await tui.press("l")
         await tui.until(lambda: tui.screen_name == "ReplayLogs")
-        await tui.until(lambda: "Nothing printed" in tui.picture())
+        await tui.until(lambda: "It had printed nothing by then." in tui.picture())
         await tui.press("escape", "G")
         await at(tui, screen, screen.replay.end)
         await tui.press("l")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.screens.secret import asking_on
+from controller.ui.screens.waiting import Answers, patiently
 
 if TYPE_CHECKING:
     from controller.hosts import Host
-    from controller.survey import Found
+    from controller.survey import Found, Survey
     from controller.ui.app import GarfieldApp
 
 
@@ -20,13 +21,15 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
 
     `only` is the id of the one run that is wanted.
     """
+    from controller.attaching import UNHEARD_WITHIN
     from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
-    from controller.survey import survey
 
     hosts = list(hosts) or [host for host in app.session.draft.file.hosts if host.enabled]
-    app.say(f"Asking {formats.plural(len(hosts), 'host')} which runs go on there …")
-    async with survey(hosts, prompter=asking_on(app)) as seen:
-        found, unasked = [run for run in seen.runs if only in (None, run.run)], list(seen.unreachable.values())
+    answers = Answers([host.name for host in hosts])
+    seen = await patiently(app, "Which runs go on", answers.said, _look(app, hosts, answers))
+    if seen is None:
+        return
+    found, unasked = [run for run in seen.runs if only in (None, run.run)], list(seen.unreachable.values())
     runs = {run.run: run for run in found if run.ranks()}
     besides = [f"✖ {sentence}" for sentence in unasked] + [_without_ranks(run) for run in found if not run.ranks()]
     if not runs:
@@ -43,13 +46,28 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
     how = await _how(app, runs[chosen]) if chosen is not None else None
     if how is None or app.session.running:
         return
+    coming = LiveRun.attach(hosts, chosen, take=how == "take", prompter=asking_on(app))
     try:
-        run = await LiveRun.attach(hosts, chosen, take=how == "take", prompter=asking_on(app))
+        run = await patiently(app, "Attaching", lambda: "Its hosts are asked what it is.", coming)
     except RunRefused as error:
         await app.push_screen_wait(Message("It can't be followed", str(error)))
         return
+    if run is None or app.session.running:
+        return
     app.session.follow(run)
     app.show_run()
+    silent = [host.name for host in run.plan.hosts if host.name in seen.unreachable]
+    if silent:
+        names = ", ".join(silent)
+        app.say(f"Its hosts tell what happened so far. Not reached, and waited for {UNHEARD_WITHIN:.0f} s: {names}.")
+
+
+async def _look(app: GarfieldApp, hosts: Collection[Host], answers: Answers) -> Survey:
+    """What `hosts` tell; the connections are closed again."""
+    from controller.survey import survey
+
+    async with survey(hosts, answers.told, asking_on(app)) as seen:
+        return seen
 
 
 def held(run: Found) -> bool:

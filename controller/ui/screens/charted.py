@@ -13,7 +13,7 @@ from controller.ui.measures import BESIDE, MEASURES, SMOOTHINGS
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.axis import KINDS, Axis
 from controller.ui.widgets.chart import Chart
-from controller.ui.widgets.panel import Panel
+from controller.ui.widgets.panel import Panel, seen
 
 READ = "Move the cursor to the value before, or the next"
 Choice = TypeVar("Choice")
@@ -106,7 +106,7 @@ class ChartScreen(MainScreen):
     @property
     def charts(self) -> Iterator[Chart]:
         """The charts that are to be seen, the first of MEASURES first."""
-        return (chart for _, chart in self.frames.values() if _seen(chart)) if self.ready else iter(())
+        return (chart for _, chart in self.frames.values() if seen(chart)) if self.ready else iter(())
 
     def point_at(self, x: float | None) -> None:
         """Put the cursor at `x` in every chart, or take it away."""
@@ -196,7 +196,3 @@ class ChartScreen(MainScreen):
 def _next(among: Sequence[Choice], now: Choice) -> Choice:
     """The one after `now`, and after the last the first."""
     return among[(among.index(now) + 1) % len(among)]
-
-
-def _seen(chart: Chart) -> bool:
-    return all(node.display for node in chart.ancestors_with_self)

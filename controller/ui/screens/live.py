@@ -25,7 +25,7 @@ from controller.ui.widgets.curve import Upright
 from controller.ui.widgets.lines import EventLog
 from controller.ui.widgets.norun import NoRun
 from controller.ui.widgets.outcome import Outcome
-from controller.ui.widgets.panel import Panel
+from controller.ui.widgets.panel import Panel, seen
 from controller.ui.widgets.rankcells import ROOMY
 from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.status import StatusLine
@@ -138,6 +138,7 @@ class LiveScreen(ChartScreen):
             self.set_class(wanted, name, update=False)
         if self.classes != before:
             self.update_node_styles()
+            self.refresh_bindings()
 
     @property
     def shown(self) -> Now | None:
@@ -175,7 +176,8 @@ class LiveScreen(ChartScreen):
             title += f" · slowest{when}: {slowest.title} on {slowest.host}, {what}"
         keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
         panel.entitle(title, keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
-        table.show(now, revealed=self._revealed_in == now.run)
+        acts = self.watched is self.app.session.run and self.app.session.running
+        table.show(now, acts=acts, revealed=self._revealed_in == now.run)
         table.styles.height = table.rows + 1
 
     def show_charts(self) -> None:
@@ -331,6 +333,12 @@ class LiveScreen(ChartScreen):
         """Keys that would do nothing are not offered."""
         if action == "example":
             return self.now is None and self.app.session.without_runs
-        if self.now is None and action in VIEW_ACTIONS:
+        if action in VIEW_ACTIONS and not self._has(action):
             return False
         return super().check_action(action, parameters)
+
+    def _has(self, action: str) -> bool:
+        """Whether there is what one of VIEW_ACTIONS is about."""
+        if self.now is None or not self.ready:
+            return False
+        return action == "freeze" or seen(self.query_one(RankTable if action == "open_log" else "#charts"))

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,10 +23,22 @@ from controller.ui.widgets.panel import Panel
 Source = tuple[str | None, int | None]  # host and rank; no rank: what prints on the host beside them
 
 
+class Sources(OptionList):
+    """Whose lines there are to see."""
+
+    class Resized(Message):
+        """The list is wider or narrower now."""
+
+    def on_resize(self) -> None:
+        """What is told of a source fits a line."""
+        self.post_message(self.Resized())
+
+
 class LogsScreen(MainScreen):
     """The sources on the left, the lines of one of them on the right."""
 
     MODE = "logs"
+    NOTHING = "Nothing printed. Parameters log and bench (2 Experiment) make ranks print every step."
     AUTO_FOCUS = "LogView"
     BINDINGS: ClassVar = [
         Binding("f", "lines('follow')", "follow", tooltip="Keep the newest line in sight, or stay where one is"),
@@ -56,7 +69,7 @@ class LogsScreen(MainScreen):
         """Sources, lines, search."""
         with Horizontal(id="logs"):
             with Panel(id="sources"):
-                yield OptionList(markup=False)
+                yield Sources(markup=False)
             with Panel(id="lines"), Vertical():
                 yield LogView()
                 yield Static("", id="no-lines", markup=False)
@@ -65,6 +78,15 @@ class LogsScreen(MainScreen):
     def on_mount(self) -> None:
         """Lines are wrapped as they were last time."""
         self.query_one(LogView).wrap = bool(self.app.kept["wrap"])
+
+    @on(Sources.Resized)
+    def _fit(self) -> None:
+        """Tell the sources in the width there is, also of a run that has ended and tells nothing new."""
+        self.tick(False)
+
+    def on_descendant_focus(self) -> None:
+        """Where a search is typed, other keys do something."""
+        self._entitle(self.now)
 
     def choose_rank(self, rank: int) -> None:
         """Show what `rank` prints."""
@@ -95,7 +117,7 @@ class LogsScreen(MainScreen):
         labels = [self._label(now, source) for source in sources]
         if (sources, labels) == (self._sources, self._labels):
             return
-        chooser = self.query_one(OptionList)
+        chooser = self.query_one(Sources)
         with self.prevent(OptionList.OptionHighlighted):
             if sources != self._sources:
                 chooser.clear_options()
@@ -114,12 +136,12 @@ class LogsScreen(MainScreen):
         errors = sum(stream == "stderr" for _, stream, _ in lines)
         name = f"{host} (host)" if rank is None else now.ranks[rank].title
         state = " " if rank is None else formats.STATE_MARKS.get(now.ranks[rank].state, "?")
-        width = max(8, self.query_one(OptionList).size.width - 9)
+        width = max(8, self.query_one(Sources).size.width - 9)
         return f"{state} {name[:width]:<{width}}{len(lines) or '':>5}{'!' if errors else ' '}"
 
     def _choose(self, source: Source) -> None:
         self._source = source
-        chooser = self.query_one(OptionList)
+        chooser = self.query_one(Sources)
         if source in self._sources:
             with self.prevent(OptionList.OptionHighlighted):
                 chooser.highlighted = self._sources.index(source)
@@ -130,14 +152,14 @@ class LogsScreen(MainScreen):
         lines = list(now.output.get(self._source, ())) if now is not None and self._source is not None else []
         view.show(lines, anew=anew)
         if not lines and self.focused in (None, view):
-            self.query_one(OptionList).focus()  # there is nothing to scroll: ↑ ↓ choose whose lines to see
+            self.query_one(Sources).focus()  # there is nothing to scroll: ↑ ↓ choose whose lines to see
         view.display = bool(lines)
         empty = self.query_one("#no-lines", Static)
         empty.display = not lines
         if now is None:
             empty.update("No run yet: what its ranks print will show here.")
         else:
-            empty.update("Nothing printed. Parameters log and bench (2 Experiment) make ranks print every step.")
+            empty.update(self.NOTHING)
         self._entitle(now)
 
     def _entitle(self, now: Now | None) -> None:
@@ -145,11 +167,14 @@ class LogsScreen(MainScreen):
         if now is not None and self._source is not None:
             host, rank = self._source
             title = f"{host}: its agent and start-up process" if rank is None else f"{now.ranks[rank].title} on {host}"
+        search = self.query_one("#search", Input)
         facts = ["following" if view.follow else "standing still: f follows", "! is stderr"]
-        if self.query_one("#search", Input).value:
+        if search.has_focus:  # where letters are text
+            facts = [f"{view.found} found", "⏎ goes to them", "esc ends the search"] if search.value else []
+        elif search.value:
             facts = [f"{view.position or view.found} of {view.found} found: n next, N before"]
         self.query_one("#lines", Panel).entitle(title, " · ".join(facts))
-        self.query_one("#sources", Panel).entitle("who · lines", "← →  ! stderr")
+        self.query_one("#sources", Panel).entitle("who · lines", "! stderr" if search.has_focus else "← →  ! stderr")
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:

@@ -190,7 +190,7 @@ class ReplayScreen(LiveScreen):
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:
         message.prevent_default()
-        self.action_refuse()
+        self.action_open_log()  # nothing can be done to it
 
     def action_again(self) -> None:
         """Fill the form with its parameters."""
@@ -210,6 +210,7 @@ class ReplayLogs(LogsScreen):
     """What the ranks of a recording had printed at the moment that it stands at."""
 
     MODE = "runs"
+    NOTHING = "It had printed nothing by then."
     BINDINGS: ClassVar = [Binding("escape", "back", "back", tooltip="End the search, or go back to the recording")]
 
     def __init__(self, replay: ReplayRun) -> None:

@@ -93,7 +93,7 @@ class Checklist(Static):
     def show(self, now: Now, moment: float) -> None:
         """Show how far the launch is at `moment`."""
         elapsed = formats.duration(max(0.0, moment - now.started)) if now.started else ""
-        doing = "Stopping" if now.state == "stopping" else "Launching"
+        doing = "Stopping" if now.state == "stopping" else "Attaching to" if now.attached else "Launching"
         lines = [
             Content.assemble((f"{doing} {now.name or now.run}", "bold"), (f"   {elapsed}", "$muted")),
             Content(""),

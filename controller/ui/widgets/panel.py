@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.containers import Vertical
 from textual.content import Content
+from textual.widget import Widget
 
 
 class Panel(Vertical):
@@ -19,3 +20,8 @@ class Panel(Vertical):
             self._said = title, keys
             self.border_title = Content(f" {title} ") if title else None
             self.border_subtitle = Content(f" {keys} ") if keys else None
+
+
+def seen(widget: Widget) -> bool:
+    """Neither the widget nor what it is in is hidden."""
+    return all(node.display for node in widget.ancestors_with_self)

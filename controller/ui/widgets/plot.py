@@ -78,9 +78,11 @@ def x_axis_rows(kind: str, scale: Scale, columns: int, tall: bool) -> Iterator[s
 
 
 def headings(uprights: Mapping[int, Sequence[Upright]], columns: int, taken: Collection[int] = ()) -> dict[int, str]:
-    """The character of each column of the row above the uprights: what is marked at each, in as many words as there is
-    room for to its right before the next one, or to its left; at least its letter or, of several in one column, how many
-    they are. Words stay off the columns that are `taken`."""
+    """The character of each column of the row above the uprights: what is marked at each.
+
+    In as many words as there is room for to its right before the next one, or to its left; at least its letter or, of
+    several in one column, how many they are. Words stay off the columns that are `taken`.
+    """
     heads: dict[int, str] = {}
     free = 0  # the column after the words of the one before
     starts = sorted(uprights)

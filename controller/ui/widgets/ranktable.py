@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
@@ -13,10 +14,14 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from controller.ui.rankrows import MOST_RANKS, ORDERS, HostRow, Plights, key_of, rows
+from controller.ui.widgets.panel import seen
 from controller.ui.widgets.rankcells import Columns, heading, host_cells, rank_cells
 
 if TYPE_CHECKING:
     from controller.state import Now, RankNow
+
+
+ENTERS = ("choose", "look", "unfold")  # what Enter may do
 
 
 class RankTable(ScrollView, can_focus=True):
@@ -42,12 +47,14 @@ class RankTable(ScrollView, can_focus=True):
         Binding("home", "move(-100000)", "First", show=False),
         Binding("end", "move(100000)", "Last", show=False),
         Binding("enter", "choose", "rank…", tooltip="Act on the rank: pause, kill, restart, attack, checkpoint"),
+        Binding("enter", "look", "its log", tooltip="Open the output of the rank under the cursor"),
+        Binding("enter", "unfold", "its ranks", tooltip="Show the workers of the host one by one, or in one row again"),
         Binding("s", "sort", "sort", tooltip="Order the ranks by number, by own work or by trust"),
         Binding("f", "flatten", show=False, tooltip="A row for each rank, or one a host (above 24 ranks)"),
     ]
 
     class Chosen(Message):
-        """Enter or a double click on a rank."""
+        """Enter on a rank."""
 
         def __init__(self, table: RankTable, rank: int) -> None:
             super().__init__()
@@ -79,7 +86,8 @@ class RankTable(ScrollView, can_focus=True):
         self._opened: set[str] = set()  # hosts whose workers are shown one by one
         self._chosen: int | str | None = None  # the rank or the host under the cursor, whatever row it is in
         self._columns: Columns | None = None
-        self._revealed = False
+        self._acts = self._revealed = False
+        self._offered = ""  # what the keys say that Enter does
         self.order = ORDERS[0]
         """What the rows are ordered by, one of ORDERS."""
         self.flat = False
@@ -108,9 +116,9 @@ class RankTable(ScrollView, can_focus=True):
         """There are so many ranks that those of a host share a row, unless it is `flat`."""
         return self._now is not None and len(self._now.ranks) > MOST_RANKS
 
-    def show(self, now: Now, *, revealed: bool = False) -> None:
-        """Show the ranks of `now`; `revealed` marks those that really attack."""
-        self._now, self._revealed, self._plights = now, revealed, Plights(now)
+    def show(self, now: Now, *, acts: bool = False, revealed: bool = False) -> None:
+        """Show the ranks of `now`; `acts`: something can be done to them; `revealed` marks those that really attack."""
+        self._now, self._acts, self._revealed, self._plights = now, acts, revealed, Plights(now)
         self._spared = self._plights.spared
         self._rows = rows(now, self._plights, order=self.order, flat=self.flat, opened=self._opened, revealed=revealed)
         if self._chosen not in {key_of(row) for row in self._rows}:
@@ -118,6 +126,7 @@ class RankTable(ScrollView, can_focus=True):
         self._columns = None
         self.virtual_size = Size(1, len(self._rows) + 1)  # as narrow as can be: rows are cut to the width there is
         self.refresh()
+        self._offer()
 
     def _nearest(self) -> int | str | None:
         """Where the cursor goes when its row has gone: from a rank to its host's row, from a host to its first rank."""
@@ -130,7 +139,7 @@ class RankTable(ScrollView, can_focus=True):
 
     def _arrange(self) -> None:
         if self._now is not None:
-            self.show(self._now, revealed=self._revealed)
+            self.show(self._now, acts=self._acts, revealed=self._revealed)
             self._into_sight()
         self.post_message(self.Arranged(self))
 
@@ -145,14 +154,33 @@ class RankTable(ScrollView, can_focus=True):
         self._arrange()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Few ranks have a row each anyhow, and without a run there are none."""
-        return bool(self._rows) and (self.many or action != "flatten")
+        """Enter does one thing with a host, another with a rank that goes on; few ranks have a row each anyhow.
+
+        Nothing can be done while there is no rank to be seen.
+        """
+        if not self._rows or not seen(self):
+            return False
+        if action in ENTERS:
+            return action == self._enter
+        return action != "flatten" or self.many
+
+    @property
+    def _enter(self) -> str:
+        """What Enter does now, one of ENTERS."""
+        return "unfold" if isinstance(self._chosen, str) else "choose" if self._acts else "look"
+
+    def _offer(self) -> None:
+        """Have the keys tell what Enter does, if that is something else now."""
+        if self._offered != self._enter:
+            self._offered = self._enter
+            self.refresh_bindings()
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
         if self._rows:
             self._chosen = key_of(self._rows[max(0, min(len(self._rows) - 1, self.row + by))])
             self._into_sight()
+            self._offer()
 
     def _into_sight(self, below: int = 0) -> None:
         """Scroll to the cursor, and so many rows below it. Force: the rows may only just have become so many."""
@@ -161,25 +189,31 @@ class RankTable(ScrollView, can_focus=True):
         self.refresh()
 
     def action_choose(self) -> None:
-        """Tell that the rank under the cursor was chosen; show the workers of a host, or hide them again."""
+        """Tell that the rank under the cursor was chosen."""
+        if isinstance(self._chosen, int):
+            self.post_message(self.Chosen(self, self._chosen))
+
+    action_look = action_choose  # what the choice leads to is the screen's business
+
+    def action_unfold(self) -> None:
+        """Show the workers of the host under the cursor, or hide them again."""
         if isinstance(self._chosen, str):
             self._opened ^= {self._chosen}
             self._arrange()
             row = self._rows[self.row]
             if isinstance(row, HostRow) and row.opened:
                 self._into_sight(below=len(row.workers))
-        elif self._chosen is not None:
-            self.post_message(self.Chosen(self, self._chosen))
 
-    def on_click(self, event) -> None:
-        """A click moves the cursor; a click where it is chooses."""
+    async def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor; a second one where it is does what Enter does."""
         row = event.y + self.scroll_offset.y - 1
         if event.y and 0 <= row < len(self._rows):
             if row == self.row and event.chain == 2:
-                self.action_choose()
+                await self.run_action(self._enter)
                 return
             self._chosen = key_of(self._rows[row])
             self.refresh()
+            self._offer()
 
     def on_resize(self) -> None:
         """Columns become wider or narrower."""
