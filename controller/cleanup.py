@@ -55,8 +55,8 @@ class Cleaned:
 class CleanPlan:
     """What `carry_out` would end and remove.
 
-    `more`: processes beyond those that a host tells at once; `unreachable` by host; `spared`: the runs whose files are
-    left alone because they may go on where it could not be asked.
+    `more`: how many runs, processes and files are left beyond those that a host tells at once; `unreachable` by host;
+    `spared`: the runs whose files are left alone because they may go on where it could not be asked.
     """
 
     leftovers: Sequence[Leftover]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from controller.agent import facts, keeping, leftovers, processes, records
+from controller.agent.journal import LINE
 from controller.cleanup import clean_plan
 from controller.hosts import Host
 from tests.clitools import command, here, needs_proc, soon
@@ -211,6 +212,28 @@ def test_checkpoints_of_a_run_that_goes_on_are_no_leftovers(here: Path, saved: P
         assert _names(leftovers.find(running=True)) == []
         assert leftovers.end(RUN, [], None, names)["removed"] == 0
     assert len(os.listdir(saved)) == 3
+
+
+def test_however_much_is_left_it_is_told_a_message_at_a_time(here: Path, saved: Path) -> None:
+    (record,) = records.records_dir().glob("*.json")
+    for number in range(50):
+        run = f"{RUN}-{number}"
+        record.with_name(f"{facts.machine_id()}-{run}-1.json").write_text(record.read_text().replace(RUN, run))
+        folder = keeping.folder_of(run)
+        folder.mkdir()
+        for step in range(20):
+            (folder / f"ps0-step-{step:06}.pt").touch()
+    left, removed = 51 + 1003, 0  # runs and files
+    while left:
+        found = leftovers.find()
+        listed = len(found["found"]) + len(_names(found))
+        assert listed > 0
+        assert found["more"] == left - listed
+        assert len(json.dumps(found)) < LINE - 100
+        for one in found["found"]:
+            removed += leftovers.end(one["run"], [], None, [file["name"] for file in one["files"]])["removed"]
+        left = sum(1 + len(os.listdir(folder)) for folder in keeping.checkpoints_dir().iterdir())
+    assert (removed, leftovers.find()["found"]) == (1003, [])
 
 
 async def test_files_are_spared_where_a_host_can_not_be_asked(here: Path, saved: Path) -> None:

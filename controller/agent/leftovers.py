@@ -22,7 +22,7 @@ TYPE_CHECKING = False  # see the package: no typing at run time
 if TYPE_CHECKING:
     from typing import Any
 
-MOST = 300  # processes told of at once: they have to fit into one message
+MOST = 300  # runs, processes and files told of at once: they have to fit into one message
 LARGEST = 1 << 20  # bytes of a record
 LOOKS = 5  # looks in a row that have to find nothing
 TERM_SECONDS, KILL_SECONDS = 2.0, 5.0  # from SIGTERM to SIGKILL, and from that until we give up
@@ -31,10 +31,10 @@ TERM_SECONDS, KILL_SECONDS = 2.0, 5.0  # from SIGTERM to SIGKILL, and from that 
 def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
     """What is left of `run`, or of every run on record here.
 
-    {"machine": id, "found": [{"run", "hosts", "origin", "running", "processes": [process], "files"}], "more": processes
-    that are not listed}; a process is {"pid", "start", "what", "name", "age": seconds}, and `files` are as `remains`
-    tells them. What a living agent still supervises is in it only with `running`. A run without processes and files has
-    left only its record.
+    {"machine": id, "found": [{"run", "hosts", "origin", "running", "processes": [process], "files"}], "more": how many
+    runs, processes and files are not listed}; a process is {"pid", "start", "what", "name", "age": seconds}, and the
+    files are as `remains` tells them. What a living agent still supervises is in it only with `running`. A run without
+    processes and files has left only its record.
     """
     found: list[dict[str, Any]] = []
     room, more = MOST, 0
@@ -42,17 +42,21 @@ def find(run: str | None = None, running: bool = False) -> dict[str, Any]:
         processes_left = left.all() if running else left.unsupervised()
         if left.supervised and not processes_left:
             continue
-        listed = [_told(process, what) for process, what in processes_left[:room]]
-        more += len(processes_left) - len(listed)
-        room -= len(listed)
+        files = left.files()
+        size = 1 + len(processes_left) + len(files)
+        listed = min(size, room)
+        room, more = room - listed, more + size - listed
+        if not listed:
+            continue
+        processes_left = processes_left[: listed - 1]
         found.append(
             {
                 "run": left.run,
                 "hosts": left.hosts(),
                 "origin": left.records[0].get("origin"),
                 "running": left.supervised,
-                "processes": listed,
-                "files": left.files(),
+                "processes": [_told(process, what) for process, what in processes_left],
+                "files": files[: listed - 1 - len(processes_left)],
             }
         )
     return {"machine": facts.machine_id(), "found": found, "more": more}

@@ -19,14 +19,13 @@ TYPE_CHECKING = False  # see the package: no typing at run time
 if TYPE_CHECKING:
     from typing import Any
 
-MOST = 100  # files told of at once
 _SAVED = re.compile(r"\.?ps([0-9]{1,6})-[a-z0-9-]{1,40}\.(?:pt|new)", re.ASCII)
 
 
 def find(run: str, ranks: Collection[int]) -> list[dict[str, Any]]:
     """The files that `ranks` of this machine left of `run`: {"name", "size": bytes, "age": seconds}."""
     with contextlib.suppress(OSError, keeping.KeepingError), _opened(run) as folder:
-        return list(_files(folder, ranks))[:MOST]
+        return list(_files(folder, ranks))
     return []
 
 

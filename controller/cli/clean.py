@@ -95,7 +95,7 @@ def _tell(plan: CleanPlan, wanted: bool, done: Sequence[Cleaned], options: argpa
     for run in plan.spared:
         complain(f"The files of {run} are left alone: it may go on where it could not be asked.")
     if plan.more:
-        complain(f"{_processes(plan.more)} more are left than could be listed at once; run clean again.")
+        complain(f"{plan.more} more are left than could be listed at once; run clean again.")
 
 
 def _kept(one: Cleaned) -> int:
