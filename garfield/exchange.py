@@ -156,7 +156,10 @@ class Exchange(Peers):
         )
 
     def _missing(self) -> list[int]:
-        here = self._filing.here if len(self.roster.links) >= self._needed - 1 else self.roster.links
+        """The others that are waited for."""
+        here = self._pull.agreeing if self._pull else self._filing.here
+        if len(self.roster.links) < self._needed - 1:
+            here = self.roster.links
         return [other for other in self.roster.expected if other not in here]
 
     def _able(self) -> set[int]:

@@ -212,6 +212,18 @@ def test_one_server_that_says_another_process_is_this_rank_is_not_believed() -> 
         server.handle()
 
 
+def test_a_server_that_is_started_again_names_who_does_not_answer_it() -> None:
+    server = Server()
+    server.rank.incarnation = 2
+    for rank in (0, 3):
+        server.links[rank].send = lambda kind, step, rank=rank: server.inbox.put(
+            server.links[rank].hears(Kind.MODEL, 9, 1.0)
+        )
+    with pytest.raises(RankLost, match="rank 2 sent no model to join with") as raised:
+        server.peers.join(0, torch.zeros(D))
+    assert raised.value.missing == [2]
+
+
 def test_a_server_that_is_started_again_pulls_the_models_of_the_others() -> None:
     server = Server()
     server.rank.incarnation = 2
