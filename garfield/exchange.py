@@ -123,6 +123,7 @@ class Exchange(Peers):
 
     def finish(self, step: int, model: Tensor) -> None:
         """As Peers.finish."""
+        self.starved_at = math.inf  # nothing is made of what the others are ahead
         self._send_owed(wait=False)
         super().finish(step, model)
 

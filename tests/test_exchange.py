@@ -137,6 +137,17 @@ def test_a_server_one_step_behind_has_a_moment_left_to_make_it(monkeypatch: pyte
     assert server.peers.newer(8, torch.full((D,), 5.0)).step == 9
 
 
+def test_a_server_that_is_done_while_one_step_behind_waits_for_no_moment_any_more() -> None:
+    server = Server()
+    for rank in (0, 3):
+        server.hear(rank, 8, 6.0)
+    server.handle()
+    assert not server.peers.ahead(7)
+    assert server.peers.starved_at < math.inf
+    server.peers.finish(7, torch.zeros(D))
+    assert server.peers.starved_at == math.inf, "each wait would be over at once"
+
+
 def test_no_single_server_moves_another_one() -> None:
     server = Server()
     server.hear(0, 10**9, 6.0)
