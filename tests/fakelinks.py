@@ -1,14 +1,24 @@
-"""Links for tests: they carry nothing, and keep what they were told."""
+"""Links for tests, which carry nothing and keep what they were told, and a server that has no others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from garfield import settings
+from garfield.outgoing import Outgoing
+from garfield.peers import Peers
+from garfield.rank import Rank
+from garfield.serving import Serving
+from garfield.stopping import Stop
 from garfield.transport import Kind, Message
+from garfield.vector import Pool
+from garfield.workers import Workers
 
 D = 4
 
@@ -59,3 +69,17 @@ class FakeReport:
 
     def __getattr__(self, kind: str) -> Any:
         return lambda *facts: self.told.append((kind, *facts))
+
+
+class OnlyServer:
+    """The only parameter server of a run with `parameters`; its `workers` are of `kind`, and none is here yet."""
+
+    def __init__(self, kind: type[Workers] = Workers, **parameters: Any) -> None:
+        values = settings.defaults() | parameters | {"rank": 0}
+        self.rank = Rank(values, FakeReport(), Stop(lambda: None), SimpleQueue())
+        self.pool = Pool(D)
+        outgoing = Outgoing(values, self.pool)
+        self.serving = Serving(outgoing, self.pool)
+        host: Any = SimpleNamespace(address="127.0.0.1", port=1, open_store=lambda: None)
+        peers = Peers(self.rank, D, self.pool, outgoing, self.serving, host)
+        self.workers = kind(self.rank, D, self.serving, peers, host)

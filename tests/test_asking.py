@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from queue import SimpleQueue
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,16 +12,11 @@ import torch
 from garfield import settings
 from garfield.following import Following
 from garfield.merging import Merging
-from garfield.outgoing import Outgoing
-from garfield.peers import Peers
 from garfield.rank import Rank, RankLost
-from garfield.serving import Serving
 from garfield.stopping import Stop
 from garfield.transport import ENVELOPE_BYTES, HEADER_BYTES, Down, Kind, Up, Wake
 from garfield.upstream import Upstream
-from garfield.vector import Pool
-from garfield.workers import Workers
-from tests.fakelinks import D, FakeLink, FakeReport
+from tests.fakelinks import D, FakeLink, FakeReport, OnlyServer
 from tests.training_ranks import train
 
 SEVERAL = {"num_ps": 3, "num_workers": 3, "aggregator": "median", "fps": 1, "quorum": "all"}
@@ -174,22 +168,16 @@ def test_who_waits_for_a_server_to_take_its_gradient_hears_a_stop(kind: type, se
 
 
 def test_a_server_reads_a_pull_in_a_gradient_that_says_so() -> None:
-    values: dict[str, Any] = settings.defaults() | SETUPS["one"] | {"rank": 0}
-    rank = Rank(values, FakeReport(), Stop(lambda: None), SimpleQueue())
-    pool = Pool(D)
-    outgoing = Outgoing(values, pool)
-    serving = Serving(outgoing, pool)
-    host = SimpleNamespace(address="127.0.0.1", port=1)
-    workers = Workers(rank, D, serving, Peers(rank, D, pool, outgoing, serving, host), host)
+    server = OnlyServer(**SETUPS["one"])
     links = {worker: FakeLink(worker) for worker in (1, 2, 3)}
     for worker, link in links.items():
-        rank.inbox.put(Up(link))
-        rank.inbox.put(link.hears(Kind.GRADIENT, 0, float(worker), done=worker != 2))
-    model = pool.take(keep=torch.empty(0)).zero_()
-    serving.offer(0, model)
-    assert workers.gather(0, model).ranks == [1, 2, 3]
+        server.rank.inbox.put(Up(link))
+        server.rank.inbox.put(link.hears(Kind.GRADIENT, 0, float(worker), done=worker != 2))
+    model = server.pool.take(keep=torch.empty(0)).zero_()
+    server.serving.offer(0, model)
+    assert server.workers.gather(0, model).ranks == [1, 2, 3]
     assert not any(link.said for link in links.values()), "the next model is still to come"
-    serving.offer(1, pool.take(keep=model).fill_(1.0))
+    server.serving.offer(1, server.pool.take(keep=model).fill_(1.0))
     assert [[(kind, step) for kind, step, *_ in link.said] for link in links.values()] == [
         [(Kind.MODEL, 1)],
         [],

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
-from types import SimpleNamespace
-
 import pytest
 
-from garfield import settings
 from garfield.collectives import CollectiveWorkers
-from garfield.outgoing import Outgoing
-from garfield.peers import Peers
-from garfield.rank import Rank, RankLost
-from garfield.serving import Serving
-from garfield.stopping import Stop
+from garfield.rank import RankLost
 from garfield.transport import Down, Kind, Result, Up
-from garfield.vector import Pool
-from tests.fakelinks import D, FakeLink, FakeReport
-
-HOST = SimpleNamespace(address="127.0.0.1", port=1, open_store=lambda: None)
+from tests.fakelinks import FakeLink, OnlyServer
 
 
 def a_worker_falls(*events: str) -> CollectiveWorkers:
     """The workers 1 and 2 of a server, of which 2 falls after what `events` say of the first step."""
-    values = settings.defaults() | {"num_workers": 2, "aggregator": "vanilla", "rank": 0, "master": "127.0.0.1:1"}
-    rank = Rank(values, FakeReport(), Stop(lambda: None), SimpleQueue())
-    pool = Pool(D)
-    outgoing = Outgoing(values, pool)
-    serving = Serving(outgoing, pool)
-    workers = CollectiveWorkers(rank, D, serving, Peers(rank, D, pool, outgoing, serving, HOST), HOST)
+    workers = OnlyServer(CollectiveWorkers, num_workers=2, aggregator="vanilla").workers
     first, second = FakeLink(1), FakeLink(2)
     what = {
         "gathered": Result("gradients"),
