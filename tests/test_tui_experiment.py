@@ -207,3 +207,24 @@ async def test_the_command_of_a_rank_is_shown_and_copied(tmp_path):
         await tui.press("y")
         assert tui.app.clipboard == tui.app.session.plan.command(2)
         assert tui.screen_name == "ExperimentScreen"
+
+
+async def test_keys_in_frames_are_keys_where_one_is(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("2")
+        await tui.until(lambda: "─  p preset  ─" in tui.picture() and "─  L launch  ─" in tui.picture())
+        await tui.press("down")
+        await tui.until(lambda: "esc leaves the field  ^r default" in tui.picture())
+        assert "─  L launch  ─" not in tui.picture()
+        await tui.press("escape")
+        await tui.until(lambda: "─  p preset  ─" in tui.picture() and "─  L launch  ─" in tui.picture())
+
+
+async def test_the_help_of_a_parameter_is_whole_on_the_smallest_terminal(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("2")
+        tui.app.screen.query_one("#field-quorum", Field).enter()
+        text = tui.app.screen.query_one("#about-text")
+        await tui.until(lambda: "gradients that a server waits for" in tui.text("#about-text"))
+        await tui.pilot.pause()
+        assert text.region.bottom <= tui.app.screen.query_one("#about").content_region.bottom

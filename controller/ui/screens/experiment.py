@@ -36,7 +36,7 @@ def form_groups() -> dict[str, list[Setting]]:
 
 
 class ExperimentScreen(MainScreen):
-    """The form on the left, the plan on the right; on a narrow terminal the plan is above the form."""
+    """The form on the left; on the right the plan, and below it the parameter that one is at, with all of its help."""
 
     MODE = "experiment"
     AUTO_FOCUS = "Form"
@@ -78,7 +78,12 @@ class ExperimentScreen(MainScreen):
 
     def on_resize(self) -> None:
         """A narrow terminal is told less."""
-        self.call_after_refresh(self._tell_about, self._about)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        self._tell_about(self._about)
+        if self.app.session.draft is not None:
+            self._show_plan()
 
     def draft_changed(self) -> None:
         """Fields and plan follow a preset, an undo, a host."""
@@ -107,7 +112,7 @@ class ExperimentScreen(MainScreen):
 
     def _show_plan(self) -> None:
         session = self.app.session
-        plan, preset = session.plan, session.draft.preset
+        plan = session.plan
         told = [Content(plan.summary()).stylize("bold")] if plan.ranks else []
         refused = [finding_line(error) for error in plan.errors]
         others = [finding_line(check) for check in worth_telling(plan.checks()) if check.level != "error"]
@@ -120,11 +125,17 @@ class ExperimentScreen(MainScreen):
             ]
         self.query_one("#checks", Static).update(Content("\n").join(lines))
         panel = self.query_one("#plan", Panel)
-        panel.entitle("plan" if plan.ok else "plan: can't be launched", "L launch" if plan.ok else "")
         panel.set_class(not plan.ok, "-bad")
-        self.query_one("#form", Panel).entitle(
-            f"experiment · preset {preset}" if preset else "experiment", "p preset  ^r to default"
-        )
+        self._entitle()
+
+    def _entitle(self) -> None:
+        """What the form and the plan are of, and the keys that are keys where one is: in a field, letters are text."""
+        session, typing = self.app.session, not isinstance(self.focused, Form | None)
+        preset, ok = session.draft.preset, session.plan.ok
+        title = f"experiment · preset {preset}" if preset else "experiment"
+        self.query_one("#form", Panel).entitle(title, "esc leaves the field  ^r default" if typing else "p preset")
+        keys = "L launch" if ok and not typing else ""
+        self.query_one("#plan", Panel).entitle("plan" if ok else "plan: not launchable", keys)
 
     @on(Field.Edited)
     def _edited(self, message: Field.Edited) -> None:
@@ -164,6 +175,11 @@ class ExperimentScreen(MainScreen):
             ]
         self.query_one("#about-text", Static).update(Content("\n").join(lines))
         self.query_one("#about", Panel).entitle(name)
+
+    def on_descendant_focus(self) -> None:
+        """Other keys act here."""
+        if self.app.session.draft is not None:
+            self._entitle()
 
     def action_leave_field(self) -> None:
         """No field has the focus, from now on: a key right behind is no text any more."""
