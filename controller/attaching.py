@@ -43,7 +43,7 @@ class There:
 
 
 async def find(hosts: Collection[Host], run: str, prompter: Prompter | None = None) -> There:
-    """Ask `hosts` for a run: its id or the beginning of one. Raises AttachError."""
+    """Ask `hosts` for a run: its id, the beginning of one, or its name. Raises AttachError."""
     async with survey(hosts, prompter=prompter) as seen:
         found = seen.meant(run)
         asked = f" {' and '.join(seen.unreachable)} could not be asked." if seen.unreachable else ""

@@ -101,9 +101,9 @@ class Survey:
     unreachable: Mapping[str, str]
 
     def meant(self, word: str | None) -> list[Found]:
-        """The runs that `word` may mean, as `meant` says; None: all."""
+        """The runs that `word` may mean, as `meant` says, or by the name that their hosts tell; None: all."""
         ids = meant(word, [run.run for run in self.runs])
-        return [run for run in self.runs if run.run in ids]
+        return [run for run in self.runs if run.run in ids or (run.name == word and word not in ids)]
 
     async def stop(self, run: Found, kill: bool = False) -> dict[str, tuple[int | None, str]]:
         """End `run` on every host that was reached and wait for it.

@@ -44,14 +44,16 @@ def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
 
 
 @asynccontextmanager
-async def going(here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None) -> AsyncIterator[Launch]:
-    """A run of ranks without torch; `by`: launched by user@machine, as far as its agent knows."""
+async def going(
+    here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None, name: str = ""
+) -> AsyncIterator[Launch]:
+    """A run of ranks without torch that is not recorded here; `by`: launched by user@machine, as its agent knows."""
     if monkeypatch:
         user, _, machine = by.partition("@")
         monkeypatch.setattr(cluster, "origin", lambda: {"user": user, "machine": machine})
     launch = Launch(write_package(here / "shipped"), local_host())
     try:
-        await launch.cluster.launch()
+        await launch.cluster.launch({"name": name})
         await launch.steps(3)
         yield launch
     finally:
@@ -71,6 +73,14 @@ async def test_several_runs_are_listed_and_none_is_stopped(here: Path) -> None:
         assert one.run in done.stderr
         assert other.run in done.stderr
         assert len(alive(one.run)) == len(alive(other.run)) == 6
+
+
+async def test_a_run_that_is_not_recorded_here_goes_by_the_name_that_its_hosts_tell(here: Path) -> None:
+    async with going(here, name="night") as one, going(here, name="day") as other:
+        done = await typed(here, "stop", "night", "--json")
+        assert (done.returncode, json.loads(done.stdout)["run"]) == (0, one.run), done.stderr
+        assert alive(one.run) == []
+        assert len(alive(other.run)) == 6
 
 
 async def test_a_run_of_someone_else_is_stopped_only_when_that_is_confirmed(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 EPILOG = """\
-FILE is a hosts file, hosts.toml unless named. RUN is a run's id, the beginning of one, or the name of a run recorded
-here; where only one run can be meant it may be left out.
+FILE is a hosts file, hosts.toml unless named. RUN is a run's id, the beginning of one, or its name; where only one
+run can be meant it may be left out.
 
 exit codes: 0 finished or done, 1 failed or refused, 2 wrong usage, 130 stopped.
 A run in progress: Ctrl-C once stops it in order, twice kills it."""
