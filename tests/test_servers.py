@@ -25,13 +25,6 @@ def told_of(run: Run, kind: str, peer: int) -> set[int]:
     return {event["rank"] for event in run.of(kind) if event["peer"] == peer}
 
 
-def finish(run: Run) -> dict[int, int]:
-    """Stop every rank, as the launcher does."""
-    for rank in run.ranks:
-        run.control(rank, type="finish")
-    return run.exits(patience=20)
-
-
 def test_servers_merge_their_models_each_step_and_end_with_the_same() -> None:
     run = train(**MEDIANS, num_ps=3, num_workers=3, fps=1, fw=1, quorum="all", steps=5)
     for server in (0, 1, 2):
@@ -89,7 +82,7 @@ def test_below_all_a_server_may_die_and_rejoins_at_the_current_step() -> None:
         run.until(lambda event: event["kind"] == "back" and event["peer"] == 0)
         counted = run.until(lambda event: event["kind"] == "step" and 0 in event["models"] and event["rank"] != 0)
         assert counted["step"] >= first["step"] - 1
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert told_of(run, "lost", 0) >= {1, 2, 3}
     again = [event["step"] for event in run.of("step", 0)]
     assert again[again.index(first["step"]) - 1] < gone + 5, "it had nothing to catch up with"
@@ -107,7 +100,7 @@ def test_below_all_a_stalled_server_is_named_and_caught_up_with() -> None:
         run.signal(3, signal.SIGCONT)
         run.until(lambda event: is_step(event, 3, now))
         run.until(lambda event: event["kind"] == "back" and event["peer"] == 3)
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert not run.of("failure")
 
 
@@ -127,7 +120,7 @@ def test_a_server_that_comes_late_catches_up() -> None:
         run.start(0)
         run.until(lambda event: is_step(event, 0, now))
         assert run.of("step", 0)[0]["step"] >= now - 1, "step by step it would not"
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert not run.of("failure")
 
 

@@ -25,13 +25,6 @@ def acts(rank: int, least: int = 0) -> Any:
     return wanted
 
 
-def finish(run: Run) -> dict[int, int]:
-    """Stop every rank, as the launcher does."""
-    for rank in run.ranks:
-        run.control(rank, type="finish")
-    return run.exits(patience=20)
-
-
 def test_backups_adopt_each_model_of_the_one_that_acts() -> None:
     run = train(**CRASH, steps=6)
     assert [step["quorum"] for step in run.of("step", 0)] == [[3, 4, 5]] * 6
@@ -97,7 +90,7 @@ def test_a_step_waits_until_backups_hold_the_model_of_the_one_before_but_not_for
             assert len(after) > 1
             run.signal(1, signal.SIGCONT)
             run.until(lambda event: event["kind"] == "back" and (event["rank"], event["peer"]) == (0, 1))
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert {(event["rank"], event["peer"]) for event in run.of("stalled")} == {(0, 1)}
 
 
@@ -127,7 +120,7 @@ def test_one_that_comes_again_stands_by_and_any_may_fall_while_one_lives() -> No
         run.until(acts(2, step))
         run.signal(2, signal.SIGKILL)
         run.until(acts(0, step))
-        codes = finish(run)
+        codes = run.finish()
     assert codes == {0: 0, 1: -signal.SIGKILL, 2: -signal.SIGKILL, 3: 0, 4: 0, 5: 0}
     assert not run.of("failure")
 
@@ -146,7 +139,7 @@ def test_one_that_is_silent_for_the_timeout_is_followed_by_the_next_and_stands_b
         )
         assert follows["quorum"] == []
         run.until(acts(1, follows["step"] + 5))
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert not run.of("failure")
 
 
@@ -162,7 +155,7 @@ def test_a_worker_that_comes_again_finds_the_one_that_acts() -> None:
         run.until(lambda event: event["kind"] == "exit" and event["rank"] == 7)
         run.start(7)
         run.until(lambda event: acts(1)(event) and 7 in event["quorum"])
-        assert set(finish(run).values()) == {0}
+        assert set(run.finish().values()) == {0}
     assert not run.of("failure")
 
 
