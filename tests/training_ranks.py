@@ -109,11 +109,11 @@ class Run:
         """Send a message to a rank's control pipe."""
         self._host.command(control=message, rank=rank)
 
-    def finish(self, patience: float = 20.0) -> dict[int, int]:
+    def finish(self) -> dict[int, int]:
         """Ask every rank to stop, as the launcher does; their exit codes."""
         for rank in self.ranks:
             self.control(rank, type="finish")
-        return self.exits(patience)
+        return self.exits(patience=20)
 
     def until(self, wanted: Callable[[Mapping[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
         """The first event, from now on, that is `wanted`."""
