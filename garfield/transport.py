@@ -281,6 +281,7 @@ def parse_header(header: bytes | bytearray, dimension: int) -> tuple[Kind, int, 
     kind = _KINDS.get(number)
     if magic != _MAGIC or kind is None or step < 0:
         raise ValueError("it sent something that is no message")
-    if length != (dimension if kind in _WITH_PAYLOAD else 0) or (kind in _WITH_PAYLOAD and not dimension):
-        raise ValueError(f"it sent {length} numbers with a message that has {dimension}")
+    wanted = dimension if kind in _WITH_PAYLOAD else 0
+    if length != wanted or (kind in _WITH_PAYLOAD and not dimension):
+        raise ValueError(f"it sent {length} numbers with a message that has {wanted or 'none here'}")
     return kind, step, loss, bool(done)

@@ -266,9 +266,17 @@ def test_the_first_server_knows_where_the_others_listen(pair: Pair) -> None:
     assert listening.accept()[1][0] == guest.address
 
 
-def test_a_link_without_slots_refuses_payloads() -> None:
-    with pytest.raises(ValueError, match="numbers"):
-        parse_header(struct.pack("<6q", transport._MAGIC, Kind.GRADIENT, 0, 0, 0, 0), 0)
+@pytest.mark.parametrize(
+    ("kind", "length", "dimension", "says"),
+    [
+        (Kind.GRADIENT, 0, 0, "it sent 0 numbers with a message that has none here"),  # a link without slots
+        (Kind.PULL, 3, D, "it sent 3 numbers with a message that has none here"),
+        (Kind.MODEL, 3, D, f"it sent 3 numbers with a message that has {D}"),
+    ],
+)
+def test_a_payload_that_does_not_belong_is_refused(kind: Kind, length: int, dimension: int, says: str) -> None:
+    with pytest.raises(ValueError, match=f"^{says}$"):
+        parse_header(struct.pack("<6q", transport._MAGIC, kind, 0, length, 0, 0), dimension)
 
 
 def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
