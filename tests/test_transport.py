@@ -2,66 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import multiprocessing
 import os
 import queue
-import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
 
 from garfield import transport
-from garfield.rendezvous import Guest, Host, RendezvousError
-from garfield.transport import Down, Event, Inbox, Kind, Link, Message, Up, Wake, parse_header
-
-D = 1000
-PATIENCE = 20.0
-
-
-def slots(count: int = 2) -> list[Tensor]:
-    return [torch.full((D,), math.nan) for _ in range(count)]
-
-
-def take(inbox: Inbox, patience: float = PATIENCE) -> Event:
-    """The next event that isn't just a link that has become free."""
-    while isinstance(event := inbox.get(timeout=patience), Wake):
-        pass
-    return event
-
-
-class Pair:
-    """A PS (rank 0) and what joins it."""
-
-    def __init__(self) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.inbox: Inbox = queue.SimpleQueue()
-        self.host = Host(("127.0.0.1", 0), listening.detach())
-        self.host.accept(self.inbox, lambda rank: slots() if rank in (1, 2) else None)
-
-    def join(self, rank: int = 1) -> tuple[Link, Link, Inbox]:
-        """(the PS's link, the worker's link, the worker's inbox) of a worker that joins."""
-        inbox: Inbox = queue.SimpleQueue()
-        guest = Guest(rank, 0, f"127.0.0.1:{self.host.port}")
-        guest.dial(inbox, slots, lambda: False)
-        mine, theirs = take(self.inbox), take(inbox)
-        assert isinstance(mine, Up)
-        assert isinstance(theirs, Up)
-        return mine.link, theirs.link, inbox
-
-    def next(self, patience: float = PATIENCE) -> Event:
-        return take(self.inbox, patience)
+from garfield.rendezvous import Guest
+from garfield.transport import Down, Inbox, Kind, Link, Message, Wake, parse_header
+from tests.pairs import PATIENCE, D, Pair, slots, take
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def pair() -> Pair:
     return Pair()
 
 
@@ -216,57 +177,6 @@ def test_who_waits_for_memory_gets_it_back_when_the_peer_falls(pair: Pair) -> No
 
 
 @pytest.mark.parametrize(
-    "said",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\xff" * 600,
-        b"\x00\x02{}",
-        b"\x00\x02[]",
-        b"\x00\x0b" + b'{"rank": 1}',
-        b"\x01\xf4" + b"[" * 500,
-        b'\x00\x0d{"where": []}',
-        b'\x00\x2e{"rank": 1, "incarnation": 0, "at": ["x", true]}',
-        b'\x00\x30{"rank": Infinity, "incarnation": 0, "at": null}',
-        b"\x00\x20not even words, and the rest ...",
-    ],
-    ids=lambda said: str(len(said)),
-)
-def test_who_says_no_hello_gets_no_link_and_keeps_nobody_waiting(pair: Pair, said: bytes) -> None:
-    with (
-        socket.create_connection(("127.0.0.1", pair.host.port), PATIENCE) as stranger,
-        contextlib.suppress(ConnectionError),  # it may be closed before all of it is said
-    ):
-        stranger.sendall(said + bytes(600))
-        assert stranger.recv(1) == b""
-    link, _, _ = pair.join(rank=1)
-    assert link.peer == 1
-    assert pair.host.links == [link]
-
-
-@pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x0c{"])
-def test_who_says_half_a_hello_keeps_nobody_waiting(pair: Pair, said: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", pair.host.port), PATIENCE) as stranger:
-        stranger.sendall(said)
-        link, _, _ = pair.join(rank=1)
-        assert link.peer == 1
-
-
-def test_the_first_server_knows_where_the_others_listen(pair: Pair) -> None:
-    inbox: Inbox = queue.SimpleQueue()
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    master = f"127.0.0.1:{pair.host.port}"
-    early = Guest(2, 1, master)
-    assert not early._reaches()
-    assert early.trouble == f"it has not told its address to rank 0 at {master}"
-    Guest(1, 0, master, own=("127.0.0.1", port)).dial(inbox, slots, lambda: False)
-    assert isinstance(take(inbox), Up)
-    guest = Guest(2, 1, master)
-    guest.connect(PATIENCE, lambda: False)
-    assert listening.accept()[1][0] == guest.address
-
-
-@pytest.mark.parametrize(
     ("kind", "length", "dimension", "says"),
     [
         (Kind.GRADIENT, 0, 0, "it sent 0 numbers with a message that has none here"),  # a link without slots
@@ -277,25 +187,6 @@ def test_the_first_server_knows_where_the_others_listen(pair: Pair) -> None:
 def test_a_payload_that_does_not_belong_is_refused(kind: Kind, length: int, dimension: int, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{says}$"):
         parse_header(struct.pack("<6q", transport._MAGIC, kind, 0, length, 0, 0), dimension)
-
-
-def test_a_rank_that_nobody_expects_gets_no_link(pair: Pair) -> None:
-    inbox: Inbox = queue.SimpleQueue()
-    stranger = Guest(5, 0, f"127.0.0.1:{pair.host.port}")
-    stranger.dial(inbox, slots, lambda: False)
-    link, _, _ = pair.join(rank=1)
-    assert link.peer == 1
-    with pytest.raises(queue.Empty):
-        take(inbox, 0.3)
-    assert stranger.trouble == "it closed the connection"
-
-
-def test_a_rank_that_comes_again_gets_a_newer_link(pair: Pair) -> None:
-    older, _, _ = pair.join(rank=1)
-    newer, worker, _ = pair.join(rank=1)
-    assert (older.life, newer.life) == ((0, 1), (0, 2))
-    worker.send(Kind.PULL)
-    assert pair.next().link is newer
 
 
 def test_a_link_over_which_goodbye_was_said_is_kept_until_its_end(pair: Pair) -> None:
@@ -338,18 +229,3 @@ def test_a_peer_that_dies_takes_only_its_link_down(pair: Pair) -> None:
     assert not up.link.alive
     other.send(Kind.PULL)
     assert pair.next().link.peer == 2
-
-
-def test_an_address_where_nobody_listens_is_one_sentence_after_the_timeout() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = taken.getsockname()[1]
-    with pytest.raises(RendezvousError, match=rf"rank 0 can't be reached at 127.0.0.1:{free} within 0.2 s"):
-        Guest(1, 0, f"127.0.0.1:{free}").connect(0.2, lambda: False)
-
-
-def test_a_port_that_is_taken_is_one_sentence() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(RendezvousError, match=r"can't listen there \(Address already in use\)"),
-    ):
-        Host(("127.0.0.1", taken.getsockname()[1]), None)
