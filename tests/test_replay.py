@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,28 @@ def test_a_segment_that_unpacks_without_end_is_cut(tmp_path: Path, monkeypatch: 
     run = ReplayRun.open(tmp_path / "r")
     assert any("longer than 3 MB" in text for text in run.damage)
     assert run.state.now.step == 5
+    run.close()
+
+
+def test_saved_states_do_not_pile_up_before_a_slow_disk(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(tmp_path / "r", steps=60)
+    written, pack = threading.Event(), ReplayRun._pack
+
+    def slow(run: ReplayRun, pickled: bytes) -> tuple[int, int]:
+        written.wait(30)
+        return pack(run, pickled)
+
+    monkeypatch.setattr(ReplayRun, "_pack", slow)
+    run = ReplayRun(tmp_path / "r")
+    reading = run.index()
+    for _ in range(20):  # it goes on to say how far it is, and holds nobody up
+        assert next(reading) < 1.0
+    assert len(run._frames) == 1
+    written.set()
+    assert list(reading)[-1] == 1.0
+    assert len(run._frames) >= 4
     run.close()
 
 

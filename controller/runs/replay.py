@@ -9,7 +9,7 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ FRAMES = 64  # at most so many saved states
 SPACING = 500  # records between two of them at the least
 RECORD_BYTES = 400  # about, of one record; packed a quarter of that or less
 BATCH = 50  # records between two words on how far a reading is
+PATIENCE = 0.005  # seconds that others may be kept from going on while a saved state is written
 PIECE = 256 << 10  # bytes of a saved state that are unpacked at once
 LEAP = 2_000  # records that take longer to apply than a saved state takes to load
 EXAMPLE = Path(__file__).with_name("example")  # a run that comes with the program, made by tests/example.py
@@ -97,13 +98,13 @@ class ReplayRun:
                 self._steps.append(step)
                 self._step_times.append(self.time)
             if self._applied % self._spacing == 0:
+                yield from self._packing()
                 self._save()
             if self._applied % BATCH == 0:
                 yield self._read_share()
+        yield from self._packing()
         self._save()  # the end is sought most
-        while not self._frames[-1].place.done():
-            yield 1.0
-        self._frames[-1].place.result()
+        yield from self._packing()
         self.end = self.time
         self.damage += [bad_lines(self._paths[segment], bad) for segment, bad in self._bad.items()]
         yield 1.0
@@ -212,9 +213,7 @@ class ReplayRun:
     # Saved states
 
     def _save(self) -> None:
-        """Save the state; packing goes on in a thread. Raises OSError when the one before could not be written."""
-        if self._frames and self._frames[-1].place.done():
-            self._frames[-1].place.result()
+        """Save the state; packing goes on in a thread."""
         place = self._packer.submit(self._pack, pickle.dumps(self.state, pickle.HIGHEST_PROTOCOL))
         self._frames.append(_Frame(self._applied, self.time, self._segment, self._offset, place))
         if len(self._frames) > FRAMES:
@@ -224,6 +223,16 @@ class ReplayRun:
     def _saved_before(self, time: float) -> _Frame:
         """The newest saved state of `time` or before; the first one where there is none."""
         return self._frames[max(0, bisect_right(self._frames, time, key=lambda frame: frame.time) - 1)]
+
+    def _packing(self) -> Iterator[float]:
+        """Go on when the last saved state is written: on a slow disk, states that wait for it would fill the memory.
+
+        Yields as `index`. Raises OSError when it could not be written.
+        """
+        place = self._frames[-1].place
+        while wait([place], PATIENCE).not_done:
+            yield self._read_share()
+        place.result()
 
     def _pack(self, pickled: bytes) -> tuple[int, int]:
         packed = zlib.compress(pickled, 1)
