@@ -210,7 +210,7 @@ async def test_reading_shows_how_far_it_is_and_can_be_given_up(tmp_path, small):
         await tui.press("5")
         await tui.until(lambda: "outcome" in tui.picture())
         shares: list[str] = []
-        tui.app.screen.query_one(RunTable).action_select_cursor()
+        tui.app.screen.query_one(RunTable).action_choose()
         await tui.until(lambda: tui.screen_name == "Reading")
         reading = tui.app.screen
         await tui.until(lambda: shares.append(str(reading.query_one("#read-bar").content)) or "%" in shares[-1])

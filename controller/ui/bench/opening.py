@@ -74,7 +74,7 @@ async def open_newest(app: WatchedApp, runs: int) -> ReplayScreen:
     if not isinstance(app.screen, RunsScreen):
         await _list(app, runs)
     table = app.screen.query_one(RunTable)
-    table.move_cursor(row=[run.id for run in table.runs].index("long"))
+    table.move_to([run.id for run in table.runs].index("long"))
     app.terminal.press("enter")
     await until(lambda: isinstance(app.screen, ReplayScreen) and app.screen.ready)
     return app.screen
@@ -85,7 +85,7 @@ async def _list(app: WatchedApp, runs: int) -> float:
     app.terminal.press("5")
     await until(lambda: isinstance(app.screen, RunsScreen) and app.screen.ready)
     table = app.screen.query_one(RunTable)
-    await until(lambda: table.row_count == runs)
+    await until(lambda: table.rows == runs)
     before = app.terminal.writes
     await until(lambda: app.terminal.writes > before)
     return time.monotonic() - began

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.widgets import DataTable
 
-from controller import wire
 from controller.runs import RunInfo
 from controller.runs.compare import Curves, differing, groups, together, value_text
 from controller.runs.outcomes import Came, figures, in_words
@@ -25,6 +22,7 @@ from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runtable import outcome, title_of
+from controller.ui.widgets.table import Column, Row, Table
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 24  # cells of a run's column
@@ -40,7 +38,7 @@ class CompareScreen(ChartScreen):
     """A column a run, or a group of runs that differ in the seed alone; below, a line each."""
 
     MODE = "runs"
-    AUTO_FOCUS = "DataTable"
+    AUTO_FOCUS = "Table"
     BINDINGS: ClassVar = [
         Binding(
             "g", "group", "group", tooltip="Runs that differ in the seed alone as one, with a band; or each by itself"
@@ -59,7 +57,7 @@ class CompareScreen(ChartScreen):
     def body(self) -> ComposeResult:
         """The table over the charts."""
         with Panel(id="differences"):
-            yield DataTable[Text](cursor_type="row", fixed_columns=1)
+            yield Table()
         with Horizontal(id="compared"):
             for measure in MEASURES.values():
                 yield replace(measure, empty="none of them recorded it").panel()
@@ -85,20 +83,14 @@ class CompareScreen(ChartScreen):
         self.show_charts()
 
     def _show_table(self) -> None:
-        table, columns = self.query_one(DataTable), self.columns
-        row = table.cursor_row
-        table.clear(columns=True)
-        table.add_column(Text(""))
-        for letter, runs in zip(_letters(len(columns)), columns, strict=True):
-            table.add_column(_cell(f"{letter} {_name(runs)}"))
+        table, columns = self.query_one(Table), self.columns
         names = [name for name in differing(self._runs) if not (self.grouped and name == "seed")]
-        for name in names:
-            table.add_row(Text(name), *(_cell(_value(runs, name)) for runs in columns))
+        rows = [Row(name, [name, *(_value(runs, name) for runs in columns)]) for name in names]
         facts = [_facts([self._found[run.id].came for run in runs]) for runs in columns]
-        for name in facts[0]:
-            table.add_row(Text(name, "dim"), *(_cell(told[name]) for told in facts))
-        table.move_cursor(row=row)
-        table.styles.height = min(len(names) + len(facts[0]) + 1, max(6, self.size.height // 3))
+        rows += [Row(("came", name), [name, *(told[name] for told in facts)], quiet=True) for name in facts[0]]
+        letters = _letters(len(columns))
+        table.fill([Column(""), *(Column(f"{next(letters)} {_name(runs)}") for runs in columns)], rows)
+        table.styles.height = min(len(rows) + 1, max(6, self.size.height // 3))
         differ = formats.plural(len(names), "parameter") if names else "no parameter"
         alone = " but the seed" if not names and "seed" in differing(self._runs) else ""
         keys = "g each run by itself" if self.grouped else "g seeds together"
@@ -149,12 +141,6 @@ class CompareScreen(ChartScreen):
 def _letters(count: int) -> Iterator[str]:
     """A, B, C: a letter a column, the same in the charts."""
     return (LETTERS[index % len(LETTERS)] for index in range(count))
-
-
-def _cell(text: str) -> Text:
-    cell = Text(wire.one_line(text, 200), no_wrap=True)
-    cell.truncate(LONGEST, overflow="ellipsis")
-    return cell
 
 
 def _facts(group: Sequence[Came | None]) -> dict[str, str]:

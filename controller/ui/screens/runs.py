@@ -10,7 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from controller import wire
 from controller.runs import RunInfo, list_runs, mentions
@@ -21,7 +21,7 @@ from controller.ui.widgets.norun import none_yet
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runfacts import told, told_together
 from controller.ui.widgets.runtable import (
-    FIXED,
+    STARTED,
     RunColumn,
     RunGroup,
     RunTable,
@@ -120,7 +120,7 @@ class RunsScreen(MainScreen):
         self.set_class(every == [], "-empty")
         self.set_class(bool(every) and not runs, "-none-found")
         columns = self._columns()
-        by = next((column for column in columns if column.title == self._by), FIXED[1])
+        by = next((column for column in columns if column.title == self._by), STARTED)
         self.query_one(RunTable).show(ordered(runs, by, self._reverse), columns, self._marked, by.title, self._reverse)
         title = "runs" if every is None else formats.plural(len(every), "run")
         shown = sum(len(members(run)) for run in runs)
@@ -154,15 +154,13 @@ class RunsScreen(MainScreen):
             keys = f"b {'unpin' if pinned else 'pin'}  r again  x export"
             self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}{' · pinned' if pinned else ''}", keys)
 
-    @on(DataTable.RowHighlighted)
-    def _highlighted(self) -> None:
+    @on(RunTable.Moved)
+    def _moved(self) -> None:
         self._show_run()
 
-    @on(DataTable.HeaderSelected)
-    def _header(self, event: DataTable.HeaderSelected) -> None:
-        if not event.column_index:
-            return  # the marks
-        title = self._columns()[event.column_index - 1].title
+    @on(RunTable.HeadingClicked)
+    def _heading(self, event: RunTable.HeadingClicked) -> None:
+        title = self._columns()[event.column].title
         self._order(title, self._reverse != (title == self._by))
 
     def action_sort(self) -> None:
@@ -220,7 +218,7 @@ class RunsScreen(MainScreen):
             ids = {run.id for run in members(table.run_here)}
             self._marked = self._marked - ids if table.run_here.id in self._marked else self._marked | ids
             self._show()
-            table.move_cursor(row=min(table.cursor_row + 1, len(table.runs) - 1))
+            table.move_to(table.row + 1)
 
     # --- acts
 
@@ -240,7 +238,7 @@ class RunsScreen(MainScreen):
             return None
         return run
 
-    @on(DataTable.RowSelected)
+    @on(RunTable.Chosen)
     def _opened(self) -> None:
         run = self.query_one(RunTable).run_here
         if run is None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.binding import Binding
-from textual.geometry import Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from controller.ui.rankrows import MOST_RANKS, ORDERS, HostRow, Plights, key_of, rows
 from controller.ui.widgets.panel import seen
 from controller.ui.widgets.rankcells import Columns, heading, host_cells, rank_cells
+from controller.ui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from controller.state import Now, RankNow
@@ -24,12 +22,10 @@ if TYPE_CHECKING:
 ENTERS = ("choose", "look", "unfold")  # what Enter may do
 
 
-class RankTable(ScrollView, can_focus=True):
+class RankTable(Rows):
     """All ranks of a run, those of a host in one row where they are many; a cursor; Enter opens what is under it."""
 
     COMPONENT_CLASSES: ClassVar = {
-        "ranktable--head",
-        "ranktable--cursor",
         "ranktable--quiet",
         "ranktable--good",
         "ranktable--degraded",
@@ -40,12 +36,6 @@ class RankTable(ScrollView, can_focus=True):
         "ranktable--push",
     }
     BINDINGS: ClassVar = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("pageup", "move(-10)", "Page up", show=False),
-        Binding("pagedown", "move(10)", "Page down", show=False),
-        Binding("home", "move(-100000)", "First", show=False),
-        Binding("end", "move(100000)", "Last", show=False),
         Binding("enter", "choose", "rank…", tooltip="Act on the rank: pause, kill, restart, attack, checkpoint"),
         Binding("enter", "look", "its log", tooltip="Open the output of the rank under the cursor"),
         Binding("enter", "unfold", "its ranks", tooltip="Show the workers of the host one by one, or in one row again"),
@@ -53,38 +43,23 @@ class RankTable(ScrollView, can_focus=True):
         Binding("f", "flatten", show=False, tooltip="A row for each rank, or one a host (above 24 ranks)"),
     ]
 
-    class Chosen(Message):
+    class Chosen(Rows.Chosen):
         """Enter on a rank."""
 
         def __init__(self, table: RankTable, rank: int) -> None:
-            super().__init__()
-            self.table, self.rank = table, rank
+            super().__init__(table)
+            self.rank = rank
 
-        @property
-        def control(self) -> RankTable:
-            """The table."""
-            return self.table
-
-    class Arranged(Message):
+    class Arranged(Rows.Told):
         """The rows have another order, or each rank has its own now or no more."""
-
-        def __init__(self, table: RankTable) -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> RankTable:
-            """The table."""
-            return self.table
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self._now: Now | None = None
-        self._rows: list[RankNow | HostRow] = []
+        self._shown: list[RankNow | HostRow] = []
         self._plights: Plights | None = None
         self._spared = False  # the run does without the ranks that have fallen: they are not shown as bad
         self._opened: set[str] = set()  # hosts whose workers are shown one by one
-        self._chosen: int | str | None = None  # the rank or the host under the cursor, whatever row it is in
         self._columns: Columns | None = None
         self._acts = self._revealed = False
         self._offered = ""  # what the keys say that Enter does
@@ -96,20 +71,10 @@ class RankTable(ScrollView, can_focus=True):
     @property
     def rank(self) -> int | None:
         """The rank under the cursor; the first of its workers where that is a host."""
-        if not self._rows:
+        if not self._shown:
             return None
-        row = self._rows[self.row]
+        row = self._shown[self.row]
         return min(worker.rank for worker in row.workers) if isinstance(row, HostRow) else row.rank
-
-    @property
-    def row(self) -> int:
-        """The row the cursor is in, from 0."""
-        return next((index for index, row in enumerate(self._rows) if key_of(row) == self._chosen), 0)
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are below the heading."""
-        return len(self._rows)
 
     @property
     def many(self) -> bool:
@@ -120,27 +85,26 @@ class RankTable(ScrollView, can_focus=True):
         """Show the ranks of `now`; `acts`: something can be done to them; `revealed` marks those that really attack."""
         self._now, self._acts, self._revealed, self._plights = now, acts, revealed, Plights(now)
         self._spared = self._plights.spared
-        self._rows = rows(now, self._plights, order=self.order, flat=self.flat, opened=self._opened, revealed=revealed)
-        if self._chosen not in {key_of(row) for row in self._rows}:
-            self._chosen = self._nearest()
+        self._shown = rows(now, self._plights, order=self.order, flat=self.flat, opened=self._opened, revealed=revealed)
         self._columns = None
-        self.virtual_size = Size(1, len(self._rows) + 1)  # as narrow as can be: rows are cut to the width there is
-        self.refresh()
+        self.put([key_of(row) for row in self._shown])  # as narrow as can be: rows are cut to the width there is
         self._offer()
 
-    def _nearest(self) -> int | str | None:
-        """Where the cursor goes when its row has gone: from a rank to its host's row, from a host to its first rank."""
-        for row in self._rows:
-            if isinstance(row, HostRow) and any(worker.rank == self._chosen for worker in row.workers):
-                return row.name
-            if not isinstance(row, HostRow) and row.role == "worker" and row.host == self._chosen:
-                return row.rank
-        return key_of(self._rows[0]) if self._rows else None
+    def row_instead(self, before: Sequence[Hashable], row: int, places: Mapping[Hashable, int]) -> int:
+        """From a rank to its host's row, from a host to its first rank."""
+        gone = before[row]
+        for place, shown in enumerate(self._shown):
+            if isinstance(shown, HostRow):
+                if any(worker.rank == gone for worker in shown.workers):
+                    return place
+            elif shown.role == "worker" and shown.host == gone:
+                return place
+        return super().row_instead(before, row, places)
 
     def _arrange(self) -> None:
         if self._now is not None:
             self.show(self._now, acts=self._acts, revealed=self._revealed)
-            self._into_sight()
+            self.into_sight()
         self.post_message(self.Arranged(self))
 
     def action_sort(self) -> None:
@@ -158,90 +122,68 @@ class RankTable(ScrollView, can_focus=True):
 
         Nothing can be done while there is no rank to be seen.
         """
-        if not self._rows or not seen(self):
+        if not self._shown or not seen(self):
             return False
         if action in ENTERS:
-            return action == self._enter
+            return action == self.enter
         return action != "flatten" or self.many
 
     @property
-    def _enter(self) -> str:
+    def enter(self) -> str:
         """What Enter does now, one of ENTERS."""
-        return "unfold" if isinstance(self._chosen, str) else "choose" if self._acts else "look"
+        on_host = bool(self._shown) and isinstance(self._shown[self.row], HostRow)
+        return "unfold" if on_host else "choose" if self._acts else "look"
 
     def _offer(self) -> None:
         """Have the keys tell what Enter does, if that is something else now."""
-        if self._offered != self._enter:
-            self._offered = self._enter
+        if self._offered != self.enter:
+            self._offered = self.enter
             self.refresh_bindings()
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        if self._rows:
-            self._chosen = key_of(self._rows[max(0, min(len(self._rows) - 1, self.row + by))])
-            self._into_sight()
-            self._offer()
-
-    def _into_sight(self, below: int = 0) -> None:
-        """Scroll to the cursor, and so many rows below it. Force: the rows may only just have become so many."""
-        room, top, row = self.size.height - 1, self.scroll_offset.y, self.row
-        self.scroll_to(y=min(row, max(row + below - room + 1, top)), animate=False, force=True)
-        self.refresh()
+    def move_to(self, row: int) -> None:
+        """Move the cursor to `row`."""
+        super().move_to(row)
+        self._offer()
 
     def action_choose(self) -> None:
         """Tell that the rank under the cursor was chosen."""
-        if isinstance(self._chosen, int):
-            self.post_message(self.Chosen(self, self._chosen))
+        row = self._shown[self.row]
+        if not isinstance(row, HostRow):
+            self.post_message(self.Chosen(self, row.rank))
 
     action_look = action_choose  # what the choice leads to is the screen's business
 
     def action_unfold(self) -> None:
         """Show the workers of the host under the cursor, or hide them again."""
-        if isinstance(self._chosen, str):
-            self._opened ^= {self._chosen}
+        row = self._shown[self.row]
+        if isinstance(row, HostRow):
+            self._opened ^= {row.name}
             self._arrange()
-            row = self._rows[self.row]
+            row = self._shown[self.row]
             if isinstance(row, HostRow) and row.opened:
-                self._into_sight(below=len(row.workers))
-
-    async def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor; a second one where it is does what Enter does."""
-        row = event.y + self.scroll_offset.y - 1
-        if event.y and 0 <= row < len(self._rows):
-            if row == self.row and event.chain == 2:
-                await self.run_action(self._enter)
-                return
-            self._chosen = key_of(self._rows[row])
-            self.refresh()
-            self._offer()
+                self.into_sight(below=len(row.workers))
 
     def on_resize(self) -> None:
         """Columns become wider or narrower."""
         self._columns = None
 
-    def render_line(self, y: int) -> Strip:
-        """The heading, which stays, or a row."""
-        width = self.size.width
+    def _fitted(self, width: int) -> Columns:
         if self._columns is None:
             self._columns = Columns.fitting(width, self._now.ranks.values() if self._now is not None else ())
-        columns = self._columns
-        if y == 0:
-            strip = self._strip((heading(columns), "head"))
-        else:
-            index = y + self.scroll_offset.y - 1
-            if index >= len(self._rows):
-                return Strip.blank(width, self.rich_style)
-            row = self._rows[index]
-            chosen, away = key_of(row) == self._chosen, self._now is not None and self._now.detached()
-            if isinstance(row, HostRow):
-                cells = host_cells(row, columns, chosen=chosen, away=away)
-            else:
-                plight = self._plights.of(row) if self._plights is not None else ""
-                cells = rank_cells(row, columns, plight, chosen=chosen, revealed=self._revealed, away=away)
-            strip = self._strip(*cells).adjust_cell_length(width)
-            if chosen and self.has_focus:
-                strip = strip.apply_style(self.get_component_rich_style("ranktable--cursor", partial=True))
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        return self._columns
+
+    def draw_heading(self, width: int) -> Strip:
+        """The columns' titles."""
+        return Strip([Segment(heading(self._fitted(width)))])
+
+    def draw_row(self, row: int, width: int) -> Strip:
+        """A rank, or the workers of a host."""
+        columns, shown, chosen = self._fitted(width), self._shown[row], row == self.row
+        away = self._now is not None and self._now.detached()
+        if isinstance(shown, HostRow):
+            return self._strip(*host_cells(shown, columns, chosen=chosen, away=away))
+        plight = self._plights.of(shown) if self._plights is not None else ""
+        return self._strip(*rank_cells(shown, columns, plight, chosen=chosen, revealed=self._revealed, away=away))
 
     def _strip(self, *runs: tuple[str, str]) -> Strip:
         return Strip([Segment(text, self._style_of(name) if name else None) for text, name in runs])
