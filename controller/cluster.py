@@ -99,7 +99,7 @@ class Cluster(Sessions):
             self._emit({"kind": "facts", "host": host.name, "facts": facts})
             self._state(host, "ready")
         except HostError as error:
-            self._report(host, str(error))
+            self._report(host, str(error), error.command)
             raise
 
     async def _find_resume(self) -> Resume | None:
@@ -160,7 +160,7 @@ class Cluster(Sessions):
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
             if isinstance(failure, HostError):
-                self._report(failure.host, str(failure))
+                self._report(failure.host, str(failure), failure.command)
         self._raise(failures)
 
     def _raise(self, failures: list[BaseException]) -> None:

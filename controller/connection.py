@@ -24,11 +24,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class HostError(Exception):
-    """Why a host can't take part: one sentence that begins with its name and says what to do."""
+    """Why a host can't take part: one sentence that begins with its name and says what to do.
 
-    def __init__(self, host: Host, text: str) -> None:
+    `command` is the one in it, for a shell here, that would mend that. It is kept apart, as hosts write parts of some
+    sentences, and so might write a command.
+    """
+
+    def __init__(self, host: Host, text: str, command: str = "") -> None:
         super().__init__(wire.one_line(f"{host.name}: {text}", 2000))
-        self.host = host
+        self.host, self.command = host, command
 
 
 class Unreachable(HostError):

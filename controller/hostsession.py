@@ -56,7 +56,7 @@ class HostSession(HostTalk):
         """Wait until torch is imported. Raises HostError with what would mend it."""
         answer = await self.wait(self._warm, WARM_WITHIN)
         if answer["state"] != "ready":
-            raise HostError(self.host, preflight.why_not_warm(self.host, self.facts, answer))
+            raise preflight.not_warm(self.host, self.facts, answer)
         return answer
 
     async def listen(self, rank: int, where: Mapping[str, Any]) -> tuple[str, int]:

@@ -6,10 +6,13 @@ import ipaddress
 import math
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from garfield.kinds import has_control
+
+LONGEST = 4096  # characters of a text, as of a path
+LONGEST_NAME = 100  # characters of a host's name
 MOST_RANKS = 1000  # of one role on one host: beyond it, a slip of the finger
 _SPECIAL = frozenset("'`\"$\\;&<>|(){}")  # what OpenSSH refuses in a host name
 _PLAIN = r"[^\s@:/\[\]-][^\s@:/\[\]]*"  # a user or a host
@@ -44,16 +47,13 @@ def format_lease(seconds: float) -> str:
     return f"{seconds:.10g}s"
 
 
-def has_control(text: str) -> bool:
-    """Whether `text` holds characters that steer a terminal or are not seen: controls, bidi marks, line separators."""
-    return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
-
-
 def _text(raw: Any) -> str:
     if not isinstance(raw, str):
         raise HostValueError("must be text in quotes")
     if has_control(raw):
         raise HostValueError("must not hold control characters or line breaks")
+    if len(raw) > LONGEST:
+        raise HostValueError(f"must have at most {LONGEST} characters")
     return raw.strip()
 
 
@@ -76,6 +76,8 @@ def _name(raw: Any) -> str:
     text = _word(raw)
     if not text:
         raise HostValueError("must not be empty")
+    if len(text) > LONGEST_NAME:
+        raise HostValueError(f"must have at most {LONGEST_NAME} characters")
     return text
 
 

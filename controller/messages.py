@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from controller.wire import WireError, clean, decode, one_line
+from controller.wire import TEXT, WireError, clean, decode, one_line
 from garfield import events
 
 Check = Callable[[Any], Any]
+
+LATEST = 1e11  # Unix seconds, in the year 5138
+_RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,99}", re.ASCII)
 
 
 def _number(value: Any) -> float:
@@ -30,8 +34,27 @@ def _count(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
+    """A text on one line: nothing that an agent says of itself has more."""
+    text = _raw_text(value)
+    return text if text.isprintable() else one_line(text, TEXT)
+
+
+def _raw_text(value: Any) -> str:
     if not isinstance(value, str):
         raise WireError("a text is needed")
+    return value
+
+
+def _run_id(value: Any) -> str:
+    """The id of a run. It names a folder here and is a word of commands that a person copies."""
+    if not _RUN_ID.fullmatch(_raw_text(value)):
+        raise WireError(f"{one_line(value, 40)!r} is no id of a run")
+    return value
+
+
+def _moment(value: Any) -> float:
+    if not 0 <= _number(value) <= LATEST:
+        raise WireError("a time is needed, in Unix seconds")
     return value
 
 
@@ -64,7 +87,7 @@ def _list(check: Check) -> Check:
 def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise WireError("an object is needed")
-    return {key: _text(item) for key, item in value.items()}
+    return {_text(key): _text(item) for key, item in value.items()}
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -73,10 +96,14 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
-def _object(**fields: Check) -> Check:
+def _object(*needed: str, **fields: Check) -> Check:
+    """An object with some of `fields`, the `needed` ones among them, and no others."""
+
     def checked(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise WireError("an object is needed")
+        if missing := [name for name in needed if name not in value]:
+            raise WireError(f"{missing[0]} is missing")
         return {name: _field(value, name, check) for name, check in fields.items() if name in value}
 
     return checked
@@ -84,15 +111,7 @@ def _object(**fields: Check) -> Check:
 
 def _whole(**fields: Check) -> Check:
     """As `_object`, with every field needed."""
-    some = _object(**fields)
-
-    def checked(value: Any) -> dict[str, Any]:
-        found = some(value)
-        if missing := [name for name in fields if name not in found]:
-            raise WireError(f"{missing[0]} is missing")
-        return found
-
-    return checked
+    return _object(*fields, **fields)
 
 
 def _event(value: Any) -> dict[str, Any]:
@@ -102,7 +121,7 @@ def _event(value: Any) -> dict[str, Any]:
         event = events.checked(value)
     except events.EventError as error:
         raise WireError(one_line(str(error), 200)) from None
-    event["time"] = _number(value.get("time"))
+    event["time"] = _moment(value.get("time"))
     return event
 
 
@@ -114,12 +133,12 @@ def _field(value: Mapping[str, Any], name: str, check: Check) -> Any:
 
 
 _RANK_STATUS = _object(
-    rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag, paused=_flag,
+    "rank", "role", rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag, paused=_flag,
     incarnation=_count,
 )  # fmt: skip
 _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {
-    "run": _text,
+    "run": _run_id,
     "host": _optional(_text),
     "name": _text,
     "note": _text,
@@ -127,7 +146,7 @@ _RUN = {
     "lease": _optional(_number),
     "by": _text,
     "connected": _flag,
-    "started": _number,
+    "started": _moment,
     "stopping": _flag,
     "silent": _number,
     "ranks": _list(_RANK_STATUS),
@@ -136,7 +155,7 @@ _RUN = {
 _PROCESS = _whole(pid=_count, start=_count, what=_text, name=_text, age=_number)
 _FILE = _whole(name=_text, size=_count, age=_number)
 _LEFTOVER = _whole(
-    run=_text, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS),
+    run=_run_id, hosts=_list(_text), origin=_optional(_texts), running=_flag, processes=_list(_PROCESS),
     files=_list(_FILE),
 )  # fmt: skip
 
@@ -164,31 +183,31 @@ _SCHEMA: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
         dict.fromkeys(("attack", "by", "id", "error"), _optional(_text)),
     ),
     "event": ({"rank": _count, "event": _event}, {}),
-    "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_text)}, {}),
+    "output": ({"rank": _optional(_count), "stream": _text, "lines": _list(_raw_text)}, {}),
     "exit": (
         {
             "rank": _count,
             "code": _optional(_count),
             "signal": _optional(_count),
             "asked": _flag,
-            "stderr": _list(_text),
+            "stderr": _list(_raw_text),
         },
         {"restarting": _flag, "starved": _flag},
     ),
-    "resources": ({"ranks": _list(_object(rank=_count, cpu=_number, memory=_count))}, {}),
+    "resources": ({"ranks": _list(_whole(rank=_count, cpu=_number, memory=_count))}, {}),
     "attached": (
         {},
         {
             "last": _count,
             "holds": _flag,
             "by": _text,
-            "time": _number,
+            "time": _moment,
             "error": _text,
             "left": _count,
         },
     ),
     "detached": ({}, {"error": _optional(_text)}),
-    "described": ({"run": _text}, {"description": _optional(_table)}),
+    "described": ({"run": _run_id}, {"description": _optional(_table)}),
     "claimed": ({"by": _text}, {}),
     "kept": ({"by": _text}, {}),
     "dropped": ({"from": _count, "to": _count}, {}),
@@ -200,7 +219,7 @@ _SCHEMA: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "fetched": ({"id": _text, "name": _text, "offset": _count}, {"size": _count, "data": _bytes, "error": _text}),
     "status": (_RUN, {}),
     # Of a check.
-    "clock": ({"time": _number}, {}),
+    "clock": ({"time": _moment}, {}),
     "examined": (
         {},
         {
@@ -213,15 +232,26 @@ _SCHEMA: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
         },
     ),
     # Of a visit: what the agents of a host say, passed on.
-    "runs": ({"runs": _list(_object(**_RUN))}, {}),
-    "ended": ({"run": _text}, {"left": _optional(_count), "error": _text}),
+    "runs": ({"runs": _list(_object("run", "started", "ranks", **_RUN))}, {}),
+    "ended": ({"run": _run_id}, {"left": _optional(_count), "error": _text}),
     "leftovers": ({"machine": _text, "found": _list(_LEFTOVER), "more": _count}, {}),
-    "cleaned": ({"run": _text, "ended": _count, "left": _list(_PROCESS), "removed": _count}, {}),
+    "cleaned": ({"run": _run_id, "ended": _count, "left": _list(_PROCESS), "removed": _count}, {}),
+}
+
+# What a message of a type also needs, unless it says what went wrong, under "error".
+_UNLESS_ERROR = {
+    "listening": ("address", "port"),
+    "started": ("pid",),
+    "attached": ("last", "holds", "by", "time"),
 }
 
 MESSAGES = tuple(_SCHEMA)  # every type there is
 _FIELDS = {
-    kind: (needed.keys(), {"seq": _count, "at": _number, **needed, **further})
+    kind: (
+        needed.keys(),
+        needed.keys() | _UNLESS_ERROR.get(kind, ()),
+        {"seq": _count, "at": _moment, **needed, **further},
+    )
     for kind, (needed, further) in _SCHEMA.items()
 }
 
@@ -237,7 +267,7 @@ def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
     if piece is not None:
         raw["data"] = piece
     try:
-        needed, all_fields = _FIELDS[raw["type"]]
+        needed, whole, all_fields = _FIELDS[raw["type"]]
     except (KeyError, TypeError):
         raise WireError(f"{one_line(str(raw.get('type')), 40)!r} is no type of message") from None
     kind = raw["type"]
@@ -252,6 +282,8 @@ def parse(line: bytes, ranks: Collection[int] | None = None) -> dict[str, Any]:
         raise WireError(f"{kind}: {error}") from None
     if ranks is not None:
         _check_ranks(message, ranks)
+    if not whole <= message.keys() and "error" not in message:
+        raise WireError(f"{kind}: {min(whole - message.keys())} is missing")
     return message
 
 

@@ -6,6 +6,10 @@ import getpass
 import platform
 from collections.abc import Mapping
 
+from controller.wire import one_line
+
+LONGEST = 100  # characters
+
 
 def origin() -> dict[str, str]:
     """{"user", "machine"} of this controller."""
@@ -24,4 +28,4 @@ def origin_text() -> str:
 def told_origin(told: Mapping[str, str] | None) -> str:
     """user@machine as a host tells it of a run."""
     told = told or {}
-    return f"{told.get('user', '?')}@{told.get('machine', '?')}"
+    return one_line(f"{told.get('user', '?')}@{told.get('machine', '?')}", LONGEST)

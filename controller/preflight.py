@@ -71,12 +71,13 @@ def why_no_start(host: Host, printed: bytes, stderr: str, code: int | None, floo
     return f"{host.interpreter} could not be started ({how}){': ' + said if said else ''}"
 
 
-def why_not_warm(host: Host, facts: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+def not_warm(host: Host, facts: Mapping[str, Any], answer: Mapping[str, Any]) -> HostError:
     """torch, or something it needs, can't be imported."""
     text, missing = answer.get("text", ""), answer.get("missing", "")
     if not missing or missing.partition(".")[0] in ("garfield", "controller"):
-        return f"the training code can't be imported there: {text}"
-    return f"its Python has no {missing.partition('.')[0]}; install it with: {install_command(host, facts)}"
+        return HostError(host, f"the training code can't be imported there: {text}")
+    command = install_command(host, facts)
+    return HostError(host, f"its Python has no {missing.partition('.')[0]}; install it with: {command}", command)
 
 
 def install_command(host: Host, facts: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,11 @@ def find(text: str) -> Path:
 
     Of several runs of one name it is the newest with a model. Raises CheckpointError.
     """
-    path = Path(text).expanduser()
-    if path.is_dir():
-        path /= MODEL
-    if path.is_file():
-        return path.absolute()
+    path = os.path.expanduser(text)
+    if os.path.isdir(path):
+        path = os.path.join(path, MODEL)
+    if os.path.isfile(path):
+        return Path(path).absolute()
     runs = find_runs(text)
     models = [run.folder / MODEL for run in runs if (run.folder / MODEL).is_file()]
     if models:

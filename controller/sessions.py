@@ -155,11 +155,11 @@ class Sessions:
         if ending.text and not self._stopping:
             self._emit({"kind": "problem", "host": host.name, "text": f"{host.name}: {ending.text}"})
 
-    def _report(self, host: Host, text: str) -> None:
+    def _report(self, host: Host, text: str, command: str = "") -> None:
         if host.name not in self._reported:
             self._reported.add(host.name)
             self._state(host, "failed", text)
-            self._emit({"kind": "problem", "host": host.name, "text": text})
+            self._emit({"kind": "problem", "host": host.name, "text": text, "command": command})
 
     def _tell_once(self, act: str, text: str) -> None:
         """An act on the whole run, of which every host tells."""

@@ -27,8 +27,8 @@ CLOSE_WITHIN = 3.0
 class KeyUntrusted(Unreachable):
     """A host, or a jump host on the way to it, whose key isn't trusted."""
 
-    def __init__(self, host: Host, text: str, key: ShownKey) -> None:
-        super().__init__(host, text)
+    def __init__(self, host: Host, text: str, key: ShownKey, command: str) -> None:
+        super().__init__(host, text, command)
         self.key = key
 
 
@@ -65,10 +65,11 @@ class SshWays:
         except LoginError as error:
             if error.key is None:
                 raise Unreachable(host, str(error)) from None
-            text = str(error)
+            text, command = str(error), error.key.forget_command()
             if not error.key.changed:
-                text += f" If that is what the machine itself shows, trust it with: {trust_command(host)}"
-            raise KeyUntrusted(host, text, error.key) from None
+                command = trust_command(host)
+                text += f" If that is what the machine itself shows, trust it with: {command}"
+            raise KeyUntrusted(host, text, error.key, command) from None
 
     async def close(self) -> None:
         """Close the jump connections."""

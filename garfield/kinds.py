@@ -6,10 +6,14 @@ Numbers, flags and texts; quorums and ranks; and what the catalogue names: data 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 from garfield import catalog
+
+LONGEST = 4096  # characters of a text, as of a path
+LARGEST = 10**15  # of whole numbers: what records and their readers keep exactly
 
 
 def _parse_int(raw: Any) -> int:
@@ -38,8 +42,13 @@ def _parse_flag(raw: Any) -> bool:
         raise ValueError from None
 
 
+def has_control(text: str) -> bool:
+    """Whether `text` holds characters that steer a terminal or are not seen: controls, bidi marks, line separators."""
+    return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
+
+
 def _parse_text(raw: Any) -> str:
-    if not isinstance(raw, str) or any(ord(character) < 32 for character in raw):
+    if not isinstance(raw, str) or len(raw) > LONGEST or has_control(raw):
         raise TypeError
     return raw.strip()
 

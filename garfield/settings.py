@@ -49,8 +49,8 @@ class Setting:
             value = kinds.PARSERS[self.kind](raw)
         except catalog.CatalogError as error:
             raise SettingError(f"{self.name}: {error}") from None
-        except (TypeError, ValueError):
-            raise SettingError(f"{self.name} = {raw!r}: {kinds.EXPECTED[self.kind]}.") from None
+        except (TypeError, ValueError, OverflowError):
+            raise SettingError(f"{self.name} = {raw!r:.100}: {kinds.EXPECTED[self.kind]}.") from None
         self._check(value)
         return value
 
@@ -58,7 +58,9 @@ class Setting:
         if self.kind == "choice" and value not in self.choices():
             near = get_close_matches(value, self.choices(), 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else "."
-            raise SettingError(f"{self.name} = {value!r}: must be one of {', '.join(self.choices())}{hint}")
+            raise SettingError(f"{self.name} = {value!r:.100}: must be one of {', '.join(self.choices())}{hint}")
+        if self.kind == "int" and abs(value) > kinds.LARGEST:
+            raise SettingError(f"{self.name}: must be at most {kinds.LARGEST:,} either way.")
         if self.kind in ("int", "float"):
             if self.minimum is not None and value < self.minimum:
                 raise SettingError(f"{self.name} = {value}: must be at least {self.minimum:g}.")

@@ -108,7 +108,7 @@ async def launch_failed(tui: Driven, cast: Cast) -> Stops:
     found = no_torch()
     sentence = f"{found.text} {found.command}"
     host = {"kind": "host", "host": "lab2", "state": "failed", "detail": sentence}
-    problem = {"kind": "problem", "host": "lab2", "text": sentence}
+    problem = {"kind": "problem", "host": "lab2", "text": sentence, "command": found.command}
     end = {"kind": "outcome", "outcome": "failed", "root_cause": sentence, "left": 0, "seconds": 3.1}
     at = {"received": records[checking - 1]["received"] + 0.5}
     tui.run.feed([host | at, problem | at, end | at])

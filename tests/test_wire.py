@@ -171,11 +171,44 @@ def _is_of(value: object, hint: Any) -> bool:
         ({"type": ["bye"]}, "no type of message"),
         ({"type": "output", "rank": 1, "stream": "stdout", "lines": [[[[[[[[1]]]]]]]]}, "nested too deeply"),
         ([], "no JSON object"),
+        ({"type": "runs", "runs": [{"run": "r", "started": 1}]}, "runs: ranks is missing"),
+        ({"type": "runs", "runs": [{"run": "r", "started": 1, "ranks": [{"step": 1}]}]}, "rank is missing"),
+        ({"type": "runs", "runs": [{"run": "r", "started": 1e18, "ranks": []}]}, "started: a time is needed"),
+        ({"type": "bye", "left": [], "at": -1e300}, "at: a time is needed"),
+        ({"type": "listening", "rank": 1}, "address is missing"),
+        ({"type": "started", "rank": 1}, "pid is missing"),
+        ({"type": "attached", "last": 1}, "by is missing"),
+        (
+            {"type": "event", "rank": 1, "event": {"kind": "problem", "text": "mend it with: evil", "time": 1}},
+            "problem",
+        ),
     ],
 )
 def test_refusals_say_why(message: object, why: str) -> None:
     with pytest.raises(wire.WireError, match=why):
         messages.parse(json.dumps(message).encode(), {0, 1})
+
+
+@pytest.mark.parametrize(
+    "run", ["", "../../.ssh", "/etc", "a/b", "..", "--yes", "-y", "a b", "a\nb", "; ls", "r" * 101]
+)
+def test_the_id_of_a_run_is_no_path_and_no_option(run: str) -> None:
+    """It names a folder here, out of which what was there before is moved, and is a word of commands to copy."""
+    leftover = {"run": run, "hosts": [], "origin": None, "running": False, "processes": [], "files": []}
+    for message in (
+        {"type": "runs", "runs": [{"run": run, "started": 1, "ranks": []}]},
+        {"type": "described", "run": run, "description": {}},
+        {"type": "leftovers", "machine": "m", "more": 0, "found": [leftover]},
+    ):
+        with pytest.raises(wire.WireError, match="is no id of a run"):
+            messages.parse(json.dumps(message).encode())
+
+
+def test_what_an_agent_says_of_itself_is_on_one_line() -> None:
+    told = {"python": "3.11\n\tx", "addresses": {"eth0\n": "10.0.0.1\t"}, "gpus": [], "packages": {"torch": "2\n"}}
+    message = messages.parse(json.dumps({"type": "examined", **told}).encode())
+    assert message["python"] == "3.11 x"
+    assert (message["addresses"], message["packages"]) == ({"eth0": "10.0.0.1"}, {"torch": "2"})
 
 
 @pytest.mark.parametrize(

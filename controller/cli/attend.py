@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from controller import moments
 from controller.cli import interruptible, terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
@@ -65,7 +65,7 @@ def _row(run: Found) -> list[str]:
         state += ", detached"
     elif run.silent > SILENT:
         state += f", its controller silent for {duration(run.silent)}"
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
+    since = moments.told(run.started, "%Y-%m-%d %H:%M:%S")
     return [
         run.run,
         run.name or "–",

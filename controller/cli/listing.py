@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import asdict
 from typing import Any
 
-from controller import paths
+from controller import moments, paths
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.refused import Refused
 from controller.hostsfile import HostsFile, HostsFileError
@@ -35,7 +34,7 @@ def _runs(options: argparse.Namespace) -> int:
         [
             run.id,
             run.name or "–",
-            "–" if run.started is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started)),
+            "–" if run.started is None else moments.told(run.started, "%Y-%m-%d %H:%M"),
             run.outcome,
             "–" if run.accuracy is None else f"{run.accuracy:.3f}",
             "–" if run.steps is None else str(run.steps),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from controller import moments
 from controller.cli.out import complain, say
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_run
@@ -61,10 +63,10 @@ def _unheard(run: RunInfo) -> str:
     """What isn't recorded here of a run that was left to itself."""
     if run.outcome != "detached":
         return ""
-    return f" until it was detached; python -m controller attach {run.id} brings what came later"
+    return f" until it was detached; python -m controller attach {shlex.quote(run.id)} brings what came later"
 
 
 def _shown(line: Line, with_rank: bool) -> str:
-    moment = time.strftime("%H:%M:%S", time.localtime(line.received))
+    moment = moments.told(line.received)
     who = "" if not with_rank else f"{'agent' if line.rank is None else f'rank {line.rank}':<8} "
     return f"{moment} {MARKS.get(line.stream, '·')} {who}{line.text}"

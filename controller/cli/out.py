@@ -12,6 +12,8 @@ from rich.cells import cell_len
 
 from controller.wire import one_line, sanitise
 
+WILD = 1e12  # seconds: nobody waits so long, and no sum of minutes and hours is to be made of infinity
+
 
 def say(text: str = "", stream: TextIO | None = None, must: bool = False) -> None:
     """Print `text` with control characters replaced. That nobody reads any more is no error, unless it `must` be read:
@@ -57,6 +59,8 @@ def duration(seconds: float | None) -> str:
     """8.4 s; 3 m 20 s; 2 h 05 m; – when unknown."""
     if seconds is None:
         return "–"
+    if not abs(seconds) < WILD:
+        return f"{seconds:.0e} s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

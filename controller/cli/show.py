@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from typing import Any
 
+from controller import moments
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.words import recorded_run
 from controller.runs.compare import value_text
@@ -35,7 +35,7 @@ def _parts(found: Report) -> Iterator[str]:
     yield _titled("hosts", table(["host", "address", "ranks", "python", "torch"], _hosts(found)))
     yield _titled("what was noticed before the launch", "\n".join(found.findings))
     yield _titled("data", "\n".join(filter(None, [found.split, _classes(found)])))
-    acts = [f"{time.strftime('%H:%M:%S', time.localtime(moment))} {text}" for moment, text in found.acts]
+    acts = [f"{moments.told(moment)} {text}" for moment, text in found.acts]
     yield _titled("what people did", "\n".join(acts))
 
 
@@ -43,7 +43,7 @@ def _head(found: Report) -> Iterator[str]:
     run = found.run
     yield f"{run.id}  {run.name}".rstrip()
     yield from filter(None, [run.note, run.summary])
-    started = "" if run.started is None else time.strftime(" on %Y-%m-%d at %H:%M:%S", time.localtime(run.started))
+    started = "" if run.started is None else moments.told(run.started, " on %Y-%m-%d at %H:%M:%S")
     yield f"launched{started} by {run.origin or 'someone'}"
     took = f" in {duration(run.seconds)}" if run.seconds is not None else ""
     yield f"{run.outcome} after {found.now.step if run.steps is None else run.steps} steps{took}"

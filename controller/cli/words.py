@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from controller import paths
+from controller import moments, paths
 from controller.cli.asking import agrees, can_ask
 from controller.cli.refused import Refused
 from controller.hosts import Host
@@ -100,7 +98,7 @@ def _ended(word: str) -> str:
         return ""
     (run,) = recorded
     at = run.started + run.seconds if run.started is not None and run.seconds is not None else None
-    when = f", at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}" if at is not None else ""
+    when = f", at {moments.told(at, '%Y-%m-%d %H:%M:%S')}" if at is not None else ""
     return f" As it is recorded here, {run.id} {'was ' * (run.outcome == 'stopped')}{run.outcome}{when}."
 
 

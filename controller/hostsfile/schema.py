@@ -13,8 +13,9 @@ from typing import Any
 from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
 from controller.hostsfile.statements import Path
 from controller.hostsfile.tomlvalues import toml
-from controller.hostvalues import HostValueError, has_control
+from controller.hostvalues import LONGEST_NAME, HostValueError
 from garfield import settings
+from garfield.kinds import has_control
 
 TABLES = ("defaults", "host", "run", "experiment", "preset")
 LONGEST = 400  # characters of a sentence: keys and values may be as long as the file
@@ -90,10 +91,12 @@ def read(data: Mapping[str, Any], lines: Mapping[Path, int]) -> Contents:
     contents.experiment = reader.table("experiment")
     _check_parameters(reader, contents.experiment, ("experiment",))
     for name in reader.table("preset"):
-        if not name.strip() or has_control(name):
-            reader.problem(("preset", name), f"[preset.{name!r}]: a preset needs a name without control characters.")
         preset = reader.table("preset", name)
-        contents.presets[name] = preset
+        if not name.strip() or len(name) > LONGEST_NAME or has_control(name):
+            needs = f"a name of at most {LONGEST_NAME} characters, none of them a control character"
+            reader.problem(("preset", name), f"[preset.{name!r:.{LONGEST_NAME}}]: a preset needs {needs}.")
+        else:
+            contents.presets[name] = preset
         _check_parameters(reader, preset, ("preset", name))
     contents.problems.sort(key=lambda problem: problem.line or 0)
     return contents

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import gzip
 import os
+import re
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,9 @@ from controller.state import RunState
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
 DEPTH = 12  # levels of lists and tables in a record
 LARGEST_SEGMENT = 64 << 20  # bytes of one event file, unpacked; the recorder makes them of 8 MB
+MOST_BAD = 10_000  # lines of an event file that are no record; what follows more of them isn't read
 PIECE = 1 << 20  # bytes read at once
+_SEGMENT = re.compile(r"events-[0-9]+\.jsonl(\.gz)?")
 
 
 def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -31,10 +35,12 @@ def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict
         try:
             for line in _lines(path):
                 record = record_of(line)
-                if record is None:
-                    bad += 1
-                else:
+                if record is not None:
                     yield record
+                    continue
+                bad += 1
+                if bad > MOST_BAD:
+                    break  # it is something else than an event file, and may be long
         except (OSError, EOFError, zlib.error) as error:
             damage.append(f"{path.name} breaks off ({error}).")
         if bad:
@@ -48,11 +54,13 @@ def follow_records(folder: Path) -> Iterator[dict[str, Any] | None]:
     """
     number = 0
     while True:
-        number += 1
+        number, over = number + 1, False
         while (file := _open_segment(folder, number)) is None:
-            if not being_written(folder) and _segment(folder, number) is None:
+            if over:
                 return
-            yield None
+            over = not being_written(folder)  # asked before the last look
+            if not over:
+                yield None
         with file, contextlib.suppress(OSError, EOFError, zlib.error):
             line, closed = b"", False
             while not closed:
@@ -80,7 +88,7 @@ def segments(folder: Path) -> list[Path]:
     """The event files in order; a segment that is there both packed and plain is read plain."""
     chosen: dict[str, Path] = {}
     for path in sorted(folder.glob("events-*.jsonl*"), reverse=True):
-        if path.suffix in (".jsonl", ".gz"):
+        if _SEGMENT.fullmatch(path.name):
             chosen[path.name.removesuffix(".gz")] = path
     return [chosen[name] for name in sorted(chosen)]
 
@@ -99,13 +107,25 @@ def _open_segment(folder: Path, number: int) -> BinaryIO | None:
         return None
 
 
+def plain_file(path: Path) -> Path:
+    """`path`, unless it is a pipe, a device or the like, the end of which may never come. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no plain file")
+    return path
+
+
 def _opened(path: Path) -> BinaryIO:
+    plain_file(path)
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    size = 0
     with _opened(path) as file:
         while line := file.readline(LONGEST_LINE):
+            size += len(line)
+            if size > LARGEST_SEGMENT:
+                raise OSError(f"it is longer than {LARGEST_SEGMENT >> 20} MB")
             yield line
 
 
@@ -125,7 +145,7 @@ def read_segment(path: Path) -> tuple[bytes, str | None]:
 
 def _parts(path: Path) -> Iterator[bytes]:
     """An event file in pieces, up to where it breaks off: what can be unpacked is, however little follows."""
-    with path.open("rb") as file:
+    with plain_file(path).open("rb") as file:
         unpacker = zlib.decompressobj(wbits=31) if path.suffix == ".gz" else None
         while data := file.read(PIECE):
             while unpacker and data:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from controller.runs.library import description
 from controller.runs.recorder import write_json
+from controller.wire import one_line
 
 LONGEST_NAME = 60  # characters
 LONGEST_NOTE = 300
@@ -13,6 +14,9 @@ LONGEST_NOTE = 300
 
 class LabelError(ValueError):
     """A name or note that can't be, or that can't be written; one sentence."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))  # a folder may be called anything
 
 
 def why_not(name: str, note: str = "") -> str | None:

@@ -11,19 +11,21 @@ from typing import Any
 from controller import paths, wire
 from controller.hostsfile import HostsFile
 from controller.origin import told_origin
-from controller.runs.eventfiles import DEPTH, being_written
+from controller.runs.eventfiles import DEPTH, being_written, plain_file
 
 OUTCOMES = ("finished", "stopped", "failed", "detached")
 LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
+LONGEST_NAME = 200  # characters of a folder's name
 
 
 @dataclass(frozen=True)
 class RunInfo:
     """One recorded run, as lists show it.
 
-    `outcome` is finished, stopped, failed or detached, "running" while a controller on this machine writes the folder,
-    or "cut off" when it ended without an outcome. `started` is in Unix seconds, `origin` user@machine. `damage` is a
-    sentence when something in the folder could not be read; what could be is there.
+    `id` is the folder's name on one line; `outcome` is finished, stopped, failed or detached, "running" while a
+    controller on this machine writes the folder, or "cut off" when it ended without an outcome. `started` is in Unix
+    seconds, `origin` user@machine. `damage` is a sentence when something in the folder could not be read; what could be
+    is there.
     """
 
     id: str
@@ -71,9 +73,8 @@ def description(folder: Path) -> dict[str, Any]:
 
     It is not cut or cleaned: it is to be parsed or written back, not shown.
     """
-    path = folder / "run.json"
     try:
-        told = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST_JSON else None
+        told = json.loads(_whole(folder / "run.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
@@ -103,7 +104,7 @@ def read_run(folder: Path) -> RunInfo:
     ended = ended or {}
     steps = ended.get("steps")
     return RunInfo(
-        folder.name,
+        wire.one_line(folder.name, LONGEST_NAME),
         folder,
         _text(told, "name"),
         _text(told, "note"),
@@ -124,19 +125,26 @@ def read_run(folder: Path) -> RunInfo:
 
 def _read_json(path: Path, damage: list[str]) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError("it is too large")
-        content = wire.load(path.read_bytes(), DEPTH)
+        content = wire.load(_whole(path), DEPTH)
     except (OSError, ValueError, wire.WireError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (isinstance(error, OSError) and error.strerror) or error
         damage.append(f"{path.name} can't be read ({reason}).")
         return {}
     return content
 
 
+def _whole(path: Path) -> bytes:
+    """What is in a JSON file. Raises OSError; ValueError when that is too much."""
+    with plain_file(path).open("rb") as file:
+        content = file.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise ValueError("it is too large")
+    return content
+
+
 def _text(source: Mapping[str, Any], key: str) -> str:
     value = source.get(key)
-    return value[:500] if isinstance(value, str) else ""
+    return wire.one_line(value) if isinstance(value, str) else ""
 
 
 def _number(source: Mapping[str, Any], key: str) -> float | None:

@@ -7,10 +7,14 @@ import shutil
 from pathlib import Path
 
 from controller.runs.library import RunInfo, read_run
+from controller.wire import one_line
 
 
 class NotDeleted(Exception):
     """A run that is still there, or not wholly gone; the text is one sentence."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))  # a folder may be called anything
 
 
 def size(folder: Path) -> int:

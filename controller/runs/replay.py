@@ -16,6 +16,7 @@ from typing import Any
 
 from controller.feed import Record, Subscriber
 from controller.liverun import RunRefused
+from controller.runs import eventfiles
 from controller.runs.eventfiles import LONGEST_LINE, bad_lines, read_segment, record_of, segments
 from controller.runs.library import read_run
 from controller.state import RunState
@@ -64,8 +65,10 @@ class ReplayRun:
         self._paths = segments(folder)
         self._applied = 0
         self._segment = self._offset = 0  # where the next record is
+        self._indexed = False
         self._loaded: tuple[int, bytes] = (-1, b"")
         self._bad: dict[int, int] = {}  # lines of each segment that are no record
+        self._ends: dict[int, int] = {}  # where segments that hold too many of these are left
         self._saved = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as we do
         self._packer = ThreadPoolExecutor(1, "frames")  # packing takes four times as long as all else of a frame
         self._frames: list[_Frame] = []
@@ -105,7 +108,7 @@ class ReplayRun:
         yield from self._packing()
         self._save()  # the end is sought most
         yield from self._packing()
-        self.end = self.time
+        self.end, self._indexed = self.time, True
         self.damage += [bad_lines(self._paths[segment], bad) for segment, bad in self._bad.items()]
         yield 1.0
 
@@ -186,16 +189,23 @@ class ReplayRun:
         """The next record that is one; None at the end of the run."""
         while self._segment < len(self._paths):
             data = self._data(self._segment)
-            while self._offset < len(data):
+            while self._offset < self._ends.get(self._segment, len(data)):
                 end = data.find(b"\n", self._offset) + 1 or len(data)
                 line = data[self._offset : end]
                 self._offset = end
                 record = record_of(line) if len(line) <= LONGEST_LINE else None
                 if record is not None:
                     return record
-                self._bad[self._segment] = self._bad.get(self._segment, 0) + 1
+                self._count_bad()
             self._segment, self._offset = self._segment + 1, 0
         return None
+
+    def _count_bad(self) -> None:
+        """The line before this place is no record; told of once, when all is read first."""
+        if not self._indexed:
+            bad = self._bad[self._segment] = self._bad.get(self._segment, 0) + 1
+            if bad > eventfiles.MOST_BAD:
+                self._ends[self._segment] = self._offset
 
     def _data(self, number: int) -> bytes:
         """The lines of a segment; the last one that was asked for is kept."""

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from controller.wire import one_line
+
 LONGEST = 2_000  # characters of one text
 _LARGEST = 2**53
+_FARTHEST = 1e100  # from 0 that a number may be: sums and products of several are finite too
 
 
 class BadRecord(ValueError):
@@ -25,9 +28,9 @@ def number(record: Mapping[str, Any], key: str) -> float:
 def maybe_number(record: Mapping[str, Any], key: str) -> float | None:
     """The finite number under `key`; None where there is none."""
     value = record.get(key)
-    if value is None or (type(value) is float and -1e300 <= value <= 1e300):
+    if value is None or (type(value) is float and -_FARTHEST <= value <= _FARTHEST):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e300:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FARTHEST:
         raise BadRecord(f"{key} is no number")
     return float(value)
 
@@ -57,21 +60,24 @@ def count(record: Mapping[str, Any], key: str) -> int:
 
 
 def text(record: Mapping[str, Any], key: str) -> str:
-    """The text under `key`, cut at LONGEST characters; empty where there is none."""
+    """The text under `key`, on one line and cut at LONGEST characters; empty where there is none."""
     value = record.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise BadRecord(f"{key} is no text")
-    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+    return value if len(value) <= LONGEST and value.isprintable() else one_line(value, LONGEST)
 
 
 def texts(record: Mapping[str, Any], key: str) -> list[str]:
-    """The list of texts under `key`, each cut at LONGEST characters."""
+    """The list of lines of output under `key`, each cut at LONGEST characters, tabs as blanks."""
     found = items(record, key)
-    if set(map(type, found)) <= {str} and max(map(len, found), default=0) <= LONGEST:
+    if not set(map(type, found)) <= {str}:
+        raise BadRecord(f"{key} holds what is no text")
+    if max(map(len, found), default=0) <= LONGEST and all(map(str.isprintable, found)):
         return found
-    return [text({"item": item}, "item") for item in found]
+    lines = [line.expandtabs().replace("\n", " ") for line in found]
+    return [line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…" for line in lines]
 
 
 def items(record: Mapping[str, Any], key: str) -> list[Any]:
@@ -111,7 +117,8 @@ def numbers(record: Mapping[str, Any], key: str) -> dict[str, float]:
     """The table of finite numbers under `key`; others in it are left out."""
     found = {}
     for name, value in table(record, key).items():
-        plain = value if type(value) is float and math.isfinite(value) else maybe_number({"item": value}, "item")
+        known = type(value) is float and -_FARTHEST <= value <= _FARTHEST
+        plain = value if known else maybe_number({"item": value}, "item")
         if plain is not None:
             found[name[:LONGEST]] = plain
     return found
@@ -120,6 +127,7 @@ def numbers(record: Mapping[str, Any], key: str) -> dict[str, float]:
 def maybe_numbers(record: Mapping[str, Any], key: str) -> list[float | None]:
     """The list of numbers under `key`; None for each that isn't finite or isn't there."""
     found = items(record, key)
-    if set(map(type, found)) <= {float} and all(map(math.isfinite, found)) and max(map(abs, found), default=0) <= 1e300:
+    finite = set(map(type, found)) <= {float} and all(map(math.isfinite, found))
+    if finite and max(map(abs, found), default=0) <= _FARTHEST:
         return found
     return [maybe_number({"item": item}, "item") for item in found]

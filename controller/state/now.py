@@ -171,6 +171,7 @@ class Now:
     root_cause: str | None = None
     root_rank: int | None = None
     problems: list[str] = field(default_factory=list)
+    remedy: str = ""  # the command that mends the first of them that one mends
     hosts: dict[str, HostNow] = field(default_factory=dict)
     ranks: dict[int, RankNow] = field(default_factory=dict)
     attached: bool = False  # it went on already when we came to it

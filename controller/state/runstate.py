@@ -11,7 +11,6 @@ from controller.state.fields import (
     BadRecord,
     count,
     integer,
-    items,
     maybe_integer,
     maybe_number,
     table,
@@ -21,6 +20,7 @@ from controller.state.fields import (
 )
 from controller.state.now import GONE, HostNow, LogLine, Mark, Now, Output, RankNow
 from controller.state.series import Series
+from controller.wire import one_line
 from garfield import experiment
 
 _HOST_LEVELS = {"failed": "✖", "lost": "✖", "silent": "!", "reconnecting": "!"}
@@ -179,7 +179,8 @@ def _facts(state: RunState, record: Mapping[str, Any]) -> None:
     for key, value in table(record, "facts").items():
         if key not in host.facts and len(host.facts) >= _FACTS:
             continue
-        host.facts[key[:200]] = value if value is None or isinstance(value, bool | int | float) else str(value)[:200]
+        plain = value is None or isinstance(value, bool | int | float)
+        host.facts[one_line(key, 200)] = value if plain else one_line(str(value), 200)
 
 
 def _started(state: RunState, record: Mapping[str, Any]) -> None:
@@ -210,9 +211,10 @@ def _dropped(state: RunState, record: Mapping[str, Any]) -> None:
 
 
 def _problem(state: RunState, record: Mapping[str, Any]) -> None:
-    sentence = text(record, "text")
+    sentence, command = text(record, "text"), text(record, "command")
     host = state.host_of(record).name if record.get("host") is not None else None
     state.now.problems.append(sentence)
+    state.now.remedy = state.now.remedy or command
     del state.now.problems[:-100]
     if not any(line.text == sentence and line.host == host for line in list(state.now.log)[-5:]):
         state.say("✖", sentence, host)  # the host's state may have told it already
@@ -248,7 +250,7 @@ def _outcome(state: RunState, record: Mapping[str, Any]) -> None:
     left, seconds = maybe_integer(record, "left"), maybe_number(record, "seconds")
     if word not in ("finished", "stopped", "failed", "detached"):
         raise BadRecord("outcome is finished, stopped, failed or detached")
-    now.outcome = {**record, "left": left, "unconfirmed": [str(name) for name in items(record, "unconfirmed")]}
+    now.outcome = {**record, "left": left, "unconfirmed": texts(record, "unconfirmed")}
     now.state, now.ended, now.root_cause = "ended", now.last, text(record, "root_cause") or None
     if seconds is not None and now.started is not None:  # who came to it later may have come long after its end
         now.ended = min(now.last, now.started + max(0.0, seconds))

@@ -5,6 +5,7 @@ Each is a short one, as those in `controller.ui.asking`; what is refused is said
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
@@ -160,7 +161,7 @@ async def detach(app: GarfieldApp) -> None:
 
 def meaning(app: GarfieldApp) -> str:
     """What becomes of a detached run."""
-    run = app.session.run.run_id
+    run = shlex.quote(app.session.run.run_id)
     return (
         "Detached, it goes on until it has finished, also with this app closed or this machine off. Its hosts keep "
         f"what it measures: A here, or python -m controller attach {run} from any machine, follows it again."

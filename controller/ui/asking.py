@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ LEASES = {
     "15m": "time for a network to come back",
     "until finished": "also if this app or terminal is closed",
 }
-_COMMAND = re.compile(r"with: (\S.*)\Z", re.DOTALL)
 
 
 def refusal(session: Session) -> str:
@@ -80,15 +78,14 @@ async def launch_failed(app: GarfieldApp) -> None:
     now = app.session.now
     said = list(dict.fromkeys([*now.problems, now.root_cause or ""]))
     said = [text for text in said if text and not any(text != other and text in other for other in said)]
-    command = next((found[1] for text in said if (found := _COMMAND.search(text))), None)
     started = any(rank.state != "waiting" for rank in now.ranks.values())
     advice = "4 shows what the ranks printed." if started else "P on the Cluster screen says what mends each host."
     text = "\n\n".join([*(f"✖ {text}" for text in said[:NAMED]), f"{leftovers(now)} {advice}"])
     answers = [Answer("ok", "OK", "primary")]
-    answers += [Answer("copy", "Copy the command", key="y")] if command else []
+    answers += [Answer("copy", "Copy the command", key="y")] if now.remedy else []
     answer = await app.push_screen_wait(Question("The launch failed", text, answers))
     if answer == "copy":
-        app.copy(command)
+        app.copy(now.remedy)
 
 
 async def stop(app: GarfieldApp) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller import wire
 from controller.hostsfile import ChangedOnDisk, HostsFile, HostsFileError
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.undoing import Texts, taken_back
@@ -20,7 +21,7 @@ def preset(app: GarfieldApp) -> None:
         return
     options = [("", "no preset", "the [experiment] table as it is")]
     options += [
-        (name, name, ", ".join(f"{key} = {value}" for key, value in table.items()))
+        (name, name, wire.one_line(", ".join(f"{key} = {value}" for key, value in table.items())))
         for name, table in draft.file.presets.items()
     ]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.hostsfile import HostsFile, HostsFileError
@@ -44,7 +44,7 @@ async def import_lists(app: GarfieldApp) -> None:
 def _read(word: str) -> str:
     """Raises OSError; ValueError where it is no text."""
     try:
-        with open(Path(word).expanduser(), encoding="utf-8") as file:
+        with open(os.path.expanduser(word), encoding="utf-8") as file:
             return file.read(LARGEST)
     except UnicodeDecodeError:
         raise ValueError(f"{word} is no text, so it is no list of hosts.") from None

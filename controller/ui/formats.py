@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from controller import moments
+
 Number = TypeVar("Number", int, float)
+
+WILD = 1e12  # what is told of it is how large it is: nothing that people count or wait for is
 
 STATE_MARKS: Mapping[str, str] = {
     "waiting": "◌",
@@ -24,13 +27,17 @@ STATE_MARKS: Mapping[str, str] = {
 
 def count(number: int | None) -> str:
     """1840 as "1 840"; nothing known as a dash."""
-    return "–" if number is None else f"{number:,}".replace(",", " ")
+    if number is None:
+        return "–"
+    return f"{number:,}".replace(",", " ") if abs(number) < WILD else f"{number:.0e}"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds in at most two units: 41 s, 9 m 22 s, 1 h 04 m."""
     if seconds is None:
         return "–"
+    if not abs(seconds) < WILD:
+        return f"{seconds:.0e} s"
     whole = int(seconds + 0.5)
     if whole < 60:
         return f"{whole} s"
@@ -41,7 +48,7 @@ def duration(seconds: float | None) -> str:
 
 def clock(moment: float) -> str:
     """A Unix time as the hour here: 14:29:07."""
-    return time.strftime("%H:%M:%S", time.localtime(moment))
+    return moments.told(moment)
 
 
 def stopwatch(seconds: float) -> str:
@@ -66,6 +73,8 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     value = seconds * 1000
+    if not abs(value) < WILD:
+        return f"{value:.0e}"
     return f"{value:.1f}" if value < 10 else count(int(value + 0.5))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +95,7 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
     if not typed or not typed.strip():
         return
     path = _path(typed)
-    if await asyncio.to_thread(path.exists):
+    if await asyncio.to_thread(os.path.exists, path):
         question = Question(
             "Overwrite it?", f"{path} is there already.", [CANCEL, Answer("over", "Overwrite", "error")]
         )
@@ -113,7 +114,7 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
 
 def _path(text: str) -> Path:
     """The path that a person typed; ~ is their home."""
-    return Path(text.strip()).expanduser().absolute()
+    return Path(os.path.expanduser(text.strip())).absolute()
 
 
 def _write(runs: Sequence[RunInfo], path: Path, form: str, damage: list[str]) -> int:

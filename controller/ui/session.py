@@ -240,7 +240,8 @@ class Session:
 
     def ends_elsewhere(self) -> str:
         """The command that ends the run that was started elsewhere."""
-        return f"python -m controller stop {shlex.quote(str(self.path))} {self.elsewhere.id if self.elsewhere else ''}"
+        words = ["python", "-m", "controller", "stop", str(self.path), *([self.elsewhere.id] if self.elsewhere else [])]
+        return shlex.join(words)
 
     def farewell(self) -> str:
         """What is said on the terminal after the app has gone; empty when no run was started."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import events
 from textual.widgets import Input
 
-from controller.hostvalues import has_control
+from garfield.kinds import has_control
 
 
 class Entry(Input, inherit_bindings=False):

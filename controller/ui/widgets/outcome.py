@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
@@ -18,7 +19,7 @@ def leftovers(now: Now) -> str:
     outcome = now.outcome or {}
     if outcome.get("outcome") == "detached":
         names = ", ".join(list(now.hosts)[:4]) + (" …" if len(now.hosts) > 4 else "")
-        return f"It goes on, on {names}; A, or python -m controller attach {now.run}, follows it again."
+        return f"It goes on, on {names}; A, or python -m controller attach {shlex.quote(now.run)}, follows it again."
     unconfirmed, left = outcome.get("unconfirmed") or [], outcome.get("left")
     if unconfirmed or left is None:
         names = ", ".join(unconfirmed) or "every host"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from textual import events
@@ -10,6 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
+from controller import moments
 from controller.ui import formats
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ReplayBar(Widget):
         replay, width = self._replay, self.size.width
         length, gone = replay.end - replay.start, self._moment - replay.start
         name = replay.info.name or replay.run_id
-        when = time.strftime("%Y-%m-%d %H:%M:%S" if width >= ROOMY else "%H:%M:%S", time.localtime(self._moment))
+        when = moments.told(self._moment, "%Y-%m-%d %H:%M:%S" if width >= ROOMY else "%H:%M:%S")
         of = f" of {name[:LONGEST_NAME]}" if width >= ROOMY else ""
         left = Content.assemble(
             (" ▶ " if self._playing else " ‖ ", "bold"),

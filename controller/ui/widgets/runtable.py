@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding
 
-from controller import wire
+from controller import moments, wire
 from controller.runs import RunInfo
 from controller.runs.compare import differing, groups, value_text
 from controller.runs.outcomes import in_words, spread
@@ -65,10 +64,7 @@ def title_of(run: RunInfo) -> str:
 
 def started(run: RunInfo, form: str = "%m-%d %H:%M") -> str:
     """When it was launched, here."""
-    try:
-        return "–" if run.started is None else time.strftime(form, time.localtime(run.started))
-    except (OverflowError, ValueError, OSError):
-        return "–"
+    return "–" if run.started is None else moments.told(run.started, form)
 
 
 def outcome(run: RunInfo) -> str:
