@@ -122,6 +122,7 @@ class Host:
                 self._addresses[rank] = _address(hello["at"])
         _say(connection, life=life, store=self.store.port if self.store else None)
         _hear(connection, deadline)  # it may have given up meanwhile
+        _say(connection)  # we have not, however late it answered
         return Link(connection, rank, life, memory)
 
 
@@ -184,6 +185,7 @@ class Guest:
             incarnation, attempt = map(int, welcome["life"])
             self._store = None if welcome["store"] is None else (self._address[0], int(welcome["store"]))
             _say(connection)
+            _hear(connection, time.monotonic() + _ANSWERING)
         except _MALFORMED:
             connection.close()
             raise

@@ -139,7 +139,9 @@ class Server:
         """Save and evaluate the `last` model, tell it to all, and wait until they have left."""
         rank, workers, step, model = self._rank, self._workers, last.step, last.model
         if step > self._first:
-            self._saver.submit(step, model, final=True)
+            # Others may have finished without this one, which was suspended: then it isn't the run's model.
+            final = last.done or step == rank.total_steps or rank.stop.requested
+            self._saver.submit(step, model, final)
         if step and self._evaluator.submitted != step and not rank.stop.urgent:
             self._evaluator.submit(step, model)
         self._serving.offer(step, model, done=True)

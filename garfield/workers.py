@@ -58,13 +58,16 @@ class Workers:
     def join(self) -> bool:
         """Wait for the quorum to have joined, or for word that the run goes on without this server.
 
-        False if a stop was asked for. Raises RankLost naming who never came.
+        False if a stop was asked for or the run was over before. Raises RankLost naming who never came.
         """
         self._heard = time.monotonic()
         told = -1
         while len(self._roster.links) < self._quorum and not self._peers.ahead(self._step):
             if self._rank.stop.requested:
                 return False
+            if self._dismissed:
+                self._learn(self._step)
+                return self._peers.ahead(self._step)
             if told != len(self._roster.links):
                 told = len(self._roster.links)
                 self._rank.report.phase("join", f"{told} of {self._quorum} workers are here")
@@ -86,9 +89,8 @@ class Workers:
         while not self._complete():
             if self._peers.ahead(step):
                 return None
-            if len(self._finished) > self._rank.values["fw"]:
-                # The run is over for them: the other servers are done, and this one is about to learn that.
-                self.serve_until(lambda: self._peers.ahead(step), GOODBYE)
+            if self._dismissed:
+                self._learn(step)
                 return None
             self._peers.check_reachable(step)
             self._check_reachable()
@@ -122,6 +124,15 @@ class Workers:
             if self._rank.stop.urgent:
                 deadline = min(deadline, time.monotonic() + URGENT)
             self._rank.attend(min(deadline, max(time.monotonic(), self._peers.starved_at)))
+
+    @property
+    def _dismissed(self) -> bool:
+        """Whether workers have left because the run is over, more than may lie."""
+        return len(self._finished) > self._rank.values["fw"]
+
+    def _learn(self, step: int) -> None:
+        """The other servers are done: this one, which is at `step`, is about to hear of it."""
+        self.serve_until(lambda: self._peers.ahead(step), GOODBYE)
 
     def _dismiss(self) -> None:
         """Tell those who still compute that the run is over: they will find nobody to ask."""

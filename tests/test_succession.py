@@ -143,6 +143,19 @@ def test_one_that_is_silent_for_the_timeout_is_followed_by_the_next_and_stands_b
     assert not run.of("failure")
 
 
+def test_one_that_wakes_when_the_run_is_over_ends_well_and_its_model_is_not_the_runs() -> None:
+    with Run(**CRASH, steps=400, timeout=1.5) as run:
+        run.start()
+        run.until_step(5)
+        run.signal(0, signal.SIGSTOP)
+        others = set(run.ranks) - {0}
+        while others:
+            others.discard(run.until(lambda event: event["kind"] == "exit")["rank"])
+        run.signal(0, signal.SIGCONT)
+        assert set(run.exits().values()) == {0}
+    assert {saved["step"] for saved in run.of("checkpoint") if saved["name"].endswith("final.pt")} == {400}
+
+
 def test_a_worker_that_comes_again_finds_the_one_that_acts() -> None:
     with Run(**CRASH | {"num_workers": 5}, fw=1, quorum="n-f", steps=ENDLESS) as run:
         run.start()
