@@ -27,15 +27,17 @@ async def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path, size):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": accuracy}))
     async with driven(tmp_path, size=size) as tui:
         table = await opened(tui, 5)
+        await tui.press("end", "up")
+        assert table.run_here.id == "r1"
         await tui.press("g")
         await tui.until(lambda: len(table.runs) == 3)
         group = next(run for run in table.runs if isinstance(run, RunGroup))
         assert (group.name, [run.id for run in group.runs]) == ("night, krum ×3", ["r4", "r2", "r1"])
         assert group.accuracy == 0.6
+        assert table.run_here is group  # which the run under the cursor is in
         assert "1 failed, 2 finished" in tui.picture()
         assert "seed" not in [title.rstrip() for title in table.titles]
         await tui.until(lambda: "5 runs in 3 rows, seeds together" in tui.picture())
-        table.move_to(table.runs.index(group))
         await tui.until(lambda: "They differ in nothing but the seed: 1, 2, 4" in tui.text("#run-told"))
         assert "accuracy 0.600 (0.500–0.900), the median and the range of 3 runs" in tui.text("#run-told")
         await tui.press("g")

@@ -130,14 +130,29 @@ async def test_runs_are_ordered_by_any_column(tmp_path):
         assert ids(table) == ["r5", "r4", "r2", "r1", "r3"]
 
 
-async def test_the_cursor_stays_on_its_run(tmp_path):
+async def test_the_cursor_and_the_marks_stay_on_their_runs(tmp_path):
     record_some()
     async with driven(tmp_path) as tui:
         table = await opened(tui, 5)
-        await tui.press("down")
+        await tui.press("space")
         assert table.run_here.id == "r3"
         await tui.press("o", "s")
         assert table.run_here.id == "r3"
+        rows = [line[1:].split()[:2] for line in tui.picture().split("\n")[3:8]]
+        assert [row for row in rows if row[0] in "▸◆"] == [["▸", "average"], ["◆", "night"]]
+
+
+async def test_the_order_brings_its_column_into_sight(tmp_path):
+    record_some()
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        table = await opened(tui, 5)
+        assert "note" not in tui.picture().split("\n")[2]
+        await tui.press(*["s"] * 5)
+        assert table.titles[8] == "note▼"
+        assert "note▼" in tui.picture().split("\n")[2]
+        assert tui.picture().split("\n")[2].startswith("│   name ")
+        await tui.press(*["left"] * 9)
+        assert "note" not in tui.picture().split("\n")[2]
 
 
 async def test_marked_runs_are_compared_seeds_together_or_apart(tmp_path):

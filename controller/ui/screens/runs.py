@@ -13,24 +13,15 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from controller import wire
-from controller.runs import RunInfo, list_runs, mentions
-from controller.ui import formats, pinning, recorded
+from controller.runs import RunInfo, list_runs
+from controller.ui import pinning, recorded
+from controller.ui.runlist import RunList
 from controller.ui.screens.base import MainScreen
 from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.norun import none_yet
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runfacts import told, told_together
-from controller.ui.widgets.runtable import (
-    STARTED,
-    RunColumn,
-    RunGroup,
-    RunTable,
-    columns_of,
-    grouped,
-    members,
-    ordered,
-    title_of,
-)
+from controller.ui.widgets.runtable import RunGroup, RunTable, members, title_of
 
 LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
 FEWEST = 2  # runs that can be compared
@@ -62,10 +53,7 @@ class RunsScreen(MainScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._all: list[RunInfo] | None = None  # None: not read yet
-        self._marked: frozenset[str] = frozenset()
-        self._by, self._reverse = "started", True
-        self._grouped = False
+        self._list = RunList()
 
     def body(self) -> ComposeResult:
         """The list with its filter, or how to make a run; the run under the cursor."""
@@ -81,8 +69,9 @@ class RunsScreen(MainScreen):
 
     def on_mount(self) -> None:
         """In the order of last time; look at the folder now and then."""
-        self._by, self._reverse = str(self.app.kept["runs_order"]), bool(self.app.kept["runs_reversed"])
-        self._grouped = bool(self.app.kept["runs_grouped"])
+        kept, shown = self.app.kept, self._list
+        shown.by, shown.reverse = str(kept["runs_order"]), bool(kept["runs_reversed"])
+        shown.together = bool(kept["runs_grouped"])
         self.set_interval(LOOK_EVERY, self._look)
         self._show()
 
@@ -96,44 +85,28 @@ class RunsScreen(MainScreen):
 
     def _look(self) -> None:
         if self.app.screen is self:
-            self.run_worker(self._list, group="list", exclusive=True)
+            self.run_worker(self._read, group="list", exclusive=True)
 
-    async def _list(self) -> None:
+    async def _read(self) -> None:
         found = await asyncio.to_thread(list_runs)
-        if found != self._all:
-            self._all = found
-            self._marked &= {run.id for run in found}
+        if found != self._list.every:
+            self._list.take(found)
             self._show()
 
-    @property
-    def listed(self) -> list[RunInfo]:
-        """The runs that the filter lets through, newest first; those that differ in the seed alone as one, if asked."""
-        words = self.query_one("#run-filter", Input).value.split()
-        found = [run for run in self._all or () if all(mentions(run, word) for word in words)]
-        return grouped(found) if self._grouped else found
-
-    def _columns(self) -> list[RunColumn]:
-        return columns_of(self.listed)
-
     def _show(self) -> None:
-        runs, every = self.listed, self._all
-        self.set_class(every == [], "-empty")
-        self.set_class(bool(every) and not runs, "-none-found")
-        columns = self._columns()
-        by = next((column for column in columns if column.title == self._by), STARTED)
-        self.query_one(RunTable).show(ordered(runs, by, self._reverse), columns, self._marked, by.title, self._reverse)
-        title = "runs" if every is None else formats.plural(len(every), "run")
-        shown = sum(len(members(run)) for run in runs)
-        title += f" · {shown} shown" if every and shown < len(every) else ""
-        title += f" in {formats.plural(len(runs), 'row')}, seeds together" if self._grouped and runs else ""
-        title += f" · {len(self._marked)} marked" if self._marked else ""
-        keys = f"⏎ open  ␣ mark  c compare  g {'each by itself' if self._grouped else 'seeds together'}"
-        self.query_one("#runs", Panel).entitle(title, keys if runs else "")
+        shown, table = self._list, self.query_one(RunTable)
+        shown.words = self.query_one("#run-filter", Input).value.split()
+        shown.arrange()
+        self.set_class(shown.every == [], "-empty")
+        self.set_class(bool(shown.every) and not shown.rows, "-none-found")
+        table.show(shown.rows, shown.columns, shown.marked, shown.ordering.title, shown.reverse)
+        keys = f"⏎ open  ␣ mark  c compare  g {'each by itself' if shown.together else 'seeds together'}"
+        self.query_one("#runs", Panel).entitle(shown.title, keys if shown.rows else "")
         self.query_one("#none-found", Static).update("No run has all of these words. esc shows all again.")
         self._show_empty()
         self._show_run()
-        if runs and self.focused is None and self.is_current:
-            self.call_after_refresh(self.query_one(RunTable).focus)  # it could not take the focus while it was hidden
+        if shown.rows and self.focused is None and self.is_current:
+            self.call_after_refresh(table.focus)  # it could not take the focus while it was hidden
 
     def _show_empty(self) -> None:
         plan = self.app.session.plan
@@ -160,27 +133,27 @@ class RunsScreen(MainScreen):
 
     @on(RunTable.HeadingClicked)
     def _heading(self, event: RunTable.HeadingClicked) -> None:
-        title = self._columns()[event.column].title
-        self._order(title, self._reverse != (title == self._by))
+        title = self._list.columns[event.column].title
+        self._order(title, self._list.reverse != (title == self._list.by))
 
     def action_sort(self) -> None:
         """The next column."""
-        titles = [column.title for column in self._columns()]
-        here = titles.index(self._by) if self._by in titles else 0
-        self._order(titles[(here + 1) % len(titles)], self._reverse)
+        titles = [column.title for column in self._list.columns]
+        here = titles.index(self._list.by) if self._list.by in titles else 0
+        self._order(titles[(here + 1) % len(titles)], self._list.reverse)
 
     def action_group(self) -> None:
         """Seeds together, or each run by itself."""
-        self._grouped = not self._grouped
-        self.app.kept.put("runs_grouped", self._grouped)
+        self._list.together = not self._list.together
+        self.app.kept.put("runs_grouped", self._list.together)
         self._show()
 
     def action_reverse(self) -> None:
         """The other way round."""
-        self._order(self._by, not self._reverse)
+        self._order(self._list.by, not self._list.reverse)
 
     def _order(self, by: str, reverse: bool) -> None:
-        self._by, self._reverse = by, reverse
+        self._list.by, self._list.reverse = by, reverse
         self.app.kept.put("runs_order", by)
         self.app.kept.put("runs_reversed", reverse)
         self._show()
@@ -208,15 +181,14 @@ class RunsScreen(MainScreen):
             self.remove_class("-filtering")
             self.query_one(RunTable).focus()
         else:
-            self._marked = frozenset()
+            self._list.marked = frozenset()
         self._show()
 
     def action_mark(self) -> None:
         """Mark the run under the cursor, or not any more, and go on to the next."""
         table = self.query_one(RunTable)
         if table.run_here is not None:
-            ids = {run.id for run in members(table.run_here)}
-            self._marked = self._marked - ids if table.run_here.id in self._marked else self._marked | ids
+            self._list.mark(table.run_here)
             self._show()
             table.move_to(table.row + 1)
 
@@ -225,9 +197,7 @@ class RunsScreen(MainScreen):
     @property
     def _chosen(self) -> list[RunInfo]:
         """The marked runs, oldest first; else the one under the cursor."""
-        here = self.query_one(RunTable).run_here
-        marked = [run for run in reversed(self._all or []) if run.id in self._marked]
-        return marked or (members(here)[::-1] if here is not None else [])
+        return self._list.chosen(self.query_one(RunTable).run_here)
 
     @property
     def _one(self) -> RunInfo | None:
@@ -256,7 +226,7 @@ class RunsScreen(MainScreen):
 
     def action_compare(self) -> None:
         """Compare what is marked."""
-        runs = self._chosen if self._marked else []
+        runs = self._chosen if self._list.marked else []
         if len(runs) < FEWEST:
             self.app.say("Mark two runs or more with the space bar: c then compares them.")
         else:
@@ -286,7 +256,7 @@ class RunsScreen(MainScreen):
 
     async def _rename(self, run: RunInfo) -> None:
         if await recorded.rename(self.app, run):
-            await self._list()
+            await self._read()
 
     def action_export(self) -> None:
         """Export."""
@@ -300,16 +270,16 @@ class RunsScreen(MainScreen):
 
     async def _delete(self, runs: list[RunInfo]) -> None:
         if await recorded.delete(self.app, runs):
-            await self._list()
+            await self._read()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a run there is nothing to do to one, without filter and marks nothing to forget."""
         if action == "clear":
-            return self.has_class("-filtering") or bool(self._marked)
+            return self.has_class("-filtering") or bool(self._list.marked)
         if action == "filter" and isinstance(self.focused, Input):
             return False
         if action == "example":
-            return self._all == []
+            return self._list.every == []
         if action in ACTS:
-            return bool(self._all)
+            return bool(self._list.every)
         return True
