@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from garfield import settings
 
 ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
@@ -21,3 +24,14 @@ def why_not(rank: int, act: str, attack: str | None, ranks: int) -> str | None:
     except settings.SettingError as error:
         return str(error)
     return None
+
+
+def too_many(role: str, liars: int, values: Mapping[str, Any]) -> str:
+    """That so many `liars` of a `role`, ps or worker, are more than the rules of a run of the parameters `values` are
+    declared to stand, in one sentence; empty where they are not."""
+    name, noun = ("fps", "PS") if role == "ps" else ("fw", "worker")
+    declared = values.get(name)
+    if not isinstance(declared, int) or liars <= declared:
+        return ""
+    lie = f"{noun} lies" if liars == 1 else f"{noun}s lie"
+    return f"With it {liars} {lie}, and {name} declares {declared}: the result may be what the attack makes of it."

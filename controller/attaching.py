@@ -51,12 +51,7 @@ async def find(hosts: Collection[Host], run: str, prompter: Prompter | None = No
             raise AttachError(f"No host tells of a run {run}.{asked}")
         if len(found) > 1:
             raise AttachError(f"{run} may be any of {', '.join(one.run for one in found)}; say which.")
-        description = None
-        for name in found[0].parts:
-            try:
-                description = description or await seen.visits[name].describe(found[0].run)
-            except HostError:
-                continue  # another host may tell
+        description = await seen.describe(found[0])
     if not description:
         raise AttachError(f"Its hosts don't say what {found[0].run} is; it can be stopped, not followed.{asked}")
     try:

@@ -134,7 +134,7 @@ def _field(value: Mapping[str, Any], name: str, check: Check) -> Any:
 
 _RANK_STATUS = _object(
     "rank", "role", rank=_count, role=_text, pid=_optional(_count), phase=_text, step=_count, ended=_flag, paused=_flag,
-    incarnation=_count,
+    incarnation=_count, attack=_optional(_text),
 )  # fmt: skip
 _LEFT = _object(rank=_optional(_count), pid=_count, name=_text)
 _RUN = {

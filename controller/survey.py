@@ -6,11 +6,13 @@ Needs no run of ours and no record of one: the agents on the hosts are asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller import acts
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.origin import origin_text, told_origin
@@ -104,6 +106,32 @@ class Survey:
         """The runs that `word` may mean, as `meant` says, or by the name that their hosts tell; None: all."""
         ids = meant(word, [run.run for run in self.runs])
         return [run for run in self.runs if run.run in ids or (run.name == word and word not in ids)]
+
+    async def describe(self, run: Found) -> dict[str, Any] | None:
+        """The run record of `run`, as its launching controller wrote it, from a host that tells it."""
+        for name in run.parts:
+            with contextlib.suppress(HostError):  # another host may tell
+                if description := await self.visits[name].describe(run.run):
+                    return description
+        return None
+
+    async def too_many(self, run: Found, rank: int) -> str:
+        """What `acts.too_many` says of an attack by `rank`; empty where the hosts don't tell enough for that."""
+        description = await self.describe(run) or {}
+        ranks = {one["rank"]: one for one in run.ranks()}
+        try:
+            values = dict(description["values"])
+            planned = [entry["rank"] for entry in description["ranks"] if entry["byzantine"] is True]
+            role = ranks[rank]["role"]
+        except (KeyError, TypeError, ValueError):
+            return ""
+
+        def lies(one: Mapping[str, Any]) -> bool:
+            attack = one.get("attack") or ("some" if one["rank"] in planned else "none")
+            return one["role"] == role and not one.get("ended") and attack != "none"
+
+        liars = 1 + sum(lies(one) for number, one in ranks.items() if number != rank)
+        return acts.too_many(role, liars, values)
 
     async def stop(self, run: Found, kill: bool = False) -> dict[str, tuple[int | None, str]]:
         """End `run` on every host that was reached and wait for it.

@@ -35,7 +35,7 @@ class Visit:
 
         {"run", "host", "name", "note", "origin": {"user", "machine"}, "lease", "started", "stopping", "silent": seconds
         since its controller was heard, "ranks": [{"rank", "role", "pid", "phase", "step", "ended", "paused",
-        "incarnation"}]}
+        "incarnation", "attack": what it was told to send last, if it was}]}
         """
         return (await self._session.ask({"type": "runs"}, "runs"))["runs"]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,15 +46,18 @@ def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
 
 @asynccontextmanager
 async def going(
-    here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None, name: str = ""
+    here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None, **described: Any
 ) -> AsyncIterator[Launch]:
-    """A run of ranks without torch that is not recorded here; `by`: launched by user@machine, as its agent knows."""
+    """A run of ranks without torch that is not recorded here; `by`: launched by user@machine, as its agent knows.
+
+    `described` is what its hosts are told of it.
+    """
     if monkeypatch:
         user, _, machine = by.partition("@")
         monkeypatch.setattr(cluster, "origin", lambda: {"user": user, "machine": machine})
     launch = Launch(write_package(here / "shipped"), local_host())
     try:
-        await launch.cluster.launch({"name": name})
+        await launch.cluster.launch(described)
         await launch.steps(3)
         yield launch
     finally:
@@ -142,6 +146,27 @@ async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None
             assert done.stderr.count("\n") == 1
     assert command(here, "rank", "1", "attack").returncode == 2
     assert command(here, "rank", "1", "pause", "off").returncode == 2
+
+
+async def test_more_liars_than_declared_are_told_of_and_lie_all_the_same(here: Path) -> None:
+    roles = ("ps", "worker", "worker")
+    ranks = [{"rank": rank, "role": role, "byzantine": False} for rank, role in enumerate(roles)]
+    async with going(here, values={"fw": 1}, ranks=ranks) as launch:
+
+        async def attack(rank: int, name: str) -> str:
+            done = await typed(here, "rank", str(rank), "attack", name, "--run", launch.run)
+            assert done.returncode == 0, done.stderr
+            return done.stderr
+
+        assert await attack(1, "sign-flip") == ""
+        told = await attack(2, "sign-flip")
+        assert told == "With it 2 workers lie, and fw declares 1: the result may be what the attack makes of it.\n"
+        assert await attack(2, "sign-flip") == told, "a rank counts once"
+        assert await attack(2, "off") == ""
+        assert await attack(1, "off") == ""
+        assert await attack(2, "sign-flip") == ""
+    async with going(here, values={"fw": 1}, ranks=[*ranks[:2], {**ranks[2], "byzantine": True}]) as launch:
+        assert "With it 2 workers lie" in await attack(1, "sign-flip"), "one lies as the experiment says"
 
 
 @pytest.mark.parametrize("answer", [True, False])

@@ -139,6 +139,7 @@ class Rank:
         return {
             "rank": self.rank, "role": self.role, "pid": self.pid, "phase": self.phase, "step": self.step,
             "ended": self.ended, "paused": self.paused, "incarnation": self.incarnation,
+            "attack": self.attack,
         }  # fmt: skip
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from controller import acts
 from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from garfield import catalog
@@ -82,14 +83,9 @@ async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
 
 def too_many(rank: RankNow, now: Now) -> str:
     """That more ranks lie than the run's rules are declared to stand, if `rank` does; empty where they are not."""
-    ranks, name = (now.servers(), "fps") if rank.role == "ps" else (now.workers(), "fw")
-    declared = now.values.get(name)
+    ranks = now.servers() if rank.role == "ps" else now.workers()
     liars = 1 + sum(other.byzantine and other.alive for other in ranks if other is not rank)
-    if not isinstance(declared, int) or liars <= declared:
-        return ""
-    noun = formats.plural(liars, "PS" if rank.role == "ps" else "worker")
-    lie = "lies" if liars == 1 else "lie"
-    return f"With it {noun} {lie}, and {name} declares {declared}: the result may be what the attack makes of it."
+    return acts.too_many(rank.role, liars, now.values)
 
 
 def consequence(rank: RankNow, now: Now) -> str:
