@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from controller.state import RunState
 from controller.ui.rankrows import HostRow, Plights, key_of, rows
+from controller.ui.widgets.rankcells import Columns, heading, host_cells, rank_cells
 from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.timebar import time_bar
 from tests.cast import without
@@ -63,7 +65,7 @@ def test_a_host_that_suffers_as_a_whole_is_one_row_on_top():
     assert keys(state)[:5] == [0, 1, 2, 41, "lab3"]
     row = next(row for row in rows(state.now, Plights(state.now)) if key_of(row) == "lab3")
     assert (row.sound, row.plight) == (0, "lost")
-    assert row.told(at_length=False) == "killed by signal 9 (SIGKILL)"
+    assert row.ending == "killed by signal 9 (SIGKILL)"
 
 
 def test_a_host_that_is_not_heard_makes_its_workers_silent():
@@ -115,9 +117,36 @@ def test_hosts_are_ordered_by_their_worst_worker(order, first):
 def test_a_host_row_tells_ranges():
     state = big_run(step_of(21, "lab3", 31), step_of(20, "lab3", 29))
     row = next(row for row in rows(state.now, Plights(state.now)) if isinstance(row, HostRow) and row.name == "lab3")
-    assert row.told(at_length=False).startswith("steps 29–31, loss ")
-    assert ", slowest " in row.told(at_length=False)
-    assert row.told(at_length=True).endswith(" ms of own work")
+    assert (min(row.steps), max(row.steps), row.ending) == (29, 31, "")
+    assert row.slowest is max(row.workers, key=lambda worker: worker.work)
+
+
+@pytest.mark.parametrize("width", [78, 118])
+def test_a_host_row_has_the_columns_and_the_bar_of_its_slowest_worker(width):
+    ahead = [step_of(rank, "lab3", 31, compute=0.1 + rank / 100) for rank in range(16, 24)]
+    state = big_run(*ahead)
+    listed = rows(state.now, Plights(state.now))
+    row = next(row for row in listed if isinstance(row, HostRow) and row.name == "lab3")
+    columns = Columns.fitting(width, state.now.ranks.values(), True)
+    told = "".join(text for text, _ in host_cells(row, columns, chosen=False, away=False))
+    cells = rank_cells(row.slowest, columns, "", chosen=False, revealed=False, away=False)
+    slowest = "".join(text for text, _ in cells)
+    assert cell_len(told) == cell_len(slowest) == cell_len(heading(columns)) == width
+    start = columns.head + columns.state + columns.numbers
+    assert told[start : start + columns.bar] == slowest[start : start + columns.bar]
+    assert "█" in told[start:]
+    assert told[:start].split()[-3:] == ["31", "0.50", "200"]
+    assert (f"8/8 slowest {row.slowest.rank}" in told) == (width == 118)
+
+
+@pytest.mark.parametrize(("step", "said"), [(123_400, "≥123 416 1.60–2.30"), (123_456_400, "≥123 456 416")])
+def test_long_ranges_of_a_host_row_keep_their_place(step, said):
+    state = big_run(*(step_of(rank, "lab3", step + rank) | {"loss": 0.1 * rank} for rank in range(16, 24)))
+    row = next(row for row in rows(state.now, Plights(state.now)) if isinstance(row, HostRow) and row.name == "lab3")
+    columns = Columns.fitting(78, state.now.ranks.values(), True)
+    told = "".join(text for text, _ in host_cells(row, columns, chosen=False, away=False))
+    assert cell_len(told) == 78
+    assert said in told
 
 
 def test_a_host_is_as_far_as_the_last_of_its_workers_at_the_launch():

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from controller.state import BEFORE, FALLEN
 from controller.state.series import RECENT
-from controller.ui import formats
 
 if TYPE_CHECKING:
     from controller.state import Now, RankNow
@@ -35,7 +34,7 @@ class HostRow:
     @property
     def sound(self) -> int:
         """How many have not fallen."""
-        return sum(worker.state not in FALLEN for worker in self.workers)
+        return len(self.standing)
 
     @property
     def state(self) -> str:
@@ -45,28 +44,35 @@ class HostRow:
             return next(iter(states))
         return next((state for state in BEFORE if state in states and states <= set(BEFORE)), "running")
 
-    def told(self, *, at_length: bool) -> str:
-        """Their steps and losses as ranges, and who of them is slowest; or how all of them ended."""
+    @property
+    def standing(self) -> list[RankNow]:
+        """Those that have not fallen."""
+        return [worker for worker in self.workers if worker.state not in FALLEN]
+
+    @property
+    def ending(self) -> str:
+        """How all of them ended; empty where one has not, or in another way than the others."""
         details = {worker.detail for worker in self.workers if worker.state in FALLEN}
-        if not self.sound and len(details) == 1:
-            return details.pop() or "ended"
-        standing = [worker for worker in self.workers if worker.state not in FALLEN]
-        parts = []
-        steps = [worker.step for worker in standing if worker.step]
-        if steps:
-            span = formats.span(steps, formats.count)
-            parts.append(f"step{'s' * ('–' in span)} {span}")
-        losses = [worker.loss for worker in standing if worker.loss is not None]
-        parts += [f"loss {formats.span(losses, lambda loss: formats.number(loss, 2))}"] if losses else []
-        slowest = max(standing, key=work_of, default=None)
-        if slowest is not None and slowest.work and len(standing) > 1:
-            work = f" with {formats.milliseconds(slowest.work)} ms of own work" if at_length else ""
-            parts.append(f"slowest {slowest.rank}{work}")
-        return ", ".join(parts)
+        return (details.pop() or "ended") if not self.sound and len(details) == 1 else ""
+
+    @property
+    def slowest(self) -> RankNow | None:
+        """Who of those that have not fallen took longest for a recent step; None before they made one."""
+        return max((worker for worker in self.standing if worker.work), key=work_of, default=None)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that they are at."""
+        return [worker.step for worker in self.standing if worker.step]
+
+    @property
+    def losses(self) -> list[float]:
+        """What they last measured."""
+        return [worker.loss for worker in self.standing if worker.loss is not None]
 
     def weights(self) -> list[float]:
         """How much each that has not fallen weighs, relative to the fair share, as far as it is known."""
-        return [worker.weight for worker in self.workers if worker.weight is not None and worker.state not in FALLEN]
+        return [worker.weight for worker in self.standing if worker.weight is not None]
 
 
 def key_of(row: RankNow | HostRow) -> int | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
@@ -23,30 +23,35 @@ PHASES = {"data": "loading data", "join": "joining", "evaluate": "testing", "don
 STYLES = {"running": "good", "finished": "good", "failed": "bad", "lost": "bad"}
 AWAY = ("◌", "detached", "quiet")  # how a rank is shown that goes on without the app: its row is as last heard
 TRUST = 6  # cells of a weight
+TRUST_SPAN = 8  # and of the lowest and the highest of several
 LONGEST_HOST = 16
 SHORTEST_BAR = 6
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The widths of the columns, in cells; `scale` is the time of a step that fills a bar, in seconds."""
+    """The widths of the columns, in cells; `scale` is the time of a step that fills a bar, in seconds.
+
+    `grouped`: some rows are of a host.
+    """
 
     roomy: bool
+    grouped: bool
     rank: int
     host: int
     bar: int
     scale: float
 
     @classmethod
-    def fitting(cls, width: int, ranks: Iterable[RankNow]) -> Columns:
+    def fitting(cls, width: int, ranks: Iterable[RankNow], grouped: bool) -> Columns:
         """Those for `ranks` in a table of `width` cells; the bar takes what the others leave."""
         ranks = list(ranks)
         roomy = width >= ROOMY
         number = max(4 if roomy else 2, len(str(max((rank.rank for rank in ranks), default=0))))
         host = min(LONGEST_HOST, max([4, *(cell_len(rank.host) for rank in ranks)]))
-        columns = cls(roomy, number, host, 0, max((rank.seconds or 0.0 for rank in ranks), default=0.0))
-        taken = columns.head + columns.state + columns.numbers + 2 + TRUST
-        return cls(roomy, number, host, max(SHORTEST_BAR, width - taken), columns.scale)
+        columns = cls(roomy, grouped, number, host, 0, max((rank.seconds or 0.0 for rank in ranks), default=0.0))
+        taken = columns.head + columns.state + columns.numbers + 2 + columns.trust
+        return replace(columns, bar=max(SHORTEST_BAR, width - taken))
 
     @property
     def role(self) -> int:
@@ -61,7 +66,12 @@ class Columns:
     @property
     def state(self) -> int:
         """The state and its mark."""
-        return 14 if self.roomy else 11
+        return (17 if self.grouped else 14) if self.roomy else 11
+
+    @property
+    def trust(self) -> int:
+        """The weight, or the weights of a host's workers."""
+        return TRUST_SPAN if self.grouped else TRUST
 
     @property
     def measured(self) -> tuple[int, int, int]:
@@ -85,7 +95,7 @@ def heading(columns: Columns) -> str:
     where = set_cell_size("where it went (slowest rank = full width)" if roomy else "where it went", columns.bar)
     numbers = f"{'step':>{step}} {'loss':>{loss}} {'ms/step' if roomy else 'ms':>{time}}"
     host = set_cell_size("host", columns.host)
-    return f"  {who} {host}  {'state':<{columns.state}}{numbers}  {where}  {'trust':>{TRUST}}"
+    return f"  {who} {host}  {'state':<{columns.state}}{numbers}  {where}  {'trust':>{columns.trust}}"
 
 
 def rank_cells(
@@ -112,11 +122,16 @@ def rank_cells(
         cut = words if cell_len(words) <= columns.bar else f"{set_cell_size(words, columns.bar - 1).rstrip()}…"
         yield set_cell_size(cut, columns.bar), "bad" if rank.state in ("failed", "lost") else "quiet"
     else:
-        runs = time_bar(rank.parts, columns.scale, columns.bar)
-        yield from runs
-        yield " " * (columns.bar - sum(len(text) for text, _ in runs)), ""
+        yield from _bar(rank, columns)
     weight = None if rank.state in FALLEN else rank.weight
-    yield f"  {formats.times(weight) if rank.role == 'worker' else '':>{TRUST}}", ""
+    yield f"  {formats.times(weight) if rank.role == 'worker' else '':>{columns.trust}}", ""
+
+
+def _bar(rank: RankNow | None, columns: Columns) -> Iterator[Run]:
+    """Where the time of its last step went."""
+    runs = time_bar(rank.parts, columns.scale, columns.bar) if rank is not None else []
+    yield from runs
+    yield " " * (columns.bar - sum(len(text) for text, _ in runs)), ""
 
 
 def _instead_of_a_bar(rank: RankNow) -> str:
@@ -127,21 +142,40 @@ def _instead_of_a_bar(rank: RankNow) -> str:
 
 
 def host_cells(row: HostRow, columns: Columns, *, chosen: bool, away: bool) -> Iterator[Run]:
-    """The row of a host's workers; `away` as of a rank."""
+    """The row of a host's workers, with the bar of the slowest of them; `away` as of a rank."""
     sign, role = "−" if row.opened else "+", "host" if columns.roomy else ""
     yield f"{'▸' if chosen else ' '} {sign:>{columns.rank}} {role:<{columns.role}} ", ""
     yield set_cell_size(row.name, columns.host) + "  ", ""
-    whole = row.sound == len(row.workers) and not row.plight
+    whole, slowest = row.sound == len(row.workers) and not row.plight, row.slowest
     mark = formats.STATE_MARKS.get(row.state, "?") if whole or not row.sound else "!"
     word = row.plight or ("" if row.state == "running" else row.state)
     style = "bad" if not row.sound else STYLES.get(row.state, "quiet") if whole else "degraded"
     if away and row.sound:
         mark, word, style = AWAY
     count = f"{row.sound}/{len(row.workers)}"
-    told = f"{count} {word}" if columns.roomy else word or count
+    if columns.roomy:
+        told = f"{count} {word or (f'slowest {slowest.rank}' if slowest is not None else '')}"
+    else:
+        told = word or count
     yield set_cell_size(f"{mark} {told}", columns.state), style
+    if row.ending:
+        yield set_cell_size(row.ending, columns.numbers + columns.bar), "bad"
+    else:
+        yield _ranges(row, columns), ""
+        yield from _bar(slowest, columns)
     weights = row.weights()
-    trust = f"  {formats.times_span(weights) if weights else '':>{TRUST + 2}}"
-    room = columns.numbers + columns.bar + 2 + TRUST - len(trust)
-    yield set_cell_size(row.told(at_length=columns.roomy), room), "" if row.sound else "bad"
-    yield trust, ""
+    yield f"  {formats.times_span(weights) if weights else '':>{columns.trust}}", ""
+
+
+def _ranges(row: HostRow, columns: Columns) -> str:
+    """The steps and losses of a host's workers, and how long the slowest took; that is left out where both are long."""
+    step, loss, time = columns.measured
+    steps = formats.span(row.steps, formats.count) if row.steps else ""
+    losses = formats.span(row.losses, lambda value: formats.number(value, 2)) if row.losses else ""
+    seconds = row.slowest.seconds if row.slowest is not None else None
+    room = columns.numbers - 2
+    least = f"≥{formats.count(min(row.steps))}" if row.steps else ""
+    told = next((said for said in (f"{steps} {losses}", f"{least} {losses}") if len(said) <= room), least)
+    if len(told) <= step + 1 + loss:
+        told = f"{told:>{step + 1 + loss}} {formats.milliseconds(seconds):>{time}}"
+    return f"{told:>{room}}  "

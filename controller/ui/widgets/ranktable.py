@@ -169,7 +169,8 @@ class RankTable(Rows):
 
     def _fitted(self, width: int) -> Columns:
         if self._columns is None:
-            self._columns = Columns.fitting(width, self._now.ranks.values() if self._now is not None else ())
+            grouped = any(isinstance(row, HostRow) for row in self._shown)
+            self._columns = Columns.fitting(width, self._now.ranks.values() if self._now is not None else (), grouped)
         return self._columns
 
     def draw_heading(self, width: int) -> Strip:

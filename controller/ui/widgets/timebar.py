@@ -20,6 +20,7 @@ TIME_TOLD = (
     ("▒", "loading: a worker reads samples, a PS applies the step; both merge models where there are several PSs"),
     ("█", "computing: a worker its gradient; a PS aggregates"),
     (">", "sending: a worker its gradient; PSs exchange models"),
+    ("+", "the workers of a host in one row, with the bar of the slowest of them; Enter shows each"),
 )
 
 
