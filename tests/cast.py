@@ -23,7 +23,8 @@ class Cast:
 
     def records(self, **options: Any) -> list[dict[str, Any]]:
         """A simulated run of 300 steps, its end left out unless `options` say otherwise."""
-        return list(simulate(**({"outcome": False} | self.options | options)))
+        records = list(simulate(**({"outcome": False} | self.options | options)))
+        return records if self.options["n_ps"] == 1 else list(merging(records, self.options["n_ps"]))
 
 
 DEFAULTS = """\
@@ -98,6 +99,19 @@ def until_step(records: Iterable[Record], step: int) -> Iterator[Record]:
         if record["kind"] == "step" and record["step"] >= step:
             return
         yield record
+
+
+def merging(records: Iterable[Record], servers: int) -> Iterator[dict[str, Any]]:
+    """`records` of a run whose PSs merge their models by the median; the last one's is in the middle the least."""
+    models, weights = list(range(servers)), [2.0] * (servers - 1) + [1.0]
+    shares = [weight / sum(weights) for weight in weights]
+    for record in records:
+        if record["kind"] == "run":
+            yield record | {"values": record["values"] | {"mar": "median"}}
+        elif record["kind"] == "step" and record["rank"] < servers:
+            yield record | {"models": models, "model_weights": shares}
+        else:
+            yield dict(record)
 
 
 def without(records: Iterable[Record], rank: int, after: int) -> Iterator[Record]:

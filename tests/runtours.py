@@ -35,6 +35,10 @@ async def live(tui: Driven, cast: Cast) -> Stops:
     for panel in LiveScreen.PANELS:
         await tui.press("z")
         yield f"live-zoom-{panel}"
+        if panel == "trust" and cast is SIXTY_FOUR:
+            await tui.press(*["t"] * 4)
+            yield "live-trust-of-models"
+            await tui.press(*["t"] * 4)
     await tui.press("z", "v", *["left"] * 20)
     yield "live-values"
     await tui.press("v", "a")
@@ -49,11 +53,11 @@ async def live(tui: Driven, cast: Cast) -> Stops:
     if cast is SIXTY_FOUR:
         await tui.press("f")
         yield "live-flat"
-    await tui.press("home", *["down"] * 4)
+    await tui.press("home", *["down"] * cast.worker)
     yield "live-cursor"
     await ask(tui, "enter")
     yield "rank-acts"
-    await tui.press(*["down"] * 3)
+    await tui.press(*["down"] * 2)
     await ask(tui, "enter")
     yield "rank-kill"
     await close(tui)
@@ -81,6 +85,18 @@ async def live(tui: Driven, cast: Cast) -> Stops:
     yield "stopping"
     end = {"kind": "outcome", "outcome": "stopped", "left": 0, "unconfirmed": [], "seconds": 38.5}
     tui.run.feed([end | {"received": tui.run.state.now.last}])
+
+
+async def left_alone(tui: Driven, cast: Cast) -> Stops:
+    """Live after a run was left to itself."""
+    await tui.launch()
+    await feed(tui, cast.records(until=80))
+    end = {"kind": "outcome", "outcome": "detached", "left": None, "unconfirmed": [], "seconds": 16.5}
+    tui.run.feed([end | {"received": tui.run.state.now.last}])
+    await tui.until(lambda: not tui.app.session.running)
+    yield "live-detached"
+    await tui.press("1")
+    yield "cluster-detached"
 
 
 async def finished(tui: Driven, cast: Cast) -> Stops:

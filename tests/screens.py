@@ -34,6 +34,7 @@ TOURS: tuple[Tour, ...] = (
     tours.changed_file,
     tours.too_small,
     runtours.live,
+    runtours.left_alone,
     runtours.finished,
     runtours.failed,
     runtours.launch_failed,

@@ -72,6 +72,9 @@ async def test_detaching_says_what_it_means_and_asks(tmp_path, size):
         await tui.until(lambda: "Detached: " in tui.picture())
         assert "It goes on, on here; A, or" in " ".join(tui.text("Outcome").split())
         assert tui.run.stops == []
+        await tui.press("1")
+        await tui.until(lambda: "detached: its ranks go on; A follows them again" in tui.picture())
+        assert any(row.split()[1:2] == ["here"] and "◌ detached" in row for row in tui.picture().split("\n"))
 
 
 async def test_a_refused_detach_is_told_and_the_run_is_still_ours(tmp_path):

@@ -75,7 +75,7 @@ async def test_t_goes_from_server_to_server_and_from_workers_to_models(tmp_path)
         await tui.launch()
         tui.run.feed(merging())
         await tui.until(lambda: title(tui) == "trust: how PS 0 weighs the workers")
-        assert "t 1 of 6" in str(tui.app.screen.query_one(PANEL).border_subtitle)
+        assert "t next, 1 of 6" in str(tui.app.screen.query_one(PANEL).border_subtitle)
         await tui.press("t", "t", "t")
         assert title(tui) == "trust: how PS 0 weighs the PSs"
         rows = text_of(tui.app.screen.query_one(TrustPanel))

@@ -28,6 +28,11 @@ def in_run(session: Session, host: Host) -> HostNow | None:
     return None if known is None or known.state == "planned" else known
 
 
+def away(session: Session, known: HostNow) -> bool:
+    """The run goes on there without us: what is known of it is as last heard."""
+    return session.now is not None and session.now.detached() and known.state not in ("failed", "lost")
+
+
 def checked_later(session: Session, host: Host) -> HostCheck | None:
     """The check of `host`, unless the run has newer word of it."""
     known = in_run(session, host)
@@ -49,6 +54,8 @@ def state(session: Session, host: Host) -> tuple[str, str]:
         return MARKS[worst.level][0], worst.text.removeprefix(f"{host.name}: ")
     if known is None:
         return "○", "not checked yet"
+    if away(session, known):
+        return "◌", "detached"
     mark = HOST_MARKS.get(known.state, "◌")
     return mark, known.detail.removeprefix(f"{host.name}: ") or known.state if mark == "✖" else known.state
 
@@ -128,12 +135,13 @@ def command(check: HostCheck | None) -> str:
     return next((finding.command for finding in ordered(check) if finding.command), "") if check else ""
 
 
-def of_run(known: HostNow, width: int) -> Iterator[Content]:
-    """What the run tells of a host, in lines of `width` cells; sizes as people say them."""
-    why = known.detail.removeprefix(f"{known.name}: ")
-    yield hanging(
-        Content(f"{HOST_MARKS.get(known.state, '◌')} "), Content(f"{known.state}{f': {why}' if why else ''}"), width
-    )
+def of_run(known: HostNow, away: bool, width: int) -> Iterator[Content]:
+    """What the run tells of a host, or told before it went on without us, in lines of `width` cells; sizes as people
+    say them."""
+    state, why = known.state, known.detail.removeprefix(f"{known.name}: ")
+    if away:
+        state, why = "detached", "its ranks go on; A follows them again"
+    yield hanging(Content(f"{HOST_MARKS.get(state, '◌')} "), Content(f"{state}{f': {why}' if why else ''}"), width)
     for name, value in known.facts.items():
         if name in SIZES and isinstance(value, int | float):
             value = formats.bytes_of(value)

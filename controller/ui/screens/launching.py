@@ -49,8 +49,6 @@ class Launching(Dialog[Launch]):
         """What is launched, what it is called, how long it goes on."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Launch ")
-            leases = "tab name, note   ↑ ↓ how long" if self._leases else "tab note"
-            frame.border_subtitle = Content(f" {leases}   ⏎ launches   esc doesn't ")
             yield Static(Content(self._plan).stylize("bold"), markup=False, classes="above")
             yield Naming(self._name)
             if self._leases:
@@ -60,6 +58,12 @@ class Launching(Dialog[Launch]):
     def on_mount(self) -> None:
         """Enter launches at once."""
         self.query_one(OptionList if self._leases else "#name").focus()
+
+    def on_descendant_focus(self) -> None:
+        """The arrows choose in the list; elsewhere they go on to the next line."""
+        listed = isinstance(self.focused, OptionList)
+        moves = "tab name, note   ↑ ↓ how long" if listed else "↑ ↓ or tab next line"
+        self.query_one(".dialog").border_subtitle = Content(f" {moves}   ⏎ launches   esc doesn't ")
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)

@@ -13,25 +13,24 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
 from controller.state import Now, Series
-from controller.ui import acting, formats, marks, measures, pinning
+from controller.ui import acting, marks, measures, pinning
 from controller.ui.measures import BESIDE, MEASURES
-from controller.ui.rankrows import ORDERS, WORK_STEPS, work_of
+from controller.ui.rankrows import ORDERS
 from controller.ui.recorded import watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
-from controller.ui.trustviews import View, following, views
 from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.checklist import Checklist
 from controller.ui.widgets.curve import Upright
 from controller.ui.widgets.lines import EventLog
 from controller.ui.widgets.norun import NoRun
 from controller.ui.widgets.outcome import Outcome
-from controller.ui.widgets.panel import Panel, seen
-from controller.ui.widgets.rankcells import ROOMY
+from controller.ui.widgets.panel import seen
+from controller.ui.widgets.rankframe import RankFrame
 from controller.ui.widgets.ranktable import RankTable
 from controller.ui.widgets.status import StatusLine
-from controller.ui.widgets.timebar import TIME_LEGEND, TIME_LEGEND_SHORT, TIME_TOLD
-from controller.ui.widgets.trust import FRAME, TrustPanel
+from controller.ui.widgets.timebar import TIME_TOLD
 from controller.ui.widgets.trust import TOLD as TRUST_TOLD
+from controller.ui.widgets.trustframe import TrustFrame
 
 MOST_CHOSEN = 5  # ranks whose loss is drawn by itself: as many as there are styles of lines
 # What asks for a run to look at.
@@ -68,7 +67,6 @@ class LiveScreen(ChartScreen):
         self._chosen: list[int] = []  # ranks whose loss is drawn by itself
         self._held: tuple[Now, Series] | None = None  # what is shown while the screen is frozen
         self._revealed_in: str | None = None  # the run whose attackers are shown: on request only, to let one guess
-        self._view: View | None = None  # whose trust in whom is shown; None: that of the leading PS
         self._zoomed: str | None = None
 
     def body(self) -> ComposeResult:
@@ -79,13 +77,11 @@ class LiveScreen(ChartScreen):
         with Horizontal(id="charts"):
             yield MEASURES["loss"].panel()
             with Vertical(id="beside"):
-                with Panel(id="trust"):
-                    yield TrustPanel()
+                yield TrustFrame(id="trust")
                 for name in BESIDE:
                     yield MEASURES[name].panel()
         yield Checklist()
-        with Panel(id="ranks"):
-            yield RankTable()
+        yield RankFrame(id="ranks")
         yield EventLog()
 
     def on_mount(self) -> None:
@@ -153,32 +149,14 @@ class LiveScreen(ChartScreen):
     def _show(self, now: Now, charts: bool) -> None:
         if now.state == "ended":
             self.query_one(Outcome).show(now, str(self.watched.folder), self.NEXT, self.LOGS)
-        self._show_ranks(now)
+        acts = self.watched is self.app.session.run and self.app.session.running
+        self.query_one(RankFrame).show(now, acts=acts, revealed=self._revealed_in == now.run)
         if self.focused is None:
             self.query_one(RankTable).focus()  # it could not take the focus before there was a run
         self._entitle("accuracy")  # as often as the status line says it
         self.query_one(EventLog).show(now.log)
         if charts:
             self._show_charts(now)
-
-    def _show_ranks(self, now: Now) -> None:
-        panel, table = self.query_one("#ranks", Panel), self.query_one(RankTable)
-        slowest = max((rank for rank in now.ranks.values() if rank.alive), key=work_of, default=None)
-        roomy = self.size.width >= ROOMY
-        title = formats.plural(len(now.ranks), "rank")
-        title += f" on {formats.plural(len(now.hosts), 'host')}" if len(now.hosts) > 1 else ""
-        title += f", {table.order} first" if table.order != ORDERS[0] else ""
-        if now.detached():
-            title += " · as last heard"
-        elif slowest is not None and slowest.work:
-            work = formats.milliseconds(slowest.work)
-            when, what = (f" over {WORK_STEPS} steps", f"{work} ms of own work") if roomy else ("", f"mean {work} ms")
-            title += f" · slowest{when}: {slowest.title} on {slowest.host}, {what}"
-        keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
-        panel.entitle(title, keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
-        acts = self.watched is self.app.session.run and self.app.session.running
-        table.show(now, acts=acts, revealed=self._revealed_in == now.run)
-        table.styles.height = table.rows + 1
 
     def show_charts(self) -> None:
         """Draw what is known now."""
@@ -214,19 +192,13 @@ class LiveScreen(ChartScreen):
                 marks=acts,
             )
         self.entitle_charts()
-        self._show_trust(now, series)
-
-    def _show_trust(self, now: Now, series: Series) -> None:
-        offered = views(now, series)
-        view = self._view if self._view in offered else next(iter(offered), None)
-        if view is None:
-            return
-        ranks, panel, revealed = view.ranks(now), self.query_one("#trust", Panel), self._revealed_in == now.run
-        self.query_one(TrustPanel).show(ranks, view.trust(series), even=view.even(now), revealed=revealed)
-        panel.styles.height = "1fr" if self._alone else len(ranks) + FRAME
-        keys = [self._zoom_key] if self._zoomed is not None else []
-        keys += [f"t {offered.index(view) + 1} of {len(offered)}"] if len(offered) > 1 else []
-        panel.entitle(view.title(), "  ".join([*keys, "⚑ attacks" if revealed else "guess who lies, then a"]))
+        self.query_one(TrustFrame).show(
+            now,
+            series,
+            alone=self._alone is not None,
+            revealed=self._revealed_in == now.run,
+            keys=self._zoom_key if self._zoomed is not None else "",
+        )
 
     def keys_of(self, name: str) -> str:
         """As everywhere; a chart that has the whole place says first how it is left."""
@@ -313,7 +285,7 @@ class LiveScreen(ChartScreen):
 
     def action_view(self) -> None:
         """The trust of the next PS."""
-        self._view = following(self._view, views(self.shown, self._series))
+        self.query_one(TrustFrame).turn(self.shown, self._series)
         self.redraw()
 
     def action_draw(self) -> None:

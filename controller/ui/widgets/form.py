@@ -23,7 +23,7 @@ class Form(VerticalScroll, can_focus=True, inherit_bindings=False):
         Binding("up", "previous_field", show=False),
         Binding("tab", "go_on", show=False),
         Binding("shift+tab", "go_back", show=False),
-        Binding("pagedown", "page_down", show=False, key_display="⇞ ⇟", tooltip="A page up, or down"),
+        Binding("pagedown", "page_down", show=False, key_display="pgup pgdn", tooltip="A page up, or down"),
         Binding("pageup", "page_up", show=False),
     ]
 

@@ -153,11 +153,10 @@ def host_cells(row: HostRow, columns: Columns, *, chosen: bool, away: bool) -> I
     if away and row.sound:
         mark, word, style = AWAY
     count = f"{row.sound}/{len(row.workers)}"
-    if columns.roomy:
-        told = f"{count} {word or (f'slowest {slowest.rank}' if slowest is not None else '')}"
-    else:
-        told = word or count
-    yield set_cell_size(f"{mark} {told}", columns.state), style
+    told = f"{mark} {f'{count} {word}'.rstrip() if columns.roomy else word or count}"
+    also = f" slowest {slowest.rank}" if columns.roomy and not word and slowest is not None else ""
+    yield told, style
+    yield set_cell_size(also, columns.state - cell_len(told)), "quiet"
     if row.ending:
         yield set_cell_size(row.ending, columns.numbers + columns.bar), "bad"
     else:

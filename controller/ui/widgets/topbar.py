@@ -14,6 +14,7 @@ SCREENS = (
     ("runs", "5", "Runs"),
 )
 ROOMY = 100  # columns from which the app's own name fits too
+LEAST_FILE = 14  # cells below which the name of the file is cut no further but left out
 
 
 class TopBar(Widget):
@@ -43,7 +44,10 @@ class TopBar(Widget):
         run = Content(f"  {self._run} ")
         unsaved = Content.styled(" • unsaved", "$text-warning") if self._unsaved else Content("")
         room = width - left.cell_length - run.cell_length - unsaved.cell_length
-        file = Content(f"  {self._file}").truncate(max(0, room), ellipsis=True) + unsaved
+        file = Content(f"  {self._file}")
+        if file.cell_length > room:  # a few letters of a name tell nothing
+            file = file.truncate(room, ellipsis=True) if room >= LEAST_FILE else Content("")
+        file += unsaved
         gap = max(0, width - left.cell_length - file.cell_length - run.cell_length)
         return left + file + " " * gap + run
 
