@@ -137,8 +137,9 @@ async def _look(session: HostSession, checked: HostCheck, values: Mapping[str, A
 
 def _judge_runs(checks: Sequence[HostCheck]) -> None:
     """Tell of runs on record once a machine: several hosts of the file may be one."""
+    going_on = {run["run"] for checked in checks for run in checked.runs if run["running"]}
     for checked in {one.facts.get("machine", one.host.name): one for one in reversed(checks)}.values():
-        checked.add(*findings.judge_leftovers(checked.host, checked.runs))
+        checked.add(*findings.judge_leftovers(checked.host, checked.runs, going_on))
 
 
 async def _skew(session: HostSession) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +66,17 @@ def judge_clock(host: Host, skew: float, uncertain: float) -> Iterator[CheckFind
         yield CheckFinding("warning", "clock", text, preflight.on_host(host, "sudo timedatectl set-ntp true"))
 
 
-def judge_leftovers(host: Host, found: Sequence[Mapping[str, Any]]) -> Iterator[CheckFinding]:
-    """Runs on record there: `found` is as `controller.agent.leftovers.find` tells it."""
-    file = [host.file] if host.file not in ("", "hosts.toml") else []
+def judge_leftovers(
+    host: Host, found: Sequence[Mapping[str, Any]], going_on: Collection[str] = ()
+) -> Iterator[CheckFinding]:
+    """Runs on record there: `found` is as `controller.agent.leftovers.find` tells it.
+
+    The files of those in `going_on`, by id, are in use: they go on elsewhere.
+    """
+    crashed = []
     for entry in found:
         count = len(entry["processes"])
-        origin = entry.get("origin") or {}
-        whose = f"{origin.get('user', '?')}@{origin.get('machine', '?')}"
-        words = ["python", "-m", "controller", "stop" if entry["running"] else "clean", *file, entry["run"]]
+        whose = _whose(entry)
         if entry["running"]:
             text = f"{host.name}: run {entry['run']} of {whose} goes on there ({count} processes). It is stopped with:"
         elif count:
@@ -81,9 +84,29 @@ def judge_leftovers(host: Host, found: Sequence[Mapping[str, Any]]) -> Iterator[
             if count > 1:
                 noun, rest = "processes", "are left there. End them"
             text = f"{host.name}: {count} {noun} of run {entry['run']} of {whose} {rest} with:"
-        else:
-            continue  # a record that nothing is left of takes no room
-        yield CheckFinding("warning", "leftovers", text, " ".join(map(shlex.quote, words)))
+        else:  # a record that nothing is left of takes no room
+            crashed += [entry] if entry["files"] and entry["run"] not in going_on else []
+            continue
+        act = "stop" if entry["running"] else "clean"
+        yield CheckFinding("warning", "leftovers", text, _command(host, act, entry["run"]))
+    if crashed:
+        files = [file for entry in crashed for file in entry["files"]]
+        size = f"{sum(file['size'] for file in files) / 1e6:.1f} MB"
+        whose = f"run {crashed[0]['run']} of {_whose(crashed[0])}" if len(crashed) == 1 else f"{len(crashed)} runs"
+        text = f"{host.name}: checkpoints of {whose} that crashed are left there ({size}). Remove them with:"
+        named = [crashed[0]["run"]] if len(crashed) == 1 else []
+        yield CheckFinding("warning", "leftovers", text, _command(host, "clean", *named))
+
+
+def _whose(entry: Mapping[str, Any]) -> str:
+    origin = entry.get("origin") or {}
+    return f"{origin.get('user', '?')}@{origin.get('machine', '?')}"
+
+
+def _command(host: Host, act: str, *run: str) -> str:
+    """What to type here to have that done on the hosts of the file that `host` is in."""
+    file = [host.file] if host.file not in ("", "hosts.toml") else []
+    return shlex.join(["python", "-m", "controller", act, *file, *run])
 
 
 def judge_address(host: Host, address: str) -> Iterator[CheckFinding]:

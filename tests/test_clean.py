@@ -175,6 +175,7 @@ def test_checkpoints_of_a_crashed_run_are_told_and_then_removed(here: Path, save
     (saved / "ps1-final.pt").write_text("of another machine with this home")
     (saved / "notes.txt").write_text("mine")
     (saved / "ps0-final.pt").symlink_to(saved / "notes.txt")
+    assert f"! here: checkpoints of run {RUN} of" in command(here, "check").stdout
     dry = command(here, "clean")
     assert dry.returncode == 1
     rows = [line.split() for line in dry.stdout.splitlines()[1:]]

@@ -97,14 +97,26 @@ def test_a_clock_is_judged_by_what_is_certain() -> None:
 def test_runs_on_record() -> None:
     origin = {"user": "eve", "machine": "tower"}
     found = [
-        {"run": "r1", "origin": origin, "running": False, "processes": [{}, {}]},
-        {"run": "r2", "origin": origin, "running": True, "processes": [{}]},
-        {"run": "r3", "origin": None, "running": False, "processes": []},
+        {"run": "r1", "origin": origin, "running": False, "processes": [{}, {}], "files": [{"size": 9}]},
+        {"run": "r2", "origin": origin, "running": True, "processes": [{}], "files": []},
+        {"run": "r3", "origin": None, "running": False, "processes": [], "files": []},
     ]
     left, going = findings.judge_leftovers(replace(LAB, file="my lab.toml"), found)
     assert left.text.startswith("lab: 2 processes of run r1 of eve@tower are left there.")
     assert left.command == "python -m controller clean 'my lab.toml' r1"
     assert going.command == "python -m controller stop 'my lab.toml' r2"
+
+
+def test_checkpoints_of_crashed_runs_are_one_sentence_a_host() -> None:
+    left = {"origin": {"user": "eve", "machine": "tower"}, "running": False, "processes": []}
+    one = {**left, "run": "r1", "files": [{"size": 2_000_000}, {"size": 500_000}]}
+    (finding,) = findings.judge_leftovers(LAB, [one])
+    assert finding.text.startswith("lab: checkpoints of run r1 of eve@tower that crashed are left there (2.5 MB). Rem")
+    assert finding.command == "python -m controller clean r1"
+    (finding,) = findings.judge_leftovers(LAB, [one, {**one, "run": "r2"}])
+    assert finding.text.startswith("lab: checkpoints of 2 runs that crashed are left there (5.0 MB).")
+    assert finding.command == "python -m controller clean"
+    assert list(findings.judge_leftovers(LAB, [one], going_on=["r1"])) == []
 
 
 def test_a_public_address_is_told() -> None:
