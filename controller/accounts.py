@@ -27,7 +27,7 @@ def launched(plan: Plan, run_id: str, name: str, note: str, started: float) -> R
 def attached(run_id: str, description: Mapping[str, Any]) -> Record:
     """The same of a run that goes on already: `description` is what its hosts tell, the record of its launch."""
     started = description.get("started")
-    began = {"received": started} if isinstance(started, float | int) else {}
+    began = {"received": started} if type(started) in (int, float) and started >= 0 else {}
     return {"findings": [], **description, "kind": "run", "run": run_id, **began}
 
 

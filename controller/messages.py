@@ -93,7 +93,16 @@ def _texts(value: Any) -> dict[str, str]:
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireError("an object is needed")
-    return value
+    return _on_lines(value)
+
+
+def _on_lines(value: Any) -> Any:
+    """`value` with each text in it on one line."""
+    if isinstance(value, dict):
+        return {_text(key): _on_lines(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_on_lines(item) for item in value]
+    return _text(value) if isinstance(value, str) else value
 
 
 def _object(*needed: str, **fields: Check) -> Check:

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ ATTACKS: dict[str, bytes] = {
     "giant": b"x" * (1 << 20),
 }
 
-AGENT = """#!/bin/sh
+START = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''  # as pip does it: a path after #! may hold no blank
 import json, os, re, select, sys
@@ -66,6 +67,20 @@ def say(line):
     while view:
         view = view[os.write(1, view):]
 say(b"\\ngarfield-" + nonce + b" ok")
+"""
+
+# What is asked of it is answered as told, and nothing else is said.
+LIAR = """
+answers = json.loads({answers!r})
+while True:
+    *lines, rest = rest.split(b"\\n")
+    for message in map(json.loads, lines):
+        for answer in answers.get(message["type"], []):
+            say(json.dumps({{**answer, **({{"id": message["id"]}} if "id" in message else {{}})}}).encode())
+    more()
+"""
+
+LAUNCHED = """
 started = 0
 while started < 3:
     more()
@@ -99,9 +114,14 @@ def deaf(folder: Path) -> Path:
     return _script(folder, attack=b"", count=0, missing=True)
 
 
-def _script(folder: Path, **parts: Any) -> Path:
+def liar(folder: Path, answers: Mapping[str, list[dict[str, Any]]]) -> Path:
+    """A Python whose agent gives `answers`, by the type of what it is asked."""
+    return _script(folder, LIAR, answers=json.dumps(answers))
+
+
+def _script(folder: Path, agent: str = LAUNCHED, **parts: Any) -> Path:
     script = folder / "python"
-    script.write_text(AGENT.format(python=sys.executable, **parts))
+    script.write_text((START + agent).format(python=sys.executable, **parts))
     script.chmod(0o755)
     return script
 

@@ -26,6 +26,7 @@ from garfield import experiment
 _HOST_LEVELS = {"failed": "✖", "lost": "✖", "silent": "!", "reconnecting": "!"}
 _MARKING = ("pause", "resume", "kill", "restart", "attack")  # acts on a rank that show in what is measured
 _FACTS = 64  # kept facts of a host
+_LABELS = {"run": 100, "name": 100, "note": 300}  # characters; a person may give a name 60
 _TOLD_STATES = ("ready", "ended", *_HOST_LEVELS)
 
 
@@ -98,7 +99,7 @@ def _run(state: RunState, record: Mapping[str, Any]) -> None:
     hosts = [_host(entry, now.last) for entry in tables(record, "hosts")]
     ranks = [_rank(entry) for entry in tables(record, "ranks")]
     values = table(record, "values")
-    now.run, now.name, now.note = (text(record, key) for key in ("run", "name", "note"))
+    now.run, now.name, now.note = (one_line(text(record, key), most) for key, most in _LABELS.items())
     now.values, now.lease, now.origin = values, maybe_number(record, "lease"), table(record, "origin")
     now.started = now.last
     now.hosts = {host.name: host for host in hosts}
