@@ -20,7 +20,7 @@ async def test_the_screens_are_as_they_were_left(tmp_path):
         await tui.press("4", "w", "3")
         await tui.launch()
         tui.run.feed(simulate(until=30))
-        await tui.until(lambda: tui.app.screen.query_one("#accuracy").display)
+        await tui.until(lambda: tui.app.screen.check_action("next_chart", ()))
         await tui.press("c", "z")
         assert "z next" in str(tui.app.screen.query_one("#loss").border_subtitle)
         assert not tui.app.screen.query_one("#rate").display

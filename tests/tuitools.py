@@ -99,7 +99,12 @@ class Driven:
 
 
 def staged(
-    folder: Path, text: str | None = HOSTS, *, launch: bool = False, clock: Callable[[], float] = time.time
+    folder: Path,
+    text: str | None = HOSTS,
+    *,
+    launch: bool = False,
+    ahead: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> tuple[GarfieldApp, list[FakeRun]]:
     """An app on a hosts file of `text` in `folder`, and the list of the runs that it will have launched."""
     path = folder / "hosts.toml"
@@ -111,7 +116,7 @@ def staged(
         runs.append(FakeRun(plan, name, note, hosts_text, folder / "run"))
         return runs[-1]
 
-    return GarfieldApp(Session(path, launcher=launcher, clock=clock), launch=launch), runs
+    return GarfieldApp(Session(path, launcher=launcher, clock=clock), launch=launch, ahead=ahead), runs
 
 
 @asynccontextmanager
@@ -121,12 +126,13 @@ async def driven(
     *,
     size: tuple[int, int] = (120, 40),
     launch: bool = False,
+    ahead: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Driven]:
     """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GARFIELD_HOME", str(folder / "home"))  # before there is an app, which reads what was kept
-        app, runs = staged(folder, text, launch=launch, clock=clock)
+        app, runs = staged(folder, text, launch=launch, ahead=ahead, clock=clock)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             yield Driven(app, pilot, app.session.path, runs)

@@ -17,8 +17,11 @@ from textual.screen import Screen
 
 from controller import paths
 from controller.ui import acting, asking, attending, checking, editing, faults, theme
+from controller.ui.ahead import Ahead
+from controller.ui.curtain import Curtain
 from controller.ui.departure import Departure
 from controller.ui.kept import Kept
+from controller.ui.litter import Litter
 from controller.ui.pace import Pace
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
@@ -75,7 +78,15 @@ class GarfieldApp(App[str]):
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip=QUIT),
     ]
 
-    def __init__(self, session: Session, *, launch: bool = False, driver_class: type[Driver] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        launch: bool = False,
+        ahead: bool = False,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        """`launch` at once; make screens `ahead` of when they are first shown."""
         super().__init__(driver_class=driver_class)
         self.stylesheet = Sheet(self.get_css_variables())
         self.session = session
@@ -83,7 +94,10 @@ class GarfieldApp(App[str]):
         self._launch_at_once = launch
         self._ticks = self._charted = 0  # looks at the run; at which of them the charts were shown
         self._charts_wait = False  # there is something that the charts don't show yet
-        self._pace = Pace()
+        self._pace, self._litter = Pace(), Litter()
+        self._ahead = Ahead(self) if ahead else None
+        self.curtain = Curtain(self)
+        self.styled = -1  # the change of the theme, by number, that widgets are styled with from now on
         self._fault_told = False
         self.departure = Departure(self)
         self._typed = Typed(self, super().on_event)
@@ -115,9 +129,14 @@ class GarfieldApp(App[str]):
         self.session.open()
         self.open_first_screen()
         self.set_interval(TICK, self._tick)
+        self._litter.take_over()
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
         self.departure.listen()
         self.call_after_refresh(self._painted)
+
+    def on_unmount(self) -> None:
+        """Leave the process as it was."""
+        self._litter.give_back()
 
     def open_first_screen(self) -> None:
         """The problem with the file, or the screens."""
@@ -149,6 +168,9 @@ class GarfieldApp(App[str]):
         if not self.is_running or not self.screen_stack:
             return  # the app is leaving, and its screens and what is on them go before its timers
         self._ticks += 1
+        self._litter.look(self._typed.quiet)
+        if self._ahead is not None:
+            self._ahead.look(self._typed.quiet)
         idle = self.session.running and self._ticks % IDLE_TICKS == 0
         charts = self._ticks >= self._charted + CHART_TICKS
         if self._pace.due and (self.session.dirty or idle or (charts and self._charts_wait)):
@@ -172,6 +194,15 @@ class GarfieldApp(App[str]):
             if isinstance(screen, MainScreen) and screen.ready:
                 screen.refresh_top()
         self.refresh_bindings()
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """As of every app; screens that are made from now on are styled as is now right."""
+        super().refresh_css(animate)
+        self.styled = self._css_update_count
+
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Paint nothing until the screen that comes up is up to date, and for `delay` seconds at the most."""
+        self.curtain.fall(delay)
 
     def draft_changed(self) -> None:
         """The draft changed: the plan is made anew and the screen that is shown follows."""

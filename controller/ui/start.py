@@ -16,7 +16,7 @@ from controller.ui.terminal import SteadyDriver
 async def run(path: Path, *, launch: bool = False) -> tuple[int, str]:
     """Run the app on the hosts file `path`; its exit code and what to say on the terminal after it."""
     session = Session(path, launcher=lambda *run: launcher(*run, prompter=asking_on(app)))
-    app = GarfieldApp(session, launch=launch, driver_class=SteadyDriver)
+    app = GarfieldApp(session, launch=launch, ahead=True, driver_class=SteadyDriver)
     result: str | None = None
     try:
         with contextlib.suppress(OSError):  # nothing can be printed on a terminal that is gone

@@ -7,6 +7,7 @@ and of a word and ^s half would be saved. Here a key waits until all that the on
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -27,9 +28,16 @@ class Typed:
         self._app, self._act = app, act
         self._keys: deque[events.Key] = deque()
         self._turns = 0  # keys that had their turn
+        self._came = time.monotonic()  # when the last key did
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since the last key."""
+        return time.monotonic() - self._came
 
     async def take(self, key: events.Key) -> None:
         """Act on `key`, at once or when those before it have."""
+        self._came = time.monotonic()
         self._keys.append(key)
         if len(self._keys) == 1:
             await self._begin()

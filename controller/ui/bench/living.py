@@ -23,17 +23,27 @@ from controller.ui.session import Session
 
 RANKS, RATE = 256, 20
 ANSWER = 100.0  # ms within which a key shows
-SCREENS = (("4", r"\[4 Logs\]"), ("5", r"\[5 Runs\]"), ("3", r"\[3 Live\]"))
+CLUSTER, EXPERIMENT, LIVE, LOGS, RUNS = (
+    ("1", r"\[1 Cluster\]"),
+    ("2", r"\[2 Experiment\]"),
+    ("3", r"\[3 Live\]"),
+    ("4", r"\[4 Logs\]"),
+    ("5", r"\[5 Runs\]"),
+)
+SCREENS: tuple[Key, ...] = (LOGS, RUNS, EXPERIMENT, LIVE)  # that no start and no launch has opened, and back
 KEYS: tuple[Key, ...] = (
     ("o", r"· log "),
     ("e", r"EMA 0\.6"),
-    ("4", r"\[4 Logs\]"),
-    ("3", r"\[3 Live\]"),
+    LOGS,
+    LIVE,
     ("e", r"EMA 0\.9"),
     ("o", None),
-    ("5", r"\[5 Runs\]"),
-    ("3", r"\[3 Live\]"),
+    RUNS,
+    LIVE,
     ("e", None),
+    EXPERIMENT,
+    CLUSTER,
+    LIVE,
 )
 
 

@@ -90,7 +90,7 @@ class WatchedApp(GarfieldApp):
 @asynccontextmanager
 async def shown(session: Session, size: tuple[int, int] = SIZE) -> AsyncIterator[WatchedApp]:
     """The app on such a terminal, painted once; it is closed afterwards. Who waits is cancelled when it ends before."""
-    app, body, leaving = WatchedApp(session, driver_class=Terminal), asyncio.current_task(), False
+    app, body, leaving = WatchedApp(session, ahead=True, driver_class=Terminal), asyncio.current_task(), False
     running = asyncio.create_task(app.run_async(size=size))
     running.add_done_callback(lambda _: leaving or body.cancel())
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -33,6 +34,10 @@ class MainScreen(Screen[None]):
     SIGNS: ClassVar[Mapping[str, Sequence[tuple[str, str]]]] = {}  # what ? explains beside the keys, by what it is of
     ready = False  # composed and shown once: it may be told of changes
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._css_update_count = self.app.styled
+
     @property
     def watched(self) -> LiveRun | ReplayRun | None:
         """The run that the screen shows; None before the first."""
@@ -44,7 +49,13 @@ class MainScreen(Screen[None]):
         return self.watched.state.now if self.watched is not None else None
 
     def compose(self) -> ComposeResult:
-        """The top line, the screen's own body, the keys."""
+        """The top line, the screen's own body, the keys.
+
+        They are styled once, for the size there is; Textual would style them for none, then for it, then again as if
+        the theme had changed since.
+        """
+        self._css_update_count = self.app.styled
+        self._sign_size(self.app.size)
         yield TopBar(self.MODE)
         yield from self.body()
         yield KeyBar()
@@ -86,6 +97,19 @@ class MainScreen(Screen[None]):
         if self.ready:
             self.follow_draft()
             self.tick(True)
+        if self.is_current:
+            self.app.call_later(self.app.curtain.lift)  # behind what the widgets have to say of what is new in them
+
+    def _screen_resized(self, size: Size) -> None:
+        """Textual lays out all of a screen whenever it is shown, and twice when it is first shown."""
+        if size != self._compositor.size:
+            super()._screen_resized(size)
+
+    def _sign_size(self, size: Size) -> None:
+        """Have the classes of a terminal of `size`."""
+        widths = self._get_breakpoint_classes(size.width, self.HORIZONTAL_BREAKPOINTS)
+        heights = self._get_breakpoint_classes(size.height, self.VERTICAL_BREAKPOINTS)
+        self.add_class(*widths, *heights)
 
     def on_resize(self) -> None:
         """Say which size is needed when there is too little room."""

@@ -114,10 +114,11 @@ class LogsScreen(MainScreen):
     def _list_sources(self, now: Now) -> None:
         sources: list[Source] = [(now.ranks[rank].host, rank) for rank in sorted(now.ranks)]
         sources += [(name, None) for name in now.hosts]
-        labels = [self._label(now, source) for source in sources]
+        chooser = self.query_one(Sources)
+        width = max(8, chooser.size.width - 9)
+        labels = [_label(now, source, width) for source in sources]
         if (sources, labels) == (self._sources, self._labels):
             return
-        chooser = self.query_one(Sources)
         with self.prevent(OptionList.OptionHighlighted):
             if sources != self._sources:
                 chooser.clear_options()
@@ -129,15 +130,6 @@ class LogsScreen(MainScreen):
             self._sources, self._labels = sources, labels
             if self._source in sources:
                 chooser.highlighted = sources.index(self._source)
-
-    def _label(self, now: Now, source: Source) -> str:
-        host, rank = source
-        lines = now.output.get(source, ())
-        errors = sum(stream == "stderr" for _, stream, _ in lines)
-        name = f"{host} (host)" if rank is None else now.ranks[rank].title
-        state = " " if rank is None else formats.STATE_MARKS.get(now.ranks[rank].state, "?")
-        width = max(8, self.query_one(Sources).size.width - 9)
-        return f"{state} {name[:width]:<{width}}{len(lines) or '':>5}{'!' if errors else ' '}"
 
     def _choose(self, source: Source) -> None:
         self._source = source
@@ -156,10 +148,9 @@ class LogsScreen(MainScreen):
         view.display = bool(lines)
         empty = self.query_one("#no-lines", Static)
         empty.display = not lines
-        if now is None:
-            empty.update("No run yet: what its ranks print will show here.")
-        else:
-            empty.update(self.NOTHING)
+        told = self.NOTHING if now is not None else "No run yet: what its ranks print will show here."
+        if empty.content != told:
+            empty.update(told)  # which lays out all of the screen
         self._entitle(now)
 
     def _entitle(self, now: Now | None) -> None:
@@ -236,3 +227,13 @@ class LogsScreen(MainScreen):
         lines = self.query_one(LogView).lines
         self.app.copy_to_clipboard("\n".join(text for _, _, text in lines))
         self.app.say(f"Copied {formats.plural(len(lines), 'line')}, if your terminal allows it (OSC 52).")
+
+
+def _label(now: Now, source: Source, width: int) -> str:
+    """A source, with `width` cells for its name: its state, how many lines it has, and whether any is an error."""
+    host, rank = source
+    lines = now.output.get(source, ())
+    errors = any(stream == "stderr" for _, stream, _ in lines)
+    name = f"{host} (host)" if rank is None else now.ranks[rank].title
+    state = " " if rank is None else formats.STATE_MARKS.get(now.ranks[rank].state, "?")
+    return f"{state} {name[:width]:<{width}}{len(lines) or '':>5}{'!' if errors else ' '}"

@@ -15,6 +15,9 @@ class Entry(Input, inherit_bindings=False):
 
     BINDINGS: ClassVar = list(Input.BINDINGS)
 
+    def validate(self, value: str) -> None:
+        """What a text means is the form's business. Input would mark it as valid, and be styled anew for that."""
+
     def _on_paste(self, event: events.Paste) -> None:
         """The first line of it, without what would steer the terminal; the Input goes on with that."""
         event.text = "".join(letter for letter in event.text.partition("\n")[0] if not has_control(letter))

@@ -31,6 +31,10 @@ class Form(VerticalScroll, can_focus=True, inherit_bindings=False):
         super().__init__(*children, **options)
         self._left: Widget | None = None  # the control that had the focus last
 
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Only the form looks different then: its fields needn't be styled anew, as they would be."""
+        self.app.stylesheet.update_nodes([self])
+
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Remember where one is."""
         self._left = event.widget

@@ -123,7 +123,7 @@ class EventLog(Static):
         """As many of `log` as there is room for."""
         self._log = log
         lines = [_event(line) for line in newest(log, max(1, self.size.height))]
-        self.update(Content("\n").join(lines))
+        self.update(Content("\n").join(lines), layout=False)  # its height is given
 
 
 def newest(log: Sequence[LogLine], most: int) -> list[LogLine]:

@@ -14,6 +14,20 @@ class Panel(Vertical):
         super().__init__(*children, **options)
         self._said: tuple[str, str] | None = None
 
+    def on_descendant_focus(self) -> None:
+        """Have the frame of where the focus is."""
+        self._frame()
+
+    def on_descendant_blur(self) -> None:
+        """The focus may be elsewhere now."""
+        self._frame()
+
+    def _frame(self) -> None:
+        """A class, not `:focus-within`: for that Textual styles all that a frame holds whenever the focus moves."""
+        if self.has_focus_within != self.has_class("-here"):
+            self.set_class(self.has_focus_within, "-here", update=False)
+            self.app.stylesheet.update_nodes([self])
+
     def entitle(self, title: str, keys: str = "") -> None:
         """Set the title and the keys; both are shown as they are, never as markup."""
         if self._said != (title, keys):
