@@ -26,6 +26,7 @@ KEPT = [
     (tours.hosts, "findings"),
     (tours.experiment, "experiment-refused"),
     (tours.experiment, "launch"),
+    (runtours.live, "live"),
     (runtours.logs, "logs-found"),
 ]
 

@@ -33,7 +33,7 @@ class ReplayScreen(LiveScreen):
     """The Live screen, fed by a recording that is opened at its end."""
 
     MODE = "runs"
-    NEXT = "␣ plays it from its start · r launch again"
+    NEXT = "␣ plays it from its start · r sets it up again"
     LOGS = "l"
     BINDINGS: ClassVar = [
         Binding(

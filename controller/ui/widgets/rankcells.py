@@ -119,8 +119,10 @@ def rank_cells(
     yield f"{formats.milliseconds(rank.seconds):>{time}}  ", ""
     words = _instead_of_a_bar(rank)
     if words:
-        cut = words if cell_len(words) <= columns.bar else f"{set_cell_size(words, columns.bar - 1).rstrip()}…"
-        yield set_cell_size(cut, columns.bar), "bad" if rank.state in ("failed", "lost") else "quiet"
+        yield (
+            set_cell_size(_cut(words, columns.bar), columns.bar),
+            ("bad" if rank.state in ("failed", "lost") else "quiet"),
+        )
     else:
         yield from _bar(rank, columns)
     weight = None if rank.state in FALLEN else rank.weight
@@ -141,6 +143,12 @@ def _instead_of_a_bar(rank: RankNow) -> str:
     return "until it is resumed" if rank.state == "paused" else ""
 
 
+def _cut(words: str, room: int) -> str:
+    """`words` in at most `room` cells; how somebody was killed is said shortly first."""
+    short = words if cell_len(words) <= room else words.removeprefix("killed by ")
+    return short if cell_len(short) <= room else f"{set_cell_size(short, room - 1).rstrip()}…"
+
+
 def host_cells(row: HostRow, columns: Columns, *, chosen: bool, away: bool) -> Iterator[Run]:
     """The row of a host's workers, with the bar of the slowest of them; `away` as of a rank."""
     sign, role = "−" if row.opened else "+", "host" if columns.roomy else ""
@@ -158,7 +166,8 @@ def host_cells(row: HostRow, columns: Columns, *, chosen: bool, away: bool) -> I
     yield told, style
     yield set_cell_size(also, columns.state - cell_len(told)), "quiet"
     if row.ending:
-        yield set_cell_size(row.ending, columns.numbers + columns.bar), "bad"
+        room = columns.numbers + columns.bar
+        yield set_cell_size(_cut(row.ending, room), room), "bad"
     else:
         yield _ranges(row, columns), ""
         yield from _bar(slowest, columns)
