@@ -91,6 +91,13 @@ def _plan(description: Mapping[str, Any], places: Mapping[str, Host]) -> Plan:
     return Plan(tuple(hosts.values()), ranks, settings.defaults() | values, lease, ())
 
 
+def not_reached(plan: Plan, found: Found, unreachable: Collection[str]) -> str:
+    """Which hosts of a run could not be asked, when it was `found`, and what that means; empty where all could."""
+    names = [host.name for host in plan.hosts if host.name in unreachable and host.name not in found.hosts()]
+    waited = f"Not reached, and waited for {UNHEARD_WITHIN:.0f} s: {', '.join(names)}."
+    return f"Its hosts tell what happened so far. {waited}" if names else ""
+
+
 class Attached(Sessions):
     """The sessions of a run that somebody else has launched. `take`: hold it from now on, whoever does."""
 

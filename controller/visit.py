@@ -156,6 +156,8 @@ async def visit_all(
             if told:
                 told(len(hosts) - len(waiting), tuple(waiting))
 
+    if told:
+        told(0, tuple(waiting))
     looks = dict(zip([host.name for host in hosts], await asyncio.gather(*map(look, hosts)), strict=True))
     answered = {name: found for name, found in looks.items() if not isinstance(found, HostError)}
     try:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def test_all_that_happened_since_the_launch_comes_again(here: Path, elsewhere: P
     records = list(load_records(here / "home/state/runs" / run))
     assert [one["step"] for one in records if one["kind"] == "step" and one["rank"] == 2] == list(range(1, 41))
     assert alive(run) == []
+
+
+def test_a_host_that_does_not_answer_is_named_and_holds_nothing_up_for_long(here: Path, elsewhere: Path) -> None:
+    run = detached(here, "--set", ENDLESS)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        far = f'[[host]]\nname = "far"\naddress = "127.0.0.1"\nport = {mute.getsockname()[1]}\n\n'
+        (elsewhere / "hosts.toml").write_text(far + SMALL)
+        with launched(elsewhere, "hosts.toml", run, command="attach") as attached:
+            attached.until("asked 1 of 2 hosts, waiting for far")
+            attached.until("far: no answer from 127.0.0.1")
+            attached.until("first step")
+            attached.process.send_signal(signal.SIGINT)
+            assert attached.end()["outcome"] == "detached"
+    assert "Not reached" not in "".join(attached.lines), "it is no host of the run"
+    assert command(here, "stop", run, "--kill").returncode == 0
 
 
 def test_a_run_that_does_not_go_on_cannot_be_followed(elsewhere: Path) -> None:

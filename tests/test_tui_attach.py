@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import OptionList, Static
 
 from controller import paths, survey
+from controller.attaching import UNHEARD_WITHIN
 from controller.liverun import LiveRun, RunRefused
 from controller.origin import origin_text
 from controller.runs import Recorder
@@ -83,7 +84,9 @@ async def test_a_run_of_ones_own_is_followed_once_it_is_said_which_that_is(tmp_p
 
 
 async def test_who_is_waited_for_is_said_until_all_have_answered_or_it_is_given_up(tmp_path, there):
-    there["runs"], there["unreachable"] = [going_on("r", origin_text())], {"here": "here: no answer within 10 s."}
+    run = going_on("r", origin_text())
+    run.parts = {"other": [{**run.parts["here"][0], "host": "other"}]}
+    there["runs"], there["unreachable"] = [run], {"here": "here: no answer within 10 s."}
     there["answer"].clear()
     async with driven(tmp_path, size=(80, 24)) as tui:
         there["plan"] = tui.app.session.plan
@@ -101,7 +104,7 @@ async def test_who_is_waited_for_is_said_until_all_have_answered_or_it_is_given_
         await tui.press("y")
         await tui.until(lambda: tui.screen_name == "LiveScreen")
         words = [notice.message for notice in tui.app._notifications]
-        assert any(word.endswith("waited for 5 s: here.") for word in words)
+        assert any(word.endswith(f"waited for {UNHEARD_WITHIN:.0f} s: here.") for word in words)
 
 
 def test_who_has_not_answered_is_named_shortly():

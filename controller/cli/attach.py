@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Collection
 
+from controller import attaching
 from controller.cli import interruptible, terminal
 from controller.cli.attend import asking
 from controller.cli.follow import follow
 from controller.cli.out import complain
-from controller.cli.progress import OneLine
+from controller.cli.progress import SLOW_SECONDS, OneLine
 from controller.cli.refused import Refused
 from controller.cli.words import file_and_run, hosts_of, may_act, the_run
 from controller.hosts import Host
@@ -25,7 +26,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 async def _attach(hosts: Collection[Host], word: str | None, options: argparse.Namespace) -> int:
-    async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
+    async with survey(hosts, asking(OneLine(sys.stderr), SLOW_SECONDS), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "attach FILE RUN")
         if options.take and not await may_act(run, "take it over", options.yes):
@@ -36,4 +37,6 @@ async def _attach(hosts: Collection[Host], word: str | None, options: argparse.N
     except RunRefused as error:
         raise Refused(str(error)) from None
     head = [f"run {run.run} of {run.origin} on {', '.join(run.hosts())}; Ctrl-C leaves it, and it goes on"]
+    if silent := attaching.not_reached(live.plan, run, seen.unreachable):
+        head.append(silent)
     return await follow(live, head, options, stays=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -27,13 +28,25 @@ def main(options: argparse.Namespace) -> int:
     return interruptible.run(act(hosts_of(file, word), word, options))
 
 
-def asking(line: OneLine) -> Told:
-    """Tells on `line` how many hosts have answered, and which are slow."""
+def asking(line: OneLine, patience: float | None = None) -> Told:
+    """Tells on `line` how many hosts have answered, and which are slow.
+
+    With `patience`, in seconds, that is told once also where `line` is shown on no terminal.
+    """
+    late: list[asyncio.TimerHandle] = []
+    now = ""
 
     def told(answered: int, waiting: Collection[str]) -> None:
+        nonlocal now
         names = f", waiting for {', '.join(list(waiting)[:3])}" if waiting else ""
         more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
-        line.show(f"asked {answered} of {answered + len(waiting)} hosts{names}{more}" if waiting else "")
+        now = f"asked {answered} of {answered + len(waiting)} hosts{names}{more}" if waiting else ""
+        line.show(now)
+        if patience is not None and not line.terminal and not late:
+            late.append(asyncio.get_running_loop().call_later(patience, lambda: complain(now)))
+        if not waiting:
+            for timer in late:
+                timer.cancel()
 
     return told
 

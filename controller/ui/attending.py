@@ -21,7 +21,7 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
 
     `only` is the id of the one run that is wanted.
     """
-    from controller.attaching import UNHEARD_WITHIN
+    from controller.attaching import not_reached
     from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
 
     hosts = list(hosts) or [host for host in app.session.draft.file.hosts if host.enabled]
@@ -46,7 +46,8 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
     how = await _how(app, runs[chosen]) if chosen is not None else None
     if how is None or app.session.running:
         return
-    coming = LiveRun.attach(hosts, chosen, take=how == "take", prompter=asking_on(app))
+    carrying = [host for host in hosts if host.name in runs[chosen].parts]  # who wasn't reached is not asked again
+    coming = LiveRun.attach(carrying, chosen, take=how == "take", prompter=asking_on(app))
     try:
         run = await patiently(app, "Attaching", lambda: "Its hosts are asked what it is.", coming)
     except RunRefused as error:
@@ -56,10 +57,8 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
         return
     app.session.follow(run)
     app.show_run()
-    silent = [host.name for host in run.plan.hosts if host.name in seen.unreachable]
-    if silent:
-        names = ", ".join(silent)
-        app.say(f"Its hosts tell what happened so far. Not reached, and waited for {UNHEARD_WITHIN:.0f} s: {names}.")
+    if silent := not_reached(run.plan, runs[chosen], seen.unreachable):
+        app.say(silent)
 
 
 async def _look(app: GarfieldApp, hosts: Collection[Host], answers: Answers) -> Survey:
