@@ -105,13 +105,18 @@ def test_a_leap_stands_at_a_saved_state_that_is_as_if_all_had_been_applied(
     run = ReplayRun.open(tmp_path / "r")
     run.seek(run.start)
     middle = (run.start + run.end) / 2
-    run.leap(middle)
+    assert list(run.leaping(middle))
     assert run.start < run.time <= middle
     assert run.state.now.records > 60
     assert facts(run.state) == after(records[: run.state.now.records], run.time)
     here = run.state.now.records
-    run.leap(records[here + 10]["received"])
-    run.leap(run.start)
+    for near in (records[here + 10]["received"], run.start):
+        assert not list(run.leaping(near))
+        assert run.state.now.records == here
+    given_up = run.leaping(run.end)
+    next(given_up)
+    assert run.state.now.records == here
+    given_up.close()
     assert run.state.now.records == here
     run.play(run.end)
     assert facts(run.state) == after(records, run.end)

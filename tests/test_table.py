@@ -177,9 +177,17 @@ async def test_the_wheel_scrolls_and_leaves_the_cursor(stage):
         assert stage.table.row == 0
 
 
-@pytest.mark.parametrize(
-    "text", ["数" * 40, "e\u0301" * 50, "\x1b]0;owned\x07" * 9, "[b]x[/b]", "a\nb\tc", "\u202eabc"]
-)
+TEXTS = {
+    "wide": "数" * 40,
+    "combined": "e\u0301" * 50,
+    "escapes": "\x1b]0;owned\x07" * 9,
+    "markup": "[b]x[/b]",
+    "lines": "a\nb\tc",
+    "backwards": "\u202eabc",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("width", [60, 140])
 async def test_any_text_stays_in_its_cell(stage, text, width):
     async with stage.run_test(size=(width, 12)) as pilot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from controller import paths
@@ -90,8 +92,29 @@ async def test_it_stands_still_while_it_is_paused(tmp_path, small):
         await tui.until(lambda: screen.replay.time > screen.replay.start)
         await tui.press("space")
         moment = screen.replay.time
-        screen._play_on()
+        await screen._play_on()
         assert screen.replay.time == moment < screen.replay.end
+
+
+async def test_who_seeks_while_it_leaps_ends_where_he_sought(tmp_path, small, monkeypatch):
+    record_run("r1", "night", steps=200)
+    leaping, told = replay.ReplayRun.leaping, []
+
+    def watched(run: replay.ReplayRun, until: float) -> Iterator[None]:
+        told.append("leaps")
+        for piece in leaping(run, until):
+            if len(told) == 1:
+                screen.seek(run.start)
+            yield piece
+        told.append("is there")
+
+    monkeypatch.setattr(replay, "LEAP", 50)
+    monkeypatch.setattr(replay.ReplayRun, "leaping", watched)
+    async with driven(tmp_path) as tui:
+        screen = await opened(tui)
+        await tui.press(*["plus"] * len(SPEEDS), "space")
+        await tui.until(lambda: not screen.playing and screen.replay.time == screen.replay.end)
+        assert told[:3] == ["leaps", "leaps", "is there"]
 
 
 async def test_any_moment_is_reached_by_keys_and_by_the_bar(tmp_path, small):

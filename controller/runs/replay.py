@@ -137,15 +137,15 @@ class ReplayRun:
             callback(batch)
         return batch
 
-    def leap(self, until: float) -> None:
-        """Stand where the last state was saved before `until`, if that is much further on than here.
+    def leaping(self, until: float) -> Iterator[None]:
+        """Stand where the last state was saved before `until`, if that is much further on than here; in pieces.
 
-        The state is as if all between had been applied; subscribers are not told of that.
+        The state is as if all between had been applied; subscribers are not told of that. Until the last piece it is
+        the one before: whoever goes elsewhere meanwhile leaves the rest.
         """
         frame = self._saved_before(until)
         if frame.records >= self._applied + LEAP:
-            for _ in self._load(frame):
-                pass
+            yield from self._load(frame)
 
     # As a LiveRun
 

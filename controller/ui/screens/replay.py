@@ -112,12 +112,15 @@ class ReplayScreen(LiveScreen):
 
     # --- playing
 
-    def _play_on(self) -> None:
-        if not self.playing or self._target is not None:
+    async def _play_on(self) -> None:
+        if not self.playing or self.seeking:
             return
         looked, self._looked = self._looked, time.monotonic()
-        self._due += (self._looked - looked) * self.speed
-        self.replay.leap(self._due)
+        due = self._due = self._due + (self._looked - looked) * self.speed
+        for _ in self.replay.leaping(due):
+            await asyncio.sleep(0)
+            if not self.playing or self.seeking or self._due != due:
+                return  # a key came between
         while len(self.replay.play(self._due, PIECE)) == PIECE and time.monotonic() < self._looked + BUDGET:
             pass
         self._ticks += 1
