@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len, set_cell_size
 
 from controller.runs import list_runs
+from controller.ui.widgets.replaybar import ROOMY
 from tests.launching import write_package
 from tests.recording import record_run
 from tests.terminals import MISSING, ROOT, Terminal, foreign, ranks_of, until
@@ -24,6 +25,7 @@ TURNS = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\x9b31m\x85\u202e\u2066\u2
 # Wide letters, one of several marks, one of no width, one made of several.
 WIDE = "漢字한글ｆｕｌｌe\u0301\u0323\u0301 \u200b👩\u200d👩\u200d👧 ☎\ufe0f"
 EVIL = MARKUP + TURNS + WIDE
+FOLDER = "[true,false]" + TURNS.replace("\ud800", "").replace("\x00", "\n\t")
 HOST = f"{MARKUP}漢字"
 
 HOSTS = f"""\
@@ -71,7 +73,7 @@ def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     evil = EVIL.replace("\ud800", "")
     for number in (1, 2):
         values = {"data_dir": evil, "aggregator": f"{evil}{number}", evil: evil}
-        record_run(f"2020010{number}-000000-evil", evil, note=evil, seed=number, steps=20, values=values)
+        record_run(f"2020010{number}-000000-{FOLDER}", evil, note=evil, seed=number, steps=20, values=values)
     yield tmp_path
     for process in ranks_of(tmp_path / "home"):  # a test that failed leaves none behind
         os.kill(process, signal.SIGKILL)
@@ -101,12 +103,13 @@ class Watched:
         return [row for row in rows if row.startswith(("│", "╭", "╰")) and cell_len(row) != self.width]
 
 
-def test_no_text_of_others_steers_the_terminal(folder):
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_no_text_of_others_steers_the_terminal(folder, size):
     words = [sys.executable, "-m", "tests.tuiprogram", str(folder / "shipped/garfield"), "hosts.toml", "--launch"]
-    terminal = Terminal(folder, words, (100, 30))
+    terminal = Terminal(folder, words, size)
     try:
         title = terminal.title
-        watched = Watched(terminal, 100)
+        watched = Watched(terminal, size[0])
         a_run_that_goes_on(watched, folder)
         runs_that_were_recorded(watched)
         terminal.keys("q")
@@ -121,7 +124,7 @@ def test_no_text_of_others_steers_the_terminal(folder):
 
 def a_run_that_goes_on(watched: Watched, folder: Path) -> None:
     """Live, Logs, Cluster, and the dialogs about a run."""
-    watched.sees("● running", "notice [/foo]")
+    watched.sees("● running", "notice [/")
     watched.press("End", "Enter")
     watched.sees("worker 2 on [/foo]", "kill …")
     watched.leaves("kill …")
@@ -168,13 +171,14 @@ def runs_that_were_recorded(watched: Watched) -> None:
     watched.press("Enter")
     watched.sees("Wrote ", "[true,false]")
     assert (watched.terminal.folder / "[true,false][@click=app.quit]漢字").exists()
+    recording = "RECORDING of [/foo]" if watched.width >= ROOMY else "RECORDING "
     watched.press("End", "Enter")
-    watched.sees("RECORDING of [/foo]")
+    watched.sees(recording)
     watched.press("l")
     watched.sees("plausible line of output")
     watched.leaves("plausible line of output")
-    watched.sees("RECORDING of [/foo]")
-    watched.leaves("RECORDING of")
+    watched.sees(recording)
+    watched.leaves("RECORDING ")
     watched.sees("3 runs")
 
 

@@ -12,6 +12,7 @@ from controller.cli.words import recorded_run
 from controller.runs.compare import value_text
 from controller.runs.report import Report, report
 from controller.state import collateral
+from controller.wire import one_line
 from garfield.settings import SETTINGS
 
 LAST_WORDS = 10  # lines of stderr that are shown
@@ -56,8 +57,8 @@ def _head(found: Report) -> Iterator[str]:
     if found.attackers:
         yield f"attackers: rank {', '.join(map(str, found.attackers))}"
     if found.model:
-        yield f"model: {found.model}"
-    yield f"recorded in {run.folder}"
+        yield f"model: {one_line(str(found.model))}"
+    yield f"recorded in {one_line(str(run.folder))}"
 
 
 def _titled(title: str, text: str) -> str:

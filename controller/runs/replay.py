@@ -57,8 +57,8 @@ class ReplayRun:
     running = False
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.run_id = folder, folder.name
-        self.info = read_run(folder)
+        self.folder, self.info = folder, read_run(folder)
+        self.run_id = self.info.id
         self.state = RunState()
         self.damage: list[str] = []
         self.time = self.start = self.end = 0.0  # Unix seconds: of the state, of the first record, of the last

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from controller.ui import formats
+from controller.wire import one_line
 
 if TYPE_CHECKING:
     from controller.state import Now
@@ -88,7 +89,7 @@ class Outcome(Static):
                         " ",
                         Content.styled(left, style if bad else ""),
                     ),
-                    Content.styled(f"  {first} · {doing} · {kept}: {folder}", "$muted"),
+                    Content.styled(f"  {first} · {doing} · {kept}: {one_line(folder)}", "$muted"),
                 ]
             )
         )
