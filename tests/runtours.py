@@ -128,7 +128,7 @@ async def launch_failed(tui: Driven, cast: Cast) -> Stops:
     end = {"kind": "outcome", "outcome": "failed", "root_cause": sentence, "left": 0, "seconds": 3.1}
     at = {"received": records[checking - 1]["received"] + 0.5}
     tui.run.feed([host | at, problem | at, end | at])
-    await tui.until(lambda: tui.screen_name == "Question")
+    await tui.until(lambda: tui.screen_name == "Question" and "Copy the command" in tui.picture())
     yield "launch-failed"
     await close(tui)
     yield "live-launch-failed"

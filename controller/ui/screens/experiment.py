@@ -59,13 +59,12 @@ class ExperimentScreen(MainScreen):
                     for setting in members:
                         yield Field(
                             setting.name,
-                            setting.help + (f" ({setting.unit})" if setting.unit else ""),
                             choices=_described(setting),
                             flag=setting.kind == "flag",
                             suggestions=_listed(setting),
                         )
                 yield Static(Content("this launch"), classes="group", markup=False)
-                yield Field("lease", RUN_KEYS["lease"].help)
+                yield Field("lease")
             with Vertical(id="consequences"):
                 with Panel(id="plan"), VerticalScroll(can_focus=False):
                     yield Static(id="checks", markup=False)
@@ -163,6 +162,7 @@ class ExperimentScreen(MainScreen):
         self._about = name
         setting = SETTINGS.get(name)
         help = setting.help if setting else RUN_KEYS[name].help
+        help += f" ({setting.unit})" if setting and setting.unit else ""
         default = setting.format(setting.default) if setting else str(RUN_KEYS[name].default)
         kind = setting.kind if setting else ""
         lines = [Content(help), Content.styled(f"default: {default}", "$muted")]

@@ -54,7 +54,6 @@ class HostForm(Dialog[dict[str, Any]]):
                 for key in HOST_KEYS.values():
                     yield Field(
                         key.name,
-                        key.help,
                         choices=dict.fromkeys(key.choices, "") or None,
                         flag=key.kind == "flag",
                         placeholder=self._inherited(key.name),

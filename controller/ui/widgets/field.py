@@ -1,4 +1,4 @@
-"""One line of a form: the name, where the value is from, a control, and the help; below it what is wrong."""
+"""One line of a form: the name, where the value is from, and a control; below it what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from controller.ui.widgets.entry import Entry
 
 FLAG_WORDS = {"False": "no", "True": "yes"}
 NAME_WIDTH = 14
-MARGIN = 2  # cells before the name and the help
+MARGIN = 2  # cells before the name
 
 
 class ListedEntry(Entry):
@@ -50,8 +50,8 @@ class ListedEntry(Entry):
 class Field(Widget):
     """A named value that a person edits as text; what it means is the form's business.
 
-    It writes name and help itself, beside its control: a form of fields made of five widgets each took three times as
-    long to open.
+    It writes its name itself, beside its control: a form of fields made of five widgets each took three times as long
+    to open.
 
     `choices` make a list of it, with what each is; `flag` a yes or no (the texts True and False); `suggestions`
     complete what is typed, and are listed with what each is.
@@ -79,7 +79,6 @@ class Field(Widget):
     def __init__(
         self,
         key: str,
-        help: str,
         *,
         choices: dict[str, str] | None = None,
         flag: bool = False,
@@ -87,7 +86,7 @@ class Field(Widget):
         placeholder: str = "",
     ) -> None:
         super().__init__(id=f"field-{key}")
-        self.key, self.help = key, help
+        self.key = key
         self._marked: tuple[str, str | None] | None = None
         if choices or flag:
             self.input: Entry | Chooser = Chooser(key, choices or dict.fromkeys(FLAG_WORDS, ""), FLAG_WORDS)
@@ -101,17 +100,11 @@ class Field(Widget):
         yield self.input
 
     def render(self) -> Content:
-        """The name and where the value is from on the left of the control, the help on its right if there is room."""
-        before, control = self.input.styles.margin.left, self.input.outer_size.width
+        """The name and where the value is from, on the left of the control."""
         origin = self._marked[0] if self._marked else ""
         style = "bold $primary" if self.has_focus_within else "bold" if origin else ""
         name = Content.styled(f"{self.key:<{NAME_WIDTH}}", style) + Content.styled(origin, "$muted")
-        line = Content(" " * MARGIN) + name.truncate(before - MARGIN, pad=True)
-        room = self.size.width - before - control - MARGIN - 1
-        if room > 0:
-            help = Content.styled(self.help, "$muted").truncate(room, ellipsis=True)
-            line += Content(" " * (control + MARGIN)) + help
-        return line
+        return Content(" " * MARGIN) + name.truncate(self.input.styles.margin.left - MARGIN)
 
     @property
     def text(self) -> str:
