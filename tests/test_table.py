@@ -147,6 +147,16 @@ async def test_the_first_column_stays_while_the_others_go_by(stage):
         assert "parameter 7" in stage.picture()[0]
 
 
+@pytest.mark.parametrize(("width", "keys"), [(60, {"left", "right"}), (300, set())])
+async def test_keys_that_scroll_sideways_are_offered_where_not_all_fits(stage, width, keys):
+    async with stage.run_test(size=(width, 12)) as pilot:
+        stage.table.fill(COLUMNS, some(5))
+        stage.table.focus()
+        await pilot.pause()
+        found = stage.screen.active_bindings
+        assert {key for key in ("left", "right") if key in found and found[key].enabled} == keys
+
+
 async def test_a_click_chooses_and_one_on_a_title_tells_which_also_when_scrolled(stage):
     async with stage.run_test(size=(60, 12)) as pilot:
         stage.table.fill(COLUMNS, some(5))

@@ -28,8 +28,8 @@ class Rows(ScrollView, can_focus=True):
         Binding("down", "move(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", f"move(-{FAR})", "First", show=False),
-        Binding("end", f"move({FAR})", "Last", show=False),
+        Binding("home", f"move(-{FAR})", "First", show=False, tooltip="The first row"),
+        Binding("end", f"move({FAR})", "Last", show=False, tooltip="The last row"),
         Binding("enter", "choose", "Choose", show=False),
     ]
 

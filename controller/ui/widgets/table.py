@@ -56,8 +56,8 @@ class Table(Rows):
 
     COMPONENT_CLASSES: ClassVar = {"table--quiet"}
     BINDINGS: ClassVar = [
-        Binding("left", "sideways(-1)", "Left", show=False),
-        Binding("right", "sideways(1)", "Right", show=False),
+        Binding("left", "sideways(-1)", "Left", show=False, tooltip="Back to the column before"),
+        Binding("right", "sideways(1)", "Right", show=False, tooltip="On to the columns that there was no room for"),
     ]
 
     class HeadingClicked(Rows.Told):
@@ -115,6 +115,10 @@ class Table(Rows):
         room, left = self.scrollable_content_region.width - self._fixed, self.scroll_offset.x
         if column >= self._staying:
             self.scroll_to(x=min(start, max(end - room, left)), animate=False, force=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is only something to scroll to sideways where not all fits."""
+        return action != "sideways" or self.show_horizontal_scrollbar
 
     def action_sideways(self, by: int) -> None:
         """Scroll to the next column or the one before."""
