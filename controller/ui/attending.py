@@ -25,7 +25,7 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
     from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
 
     hosts = list(hosts) or [host for host in app.session.draft.file.hosts if host.enabled]
-    answers = Answers([host.name for host in hosts])
+    answers = Answers([host.name for host in hosts], _bound(hosts))
     seen = await patiently(app, "Which runs go on", answers.said, _look(app, hosts, answers))
     if seen is None:
         return
@@ -67,6 +67,15 @@ async def _look(app: GarfieldApp, hosts: Collection[Host], answers: Answers) -> 
 
     async with survey(hosts, answers.told, asking_on(app)) as seen:
         return seen
+
+
+def _bound(hosts: Collection[Host]) -> float | None:
+    """Seconds within which one of `hosts` can be connected to or not; None where all are this machine."""
+    if all(host.local for host in hosts):
+        return None
+    from controller.servers import CONNECT_WITHIN
+
+    return CONNECT_WITHIN
 
 
 def held(run: Found) -> bool:

@@ -72,17 +72,18 @@ async def patiently(
 class Answers:
     """How many hosts have answered, and in words which have not."""
 
-    def __init__(self, hosts: Collection[str]) -> None:
-        """`hosts` are the names of those that are asked."""
-        self._count, self._waiting = len(hosts), tuple(hosts)
+    def __init__(self, hosts: Collection[str], within: float | None = None) -> None:
+        """`hosts` are the names of those that are asked; one that can't be reached is given up `within` seconds."""
+        self._count, self._waiting, self._within = len(hosts), tuple(hosts), within
 
     def told(self, _answered: int, waiting: Collection[str]) -> None:
         """As `controller.visit.Told`."""
         self._waiting = tuple(waiting)
 
     def said(self) -> str:
-        """2 of 3 hosts have answered; waiting for lab3."""
+        """2 of 3 hosts answered; waiting for lab3, 10 s at the most where nothing answers."""
         names = ", ".join(self._waiting[:NAMED])
         more = f" and {len(self._waiting) - NAMED} more" if len(self._waiting) > NAMED else ""
         answered = f"{self._count - len(self._waiting)} of {formats.plural(self._count, 'host')} answered"
-        return f"{answered}; waiting for {names}{more}, each until it answers or can't be reached."
+        bound = f", {self._within:.0f} s at the most where nothing answers" if self._within else ""
+        return f"{answered}; waiting for {names}{more}{bound}."
