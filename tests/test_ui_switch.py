@@ -170,12 +170,15 @@ def test_rubbish_is_collected_while_nobody_types(monkeypatch):
         assert gc.get_threshold()[2] == litter.NEVER
         ours.look(quiet=10.0)
         assert made == []
-        clock[0] += litter.EVERY
+        clock[0] += litter.FIRST
         ours.look(quiet=0.0)
         assert made == []
         ours.look(quiet=litter.QUIET)
         assert made == [clock[0]]
         assert gc.get_freeze_count() > 0
+        clock[0] += litter.FIRST
+        ours.look(quiet=litter.QUIET)
+        assert len(made) == 1
         clock[0] += litter.LATEST
         ours.look(quiet=0.0)
         assert made[1:] == [clock[0]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import time
 
+FIRST = 3.0  # seconds until the first one: the program and its screens are there then, and hardly anything else
 EVERY = 20.0  # seconds between two whole collections
 LATEST = 60.0  # seconds after which one is made even if keys come all the time
 QUIET = 0.3  # seconds without a key after which nobody waits for one
@@ -24,20 +25,18 @@ class Litter:
 
     def take_over(self) -> None:
         """From now on Python makes no whole collection by itself."""
-        self._thresholds = gc.get_threshold()
+        self._collected = time.monotonic()
         gc.set_threshold(*self._thresholds[:2], NEVER)
 
     def look(self, quiet: float) -> None:
         """Collect if it is time; the last key came `quiet` seconds ago."""
         waited = time.monotonic() - self._collected
-        if waited < EVERY or (quiet < QUIET and waited < LATEST):
+        if waited < (FIRST if self._first else EVERY) or (quiet < QUIET and waited < LATEST):
             return
         gc.collect()
-        if (
-            self._first
-        ):  # the program and its screens, which stay: half of what there is need not be looked through again
+        if self._first:
             self._first = False
-            gc.freeze()
+            gc.freeze()  # it stays, and half of what there will be needn't be looked through again
         self._collected = time.monotonic()
 
     def give_back(self) -> None:
