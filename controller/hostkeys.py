@@ -18,9 +18,12 @@ from typing import Any
 
 import asyncssh
 
+from controller.plainfile import read_plain
+
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 SSH_PORT = 22
+LARGEST = 64 << 20  # bytes of a file of known hosts
 _ALGORITHMS = (
     "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
 )  # fmt: skip
@@ -149,7 +152,7 @@ _parse_once = functools.lru_cache(maxsize=8)(_parse)  # 64 hosts look into the s
 
 def _read(file: str) -> str:
     with contextlib.suppress(OSError):
-        return Path(file).expanduser().read_text(encoding="utf-8", errors="replace")
+        return read_plain(Path(file).expanduser(), LARGEST).decode("utf-8", "replace")
     return ""
 
 

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path):
         (b"x = 1\n\xff", r"line 2 isn't UTF-8"),
         (b"x = " + b"[" * 100_000, r"this isn't a hosts file"),
         (b"x = " + b"9" * 10_000, r"this isn't a hosts file"),
-        (b"#" * 4_000_001, r"4000001 bytes long"),
+        (b"#" * 4_000_001, r"can't be read: it has more than 4,000,000 bytes\."),
     ],
 )
 def test_what_is_not_toml_is_one_sentence_with_its_line(tmp_path, content, told):

@@ -94,11 +94,12 @@ def test_writing_at_the_same_time_leaves_a_whole_file(tmp_path):
         (b"\xff\xfe\x00", "is no JSON;"),
         (b"[" * 50_000, "is no JSON;"),
         (b"[1]", "is no JSON object;"),
-        (b"x" * 70_000, "has more than 65536 bytes;"),
+        (b"x" * 70_000, "can't be read (it has more than 65,536 bytes);"),
         (b'{"order": 7}', "has 7 for order, which should be a short text;"),
         (b'{"order": ["rank"]}', "has ['rank'] for order"),
         (b'{"flat": 1}', "has 1 for flat, which should be true or false;"),
         (b'{"smoothing": NaN}', "has nan for smoothing, which should be a number;"),
+        (b'{"smoothing": 1' + b"0" * 400 + b"}", "for smoothing, which should be a number;"),
         (b'{"smoothing": true}', "has True for smoothing, which should be a number;"),
         (b'{"theme": null}', "has None for theme"),
         (b'{"theme": "' + b"x" * 300 + b'"}', "for theme, which should be a short text;"),
@@ -130,7 +131,7 @@ def test_what_is_no_file_is_set_aside(tmp_path):
     path = tmp_path / "tui.json"
     path.mkdir()
     _, told = opened(path)
-    assert "is no file;" in told[0]
+    assert "can't be read (it is a folder);" in told[0]
     assert (tmp_path / "tui.json.broken-1").is_dir()
     os.mkfifo(path)  # reading it would never come back
     _, told = opened(path)

@@ -9,6 +9,8 @@ import shlex
 import tempfile
 from pathlib import Path
 
+from controller.plainfile import read_plain, replaceable
+
 MOST_BYTES = 4_000_000
 
 
@@ -17,19 +19,23 @@ class HostsFileError(ValueError):
 
 
 class ChangedOnDisk(HostsFileError):
-    """The file was changed by someone else since it was read; `save(overwrite=True)` writes over that."""
+    """The file was changed by someone else since it was read, or is `gone`; `save(overwrite=True)` writes it still."""
+
+    def __init__(self, path: Path, gone: bool) -> None:
+        if gone:
+            super().__init__(f"{path} was removed on disk since it was read; to save writes it anew.")
+        else:
+            super().__init__(f"{path} was changed on disk since it was read; save over it, or open it again.")
+        self.gone = gone
 
 
 def read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return read_plain(path, MOST_BYTES)
     except FileNotFoundError:
         raise HostsFileError(f"{path}: there is no such hosts file; {_how_to_make_one(path)}") from None
     except OSError as error:
         raise HostsFileError(f"{path} can't be read: {error.strerror or error}.") from None
-    if len(content) > MOST_BYTES:
-        raise HostsFileError(f"{path} is {len(content)} bytes long; a hosts file has {MOST_BYTES} at the most.")
-    return content
 
 
 def _how_to_make_one(path: Path) -> str:
@@ -41,6 +47,14 @@ def _how_to_make_one(path: Path) -> str:
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def check_writable(path: Path) -> None:
+    """Raises HostsFileError where there is something that is no file, over which nothing is ever written."""
+    try:
+        replaceable(path)
+    except OSError as error:
+        raise HostsFileError(f"{path} can't be written: {error.strerror or error}; move it away first.") from None
 
 
 def write(path: Path, content: bytes) -> None:

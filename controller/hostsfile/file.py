@@ -21,6 +21,7 @@ from controller.hostsfile.disk import ChangedOnDisk, HostsFileError
 from controller.hostsfile.text import NEW_TEXT, HostsText, read_text
 from controller.hostsfile.tomlvalues import plain, same, toml
 from controller.hostvalues import HostValueError
+from controller.plainfile import read_plain
 from garfield.settings import SETTINGS, SettingError, experiment_setting
 
 _TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
@@ -302,7 +303,7 @@ class HostsFile:
     def changed_on_disk(self) -> bool:
         """Whether the file is no longer what was read or saved last: changed, removed, or made meanwhile."""
         try:
-            digest = disk.digest(self.path.read_bytes())
+            digest = disk.digest(read_plain(self.path, disk.MOST_BYTES))
         except FileNotFoundError:
             digest = None
         except OSError:
@@ -315,9 +316,9 @@ class HostsFile:
         Raises ChangedOnDisk when someone else changed the file, unless `overwrite`; HostsFileError when it can't be
         written.
         """
+        disk.check_writable(self.path)
         if not overwrite and self.changed_on_disk():
-            what = "was changed" if self.path.exists() else "was removed"
-            raise ChangedOnDisk(f"{self.path} {what} on disk since it was read; save over it, or open it again.")
+            raise ChangedOnDisk(self.path, gone=not self.path.exists())
         content = (self._mark + self.text()).encode("utf-8")
         disk.write(self.path, content)
         self._saved, self._digest = self._state, disk.digest(content)

@@ -7,13 +7,13 @@ import fcntl
 import gzip
 import os
 import re
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from controller import wire
+from controller.plainfile import open_plain
 from controller.state import RunState
 
 LONGEST_LINE = 1 << 20  # bytes of one recorded line
@@ -42,7 +42,7 @@ def load_records(folder: Path, damage: list[str] | None = None) -> Iterator[dict
                 if bad > MOST_BAD:
                     break  # it is something else than an event file, and may be long
         except (OSError, EOFError, zlib.error) as error:
-            damage.append(f"{path.name} breaks off ({error}).")
+            damage.append(f"{path.name} breaks off ({_reason(error)}).")
         if bad:
             damage.append(bad_lines(path, bad))
 
@@ -107,16 +107,13 @@ def _open_segment(folder: Path, number: int) -> BinaryIO | None:
         return None
 
 
-def plain_file(path: Path) -> Path:
-    """`path`, unless it is a pipe, a device or the like, the end of which may never come. Raises OSError."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("it is no plain file")
-    return path
-
-
 def _opened(path: Path) -> BinaryIO:
-    plain_file(path)
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    file = open_plain(path)
+    if path.suffix != ".gz":
+        return file
+    unpacked = gzip.GzipFile(fileobj=file)
+    unpacked.myfileobj = file  # which it then closes with itself, as it does a file that it has opened
+    return unpacked
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -139,13 +136,17 @@ def read_segment(path: Path) -> tuple[bytes, str | None]:
             if size > LARGEST_SEGMENT:
                 raise OSError(f"it is longer than {LARGEST_SEGMENT >> 20} MB")
     except (OSError, EOFError, zlib.error) as error:
-        return b"".join(parts), f"{path.name} breaks off ({error})."
+        return b"".join(parts), f"{path.name} breaks off ({_reason(error)})."
     return b"".join(parts), None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _parts(path: Path) -> Iterator[bytes]:
     """An event file in pieces, up to where it breaks off: what can be unpacked is, however little follows."""
-    with plain_file(path).open("rb") as file:
+    with open_plain(path) as file:
         unpacker = zlib.decompressobj(wbits=31) if path.suffix == ".gz" else None
         while data := file.read(PIECE):
             while unpacker and data:

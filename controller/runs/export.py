@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from controller.plainfile import replaceable
 from controller.runs.eventfiles import load_records
 from controller.runs.library import RunInfo
 
@@ -77,8 +78,11 @@ def write_json(
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """The file at `path`, which appears, or takes the place of another, whole or not at all. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    """The file at `path`, which appears, or takes the place of another, whole or not at all. Raises OSError.
+
+    A pipe or a device is refused: it would be gone, and whoever waits at it none the wiser.
+    """
+    beside = replaceable(path).with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("w", encoding="utf-8", newline="") as file:
             yield file

@@ -11,7 +11,8 @@ from typing import Any
 from controller import paths, wire
 from controller.hostsfile import HostsFile
 from controller.origin import told_origin
-from controller.runs.eventfiles import DEPTH, being_written, plain_file
+from controller.plainfile import read_plain
+from controller.runs.eventfiles import DEPTH, being_written
 
 OUTCOMES = ("finished", "stopped", "failed", "detached")
 LARGEST_JSON = 16 << 20  # bytes of run.json and outcome.json
@@ -74,7 +75,7 @@ def description(folder: Path) -> dict[str, Any]:
     It is not cut or cleaned: it is to be parsed or written back, not shown.
     """
     try:
-        told = json.loads(_whole(folder / "run.json"))
+        told = json.loads(read_plain(folder / "run.json", LARGEST_JSON))
     except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
@@ -125,20 +126,11 @@ def read_run(folder: Path) -> RunInfo:
 
 def _read_json(path: Path, damage: list[str]) -> dict[str, Any]:
     try:
-        content = wire.load(_whole(path), DEPTH)
-    except (OSError, ValueError, wire.WireError) as error:
+        content = wire.load(read_plain(path, LARGEST_JSON), DEPTH)
+    except (OSError, wire.WireError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         damage.append(f"{path.name} can't be read ({reason}).")
         return {}
-    return content
-
-
-def _whole(path: Path) -> bytes:
-    """What is in a JSON file. Raises OSError; ValueError when that is too much."""
-    with plain_file(path).open("rb") as file:
-        content = file.read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise ValueError("it is too large")
     return content
 
 

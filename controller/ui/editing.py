@@ -52,7 +52,7 @@ async def save(app: GarfieldApp) -> bool:
     try:
         draft.save()
     except ChangedOnDisk as error:
-        if not await changed_on_disk(app, str(error)):
+        if not await changed_on_disk(app, error):
             return False
     except HostsFileError as error:
         await app.push_screen_wait(Message("Not saved", str(error)))
@@ -65,14 +65,16 @@ async def save(app: GarfieldApp) -> bool:
     return True
 
 
-async def changed_on_disk(app: GarfieldApp, sentence: str) -> bool:
-    """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved."""
-    answers = [
-        CANCEL,
-        Answer("reload", "Drop my changes", "warning"),
-        Answer("overwrite", "Overwrite theirs", "error"),
-    ]
-    answer = await app.push_screen_wait(Question("The file changed meanwhile", sentence, answers))
+async def changed_on_disk(app: GarfieldApp, error: ChangedOnDisk) -> bool:
+    """The file was changed by someone else: overwrite it, take theirs, or neither. Whether ours was saved.
+
+    One that is gone can only be written anew.
+    """
+    title, answers = "The file is gone", [CANCEL, Answer("overwrite", "Write it anew", "primary")]
+    if not error.gone:
+        title, reload = "The file changed meanwhile", Answer("reload", "Drop my changes", "warning")
+        answers = [CANCEL, reload, Answer("overwrite", "Overwrite theirs", "error")]
+    answer = await app.push_screen_wait(Question(title, str(error), answers))
     try:
         if answer == "reload":
             HostsFile.open(app.session.path)  # before ours is dropped: theirs may be no hosts file, or gone

@@ -7,12 +7,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from controller.hostsfile import HostsFile, HostsFileError
+from controller.plainfile import read_plain
 from controller.ui.screens.dialogs import Line, Message
 
 if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
 
-LARGEST = 4 << 20  # characters of a list
+LARGEST = 4 << 20  # bytes of a list
 WHICH = (
     "Paths of lists, with spaces between: files called servers and workers with a host a line, a node list of Slurm "
     "or OAR, or a hostfile of MPI."
@@ -44,7 +45,6 @@ async def import_lists(app: GarfieldApp) -> None:
 def _read(word: str) -> str:
     """Raises OSError; ValueError where it is no text."""
     try:
-        with open(os.path.expanduser(word), encoding="utf-8") as file:
-            return file.read(LARGEST)
+        return read_plain(os.path.expanduser(word), LARGEST).decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{word} is no text, so it is no list of hosts.") from None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from controller import paths, wire
+from controller.plainfile import read_plain
 
 Value = str | bool | float
 Choice = TypeVar("Choice", str, float)
@@ -113,7 +113,8 @@ def checked(name: str, value: Any) -> Any:
     if isinstance(default, bool):
         fits, what = isinstance(value, bool), "true or false"
     elif isinstance(default, float):
-        fits, what = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value), "a number"
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits, what = number and abs(value) <= sys.float_info.max, "a number"  # an int may be none that a float can be
     elif isinstance(default, str):
         fits, what = isinstance(value, str) and len(value) <= LONGEST, "a short text"
     else:
@@ -126,19 +127,11 @@ def checked(name: str, value: Any) -> Any:
 def read(path: Path) -> dict[str, Any]:
     """What the file says; nothing where there is none. Raises Broken."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Broken("is no file")
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise Broken(f"has more than {MOST_BYTES} bytes")
-        values = json.loads(content)
+        values = json.loads(read_plain(path, MOST_BYTES))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Broken(f"can't be read ({error.strerror or error})") from None
-    except Broken:
-        raise
     except (ValueError, RecursionError):
         raise Broken("is no JSON") from None
     if not isinstance(values, dict):

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button, Static
 
-from controller.hostsfile import HostsFileError
+from controller.hostsfile import HostsFileError, disk
 from controller.ui import firststart
 from controller.ui.widgets.keybar import KeyBar
 
@@ -76,8 +76,8 @@ class ProblemScreen(Screen[None]):
             return []
         wrong = int(found[1])
         try:
-            text = self.app.session.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
+            text = disk.read(self.app.session.path).decode("utf-8", "replace").splitlines()
+        except HostsFileError:
             return []
         shown = range(max(1, wrong - AROUND), min(len(text), wrong + AROUND) + 1)
         return [
