@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.simulated import simulate
-from tests.tuitools import driven
+from tests.tuitools import HOSTS, driven
 
 
 async def test_quitting_asks_about_unsaved_changes(tmp_path):
@@ -74,3 +76,33 @@ async def test_what_would_be_lost_is_listed_and_no_longer_than_can_be_read(tmp_p
         assert "here: workers 5 → 6" in told
         assert told.count(" → ") == 6
         assert "… and 2 more" in told
+
+
+ELSEWHERE = HOSTS.replace("workers = 5", "workers = 2") + '[[host]]\nname = "lab1"\nservers = 0\nworkers = 3\n'
+
+
+@pytest.mark.parametrize(
+    ("hosts", "holds", "asked"),
+    [
+        (ELSEWHERE, True, "nobody speaks to lab1: after 15 s, the run's lease, the ranks there end, and the run with"),
+        (ELSEWHERE, False, None),  # another controller speaks to them
+        ('[run]\nlease = "until finished"\n' + ELSEWHERE, True, None),
+        (HOSTS, True, None),  # this machine sees that we are there
+    ],
+    ids=["elsewhere", "looking on", "until finished", "here"],
+)
+async def test_suspending_asks_when_hosts_would_end_their_ranks(tmp_path, monkeypatch, hosts, holds, asked):
+    suspended = []
+    async with driven(tmp_path, hosts) as tui:
+        monkeypatch.setattr(tui.app, "action_suspend_process", lambda: suspended.append(True))
+        await tui.launch()
+        tui.run.holds = holds
+        tui.run.feed(simulate(steps=300, until=20, outcome=False))
+        await tui.press("ctrl+z")
+        if asked:
+            await tui.until(lambda: tui.screen_name == "Question")
+            assert asked in tui.text(".dialog-text Static")
+            assert suspended == []
+            await tui.pilot.click("#answer-suspend")
+        await tui.until(lambda: suspended == [True])
+        assert tui.screen_name != "Question"

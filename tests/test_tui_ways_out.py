@@ -154,9 +154,7 @@ def test_suspended_and_resumed_the_run_goes_on_and_the_screen_comes_back(tmp_pat
         terminal.shows("ready>")
         terminal.type(f"{shlex.join(stage.words)}; stty -g >after\n")
         before = terminal.shows("● running", "/s ", "1 Cluster")
-        terminal.keys("C-z")
-        terminal.shows("A run goes on", "15 s")
-        terminal.keys("y")
+        terminal.keys("C-z")  # nobody is asked: on this machine a lease is no matter of silence
         terminal.shows("Stopped", "ready>")
         terminal.check_restored()
         terminal.type("stty -g >after\n")

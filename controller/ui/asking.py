@@ -144,14 +144,28 @@ async def _leave_running(app: GarfieldApp) -> str | None:
 
 
 async def suspend(app: GarfieldApp) -> None:
-    """Suspend the app; ask first when a run would be left without its controller."""
-    if app.session.running and app.session.plan_lease < math.inf:
-        lease = formats.duration(app.session.plan_lease)
-        text = f"While the app is suspended nobody speaks to the hosts: their ranks end after {lease}, the run's lease."
+    """Suspend the app; ask first when hosts would end their part of the run, for they hear nothing of us meanwhile."""
+    session = app.session
+    if ending := _end_unheard(session):
+        names = ", ".join(ending[:NAMED]) + (" …" if len(ending) > NAMED else "")
+        text = (
+            f"While the app is suspended nobody speaks to {names}: after {formats.duration(session.plan_lease)}, the "
+            f"run's lease, the ranks there end, and the run with them."
+        )
         answers = [CANCEL, Answer("suspend", "Suspend", "warning")]
         if await app.push_screen_wait(Question("A run goes on", text, answers)) != "suspend":
             return
     app.action_suspend_process()
+
+
+def _end_unheard(session: Session) -> list[str]:
+    """The hosts that end their ranks when nothing is heard of us for the run's lease.
+
+    Not this machine: it sees whether we are still there, and waits for as long as we are.
+    """
+    if not session.running or not session.run.holds or session.plan_lease == math.inf:
+        return []
+    return [host.name for host in session.run.plan.hosts if not host.local]
 
 
 async def _leave_unsaved(app: GarfieldApp) -> bool:
