@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from garfield import settings
+from garfield import experiment, settings
 
 ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
 
@@ -35,3 +35,38 @@ def too_many(role: str, liars: int, values: Mapping[str, Any]) -> str:
         return ""
     lie = f"{noun} lies" if liars == 1 else f"{noun}s lie"
     return f"With it {liars} {lie}, and {name} declares {declared}: the result may be what the attack makes of it."
+
+
+def needed(role: str, values: Mapping[str, Any]) -> int | None:
+    """How many ranks of a `role` a step needs; None where `values` lack what decides it."""
+    try:
+        least = experiment.model_quorum(values) if role == "ps" else experiment.gradient_quorum(values)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return least if isinstance(least, int) else None
+
+
+def halts(act: str, role: str, working: int, values: Mapping[str, Any]) -> bool:
+    """Whether no step can be made while only so many others of the `role` are `working`, once a rank is paused."""
+    least = needed(role, values)
+    return act == "pause" and least is not None and working < least
+
+
+def consequence(act: str, role: str, working: int, paused: int, values: Mapping[str, Any]) -> str:
+    """What the run makes of a kill or a pause of a rank, in one sentence; empty where that isn't known.
+
+    `working` and `paused` count the other ranks of its `role` that have not ended.
+    """
+    least, noun = needed(role, values), "PS" if role == "ps" else "worker"
+    if least is None:
+        return ""
+    stay = f"{working} {noun} stays" if working == 1 else f"{working} {noun}s stay"
+    stay += f" and {paused} paused, {least} needed" if paused else f", {least} needed"
+    if working >= least:
+        return f"{stay}: the run goes on without it."
+    if act == "kill" and working + paused < least:
+        return f"{stay}: the run fails for want of them."
+    resumed = "it is resumed" if act == "pause" and not paused else "one of them is resumed"
+    timeout = values.get("timeout")
+    fails = f"; after {timeout:g} s without one (timeout) the run fails" if isinstance(timeout, int | float) else ""
+    return f"{stay}: no step is made until {resumed}{fails}."

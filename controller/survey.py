@@ -115,23 +115,27 @@ class Survey:
                     return description
         return None
 
-    async def too_many(self, run: Found, rank: int) -> str:
-        """What `acts.too_many` says of an attack by `rank`; empty where the hosts don't tell enough for that."""
+    async def forecast(self, run: Found, rank: int, act: str) -> str:
+        """What is to be known before an attack, a pause or a kill of `rank`, as `controller.acts` says it.
+
+        Empty where there is nothing, or the hosts don't tell enough for that.
+        """
         description = await self.describe(run) or {}
         ranks = {one["rank"]: one for one in run.ranks()}
         try:
             values = dict(description["values"])
-            planned = [entry["rank"] for entry in description["ranks"] if entry["byzantine"] is True]
+            planned = {entry["rank"]: entry["byzantine"] is True for entry in description["ranks"]}
             role = ranks[rank]["role"]
         except (KeyError, TypeError, ValueError):
             return ""
-
-        def lies(one: Mapping[str, Any]) -> bool:
-            attack = one.get("attack") or ("some" if one["rank"] in planned else "none")
-            return one["role"] == role and not one.get("ended") and attack != "none"
-
-        liars = 1 + sum(lies(one) for number, one in ranks.items() if number != rank)
-        return acts.too_many(role, liars, values)
+        others = [one for one in ranks.values() if one["role"] == role and one["rank"] != rank and not one.get("ended")]
+        if act == "attack":
+            attacks = [one.get("attack") or ("some" if planned.get(one["rank"]) else "none") for one in others]
+            return acts.too_many(role, 1 + sum(attack != "none" for attack in attacks), values)
+        if not planned.keys() <= ranks.keys():
+            return ""  # some are on a host that was not reached
+        paused = sum(bool(one.get("paused")) for one in others)
+        return acts.consequence(act, role, len(others) - paused, paused, values)
 
     async def stop(self, run: Found, kill: bool = False) -> dict[str, tuple[int | None, str]]:
         """End `run` on every host that was reached and wait for it.

@@ -133,6 +133,28 @@ async def test_a_rank_is_paused_and_resumed(here: Path) -> None:
         assert soon(lambda: read_process(pid).state != "T")
 
 
+async def test_what_comes_of_a_pause_or_a_kill_is_said_before_it(here: Path) -> None:
+    roles = ("ps", "worker", "worker")
+    ranks = [{"rank": rank, "role": role, "byzantine": False} for rank, role in enumerate(roles)]
+    values = {"num_ps": 1, "num_workers": 2, "fw": 1, "quorum": "n-f", "mar": "vanilla", "timeout": 60.0}
+
+    async def act(rank: int, name: str) -> str:
+        done = await typed(here, "rank", str(rank), name, "--run", launch.run)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    async with going(here, values=values | {"aggregator": "median"}, ranks=ranks) as launch:
+        assert await act(1, "pause") == "1 worker stays, 1 needed: the run goes on without it.\n"
+        assert await act(2, "pause") == (
+            "0 workers stay and 1 paused, 1 needed: no step is made until one of them is resumed; after 60 s without "
+            "one (timeout) the run fails.\n"
+        )
+        assert await act(1, "resume") == ""
+        assert await act(0, "kill") == "0 PSs stay, 1 needed: the run fails for want of them.\n"
+    async with going(here, values=values, ranks=[*ranks, {**ranks[2], "rank": 3}]) as launch:
+        assert await act(1, "kill") == "", "nothing is known of rank 3"
+
+
 async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None:
     async with going(here) as launch:
         for typed_words, sentence in (

@@ -241,7 +241,10 @@ def test_a_paused_rank_is_shown_so_until_it_is_resumed() -> None:
     step = {"kind": "step", "rank": 2, "step": 21, "loss": 1.0, "seconds": 0.1, "parts": {}}
     state.apply(step)  # it had said that before
     assert (state.now.ranks[2].state, state.now.ranks[2].alive, state.now.state) == ("paused", True, "running")
-    assert sentences(state)[-1] == "pause rank 2, by ada@lab1"
+    assert sentences(state)[-2:] == [
+        "pause rank 2, by ada@lab1",
+        "no step can be made: 4 workers work, 5 needed; worker 2 is paused",
+    ]
     state.apply({"kind": "act", "rank": 2, "act": "resume", "text": ""})
     assert state.now.ranks[2].state == "running"
     worked = state.now.ranks[2].work

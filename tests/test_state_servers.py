@@ -142,6 +142,40 @@ def test_a_lost_rank_is_told_once_until_it_is_back() -> None:
     assert [level for level, _, _ in told(state)[before:]] == ["!", "i", "!"]
 
 
+def test_it_is_said_when_too_few_work_for_a_step_and_when_they_are_enough_again() -> None:
+    state = state_of(4, BYZSGD | {"fw": 1})
+    before = len(state.now.log)
+    state.apply({"kind": "act", "act": "pause", "rank": 5, "text": "a"})
+    assert [text for _, _, text in told(state)[before:]] == ["a"]
+    state.apply({"kind": "stalled", "rank": 0, "peer": 6, "step": 21, "seconds": 2.1, "text": "b"})
+    state.apply({"kind": "act", "act": "pause", "rank": 7, "text": "c"})  # no second time
+    assert state.now.unmet == ("worker",)
+    state.apply({"kind": "back", "rank": 0, "peer": 6, "step": 22, "text": "d"})
+    state.apply({"kind": "act", "act": "resume", "rank": 5, "text": "e"})
+    assert [text for _, _, text in told(state)[before + 1 :]] == [
+        "PS 0 on here: b",
+        "no step can be made: 3 workers work, 4 needed; worker 5 is paused, worker 6 is stalled",
+        "c",
+        "PS 0 on here: d",
+        "e",
+        "steps can be made again: 4 workers work, 4 needed",
+    ]
+
+
+def test_workers_that_finish_beside_a_paused_one_are_enough() -> None:
+    state = state_of(4, BYZSGD | {"fw": 1})
+    before = len(state.now.log)
+    state.apply({"kind": "act", "act": "pause", "rank": 5, "text": "a"})
+    for rank in (4, 6, 7, 8):
+        state.apply({"kind": "end", "rank": rank, "step": 60, "reason": "finished"})
+    assert [text for _, _, text in told(state)[before:]] == ["a"]
+    assert not state.now.paused()
+    assert not state.now.held_up()
+    for rank in range(4):
+        state.apply({"kind": "end", "rank": rank, "step": 60, "reason": "finished"})
+    assert [rank.rank for rank in state.now.held_up()] == [5]
+
+
 def test_a_rank_that_speaks_of_none_that_exists_is_not_believed() -> None:
     state = state_of(4, BYZSGD)
     state.apply({"kind": "stalled", "rank": 0, "peer": 99, "step": 1, "seconds": 2.1, "text": "x"})

@@ -34,7 +34,12 @@ async def test_a_rank_is_paused_and_goes_on_and_both_mark_the_chart(tmp_path, si
     async with driven(tmp_path, size=size) as tui:
         await on_rank(tui, 3)
         await tui.until(lambda: "worker 3 on here: running, step 20" in tui.picture())
-        await choose(tui, "pause")
+        await choose(tui, "pause …")
+        await tui.until(lambda: tui.screen_name == "Question")
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.until(lambda: "4 workers stay, 5 needed: no step is made" in tui.picture())
+        await tui.press("y")
+        await tui.until(lambda: "quorum 5, 4 live" in tui.picture())
         await tui.until(lambda: tui.run.acts == [(3, "pause", None)])
         await tui.until(lambda: "‖ paused" in tui.picture() and "pause rank 3, by ada@lab1" in tui.picture())
         tui.app.screen.tick(True)
@@ -46,6 +51,17 @@ async def test_a_rank_is_paused_and_goes_on_and_both_mark_the_chart(tmp_path, si
             ("pause", 20, 3),
             ("resume", 20, 3),
         ]
+
+
+async def test_a_pause_that_the_others_make_up_for_is_not_asked_about(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 3)
+        await tui.press("escape")
+        tui.run.state.now.values.update(quorum="n-f", fw=1)
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        await tui.press("enter")
+        await choose(tui, "pause")
+        await tui.until(lambda: tui.run.acts == [(3, "pause", None)])
 
 
 @pytest.mark.parametrize("act", ["kill", "restart"])

@@ -39,8 +39,8 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
         what = f"{options.act} rank {options.rank}"
         if not await may_act(run, what, options.yes):
             return 1
-        if attack not in (None, "none") and (warning := await seen.too_many(run, options.rank)):
-            complain(warning)
+        if options.act in ("pause", "kill") or attack not in (None, "none"):
+            complain(await seen.forecast(run, options.rank, options.act) or ())
         host = await seen.act(run, options.rank, options.act, attack)
     if options.json:
         say_json({"run": run.run, "rank": options.rank, "act": options.act, "attack": attack, "host": host})

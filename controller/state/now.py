@@ -152,6 +152,7 @@ class Now:
     values: dict[str, Any] = field(default_factory=dict)
     quorum: int | None = None  # how many workers the run needs
     server_quorum: int | None = None  # how many PSs the run needs
+    unmet: tuple[str, ...] = ()  # the roles, PS or worker, of which too few work for a step
     total_steps: int | None = None
     steps_per_epoch: int | None = None
     lease: float | None = None
@@ -230,10 +231,15 @@ class Now:
         lead = self.lead()
         return (lead is not None and lead.state == "paused") or any(
             needed is not None
-            and sum(rank.alive and rank.state != "paused" for rank in ranks) < needed
+            and sum(rank.state not in (*FALLEN, "paused") for rank in ranks) < needed
             and any(rank.state == "paused" for rank in ranks)
             for ranks, needed in ((self.workers(), self.quorum), (self.servers(), self.server_quorum))
         )
+
+    def held_up(self) -> list[RankNow]:
+        """The paused ranks that the end of the run waits for, as its PSs are done."""
+        done = self.state != "ended" and not any(s.alive for s in self.servers())
+        return [rank for rank in self.ranks.values() if done and rank.state == "paused"]
 
     def remaining(self) -> float | None:
         """Seconds left after the newest step, by the median of the last 50 steps; None before 20 and while paused."""

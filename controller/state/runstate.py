@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.state import endings, telemetry
+from controller.state import endings, quorum, telemetry
 from controller.state.fields import (
     LONGEST,
     BadRecord,
@@ -54,6 +54,8 @@ class RunState:
             handler = _HANDLERS.get(kind)
             if handler is not None:
                 handler(self, record)
+            if kind in quorum.NEWS:
+                quorum.look(self)
         except (BadRecord, AttributeError, TypeError, KeyError, RecursionError):
             now.bad_records += 1
 

@@ -23,23 +23,26 @@ HONEST = "none"  # the attack that is none
 
 def possible(rank: RankNow, now: Now) -> list[tuple[str, str, str]]:
     """What can be done to `rank` as it is, as (act, name, explanation)."""
-    acts = []
+    doings = []
     if rank.alive and rank.pid is not None:
         if rank.state == "paused":
-            acts.append(("resume", "resume", "let it go on where it was"))
+            doings.append(("resume", "resume", "let it go on where it was"))
         else:
-            acts.append(("pause", "pause", "hold it still, as if it had stalled"))
-        acts.append(("attack", "attack on …", "have it lie from now on; choose how"))
+            if _halts(rank, now):
+                doings.append(("pause", "pause …", "hold it still, and the run with it; asks first"))
+            else:
+                doings.append(("pause", "pause", "hold it still, as if it had stalled"))
+        doings.append(("attack", "attack on …", "have it lie from now on; choose how"))
         if rank.byzantine:
-            acts.append(("honest", "attack off", "have it be honest from now on"))
+            doings.append(("honest", "attack off", "have it be honest from now on"))
         if rank.role == "ps":
-            acts.append(("checkpoint", "checkpoint", "have it save its model now"))
-        acts.append(("kill", "kill …", "end its process at once; asks first"))
-        acts.append(("restart", "restart …", "a new process in its place; asks first"))
+            doings.append(("checkpoint", "checkpoint", "have it save its model now"))
+        doings.append(("kill", "kill …", "end its process at once; asks first"))
+        doings.append(("restart", "restart …", "a new process in its place; asks first"))
     else:
-        acts.append(("restart", "restart", "start it again as a new process"))
-    acts.append(("log", "its log", "what it prints (l)"))
-    return acts
+        doings.append(("restart", "restart", "start it again as a new process"))
+    doings.append(("log", "its log", "what it prints (l)"))
+    return doings
 
 
 async def on_rank(app: GarfieldApp, number: int) -> None:
@@ -64,7 +67,7 @@ async def on_rank(app: GarfieldApp, number: int) -> None:
     attack = HONEST if act == "honest" else await _which_attack(app, rank) if act == "attack" else None
     if act == "attack" and attack is None:
         return
-    if act in ("kill", "restart") and not await _sure(app, act, rank, now):
+    if (act in ("kill", "restart") or (act == "pause" and _halts(rank, now))) and not await _sure(app, act, rank, now):
         return
     await _do(app, session.run.act(number, "attack" if attack else act, attack), f"{where} can't do that")
 
@@ -88,26 +91,35 @@ def too_many(rank: RankNow, now: Now) -> str:
     return acts.too_many(rank.role, liars, now.values)
 
 
-def consequence(rank: RankNow, now: Now) -> str:
-    """What the run makes of the end of `rank`."""
-    ranks, needed, noun = (
-        (now.servers(), now.server_quorum, "PS") if rank.role == "ps" else (now.workers(), now.quorum, "worker")
-    )
-    left = sum(other.alive for other in ranks if other is not rank)
-    if needed is None:
-        return ""
-    stay = f"{formats.plural(left, noun)} {'stays' if left == 1 else 'stay'}, {needed} needed"
-    return f"{stay}: the run goes on without it." if left >= needed else f"{stay}: the run fails for want of them."
+def consequence(act: str, rank: RankNow, now: Now) -> str:
+    """What the run makes of a pause or the end of `rank`."""
+    return acts.consequence(act, rank.role, *_others(rank, now), now.values)
+
+
+def _halts(rank: RankNow, now: Now) -> bool:
+    """Whether no step is made while `rank` is paused."""
+    return acts.halts("pause", rank.role, _others(rank, now)[0], now.values)
+
+
+def _others(rank: RankNow, now: Now) -> tuple[int, int]:
+    """How many other ranks of its role work, and how many are paused."""
+    ranks = now.servers() if rank.role == "ps" else now.workers()
+    alive = [other.state for other in ranks if other.alive and other is not rank]
+    return len(alive) - alive.count("paused"), alive.count("paused")
 
 
 async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
-    """Ask before a process is ended."""
+    """Ask before a process is ended, or the whole run held up."""
+    if act == "pause":
+        answers = [CANCEL, Answer(act, "Pause it", "warning")]
+        title = f"Pause {rank.title} on {rank.host}?"
+        return await app.push_screen_wait(Question(title, consequence(act, rank, now), answers)) == act
     alive = rank.alive and rank.pid is not None
     if act == "restart" and not alive:
         return True  # nothing is ended by it
     does = f"{rank.title} is process {rank.pid} on {rank.host}: 1 training process is killed there at once"
     after = "and started again as a new one, which joins the run." if act == "restart" else "by signal 9."
-    told = consequence(rank, now) if act == "kill" else "What it held in memory is gone; what was recorded stays."
+    told = consequence(act, rank, now) if act == "kill" else "What it held in memory is gone; what was recorded stays."
     label = "Kill it" if act == "kill" else "Restart it"
     answers = [CANCEL, Answer(act, label, "error")]
     question = Question(f"{act.capitalize()} {rank.title} on {rank.host}?", f"{does} {after}\n\n{told}", answers)

@@ -70,6 +70,9 @@ class StatusLine(Widget):
         facts = []
         if now.state == "ended":
             facts.append(Content(f"{'took ' if roomy else ''}{formats.duration(now.elapsed())}"))
+        elif held := now.held_up():
+            who = held[0].title if len(held) == 1 else f"ranks {formats.numbers([rank.rank for rank in held])}"
+            facts.append(Content.styled(f"waits for paused {who}", "$text-warning"))
         elif now.paused():
             facts.append(Content.styled("‖ paused", "$text-warning"))
         else:
@@ -88,7 +91,7 @@ class StatusLine(Widget):
     def _quorum(self, now: Now) -> Content:
         if now.state == "ended":
             return Content(f"quorum {now.quorum or '–'}")
-        live = sum(worker.alive and worker.state != "waiting" for worker in now.workers())
+        live = sum(worker.alive and worker.state not in ("waiting", "paused") for worker in now.workers())
         short = now.quorum is not None and live < now.quorum and now.first_step is not None
         told = Content.assemble(f"quorum {now.quorum or '–'}, ", (f"{live} live", "$text-error" if short else ""))
         servers = now.servers()
