@@ -51,6 +51,8 @@ def outcome(
         "accuracy": now.accuracy,
         "accuracies": {str(rank): accuracy for rank, accuracy in sorted(now.accuracies.items())},
         "steps": now.step,
+        "diverged": now.diverged,
+        "acts": now.acts,
         "model": now.model,
         "seconds": round(seconds, 3),
     }

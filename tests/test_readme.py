@@ -49,7 +49,8 @@ def test_renewing_writes_the_named_file(tmp_path):
 def test_sample_of_the_outcome_is_json_with_what_run_prints():
     (sample,) = fenced("json")
     assert set(json.loads(sample)) == {
-        "run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "root_cause", "cause", "left"
+        "run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "diverged", "root_cause",
+        "cause", "left",
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller.cli.out import complain, duration, say, say_json, table
+from controller.cli.outcome import marked
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_runs
 from controller.runs import RunInfo
@@ -73,7 +74,9 @@ def _value(run: RunInfo, name: str) -> str:
 
 def _outcome(group: Sequence[Came]) -> str:
     found = outcomes(group)
-    return ", ".join(found) if len(found) == 1 else ", ".join(f"{count} {word}" for word, count in found.items())
+    if len(found) == 1:
+        return marked(*found)
+    return ", ".join(f"{count} {word}" for word, count in found.items())
 
 
 def _json(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> dict[str, Any]:
@@ -95,6 +98,7 @@ def _json(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> dict[str, 
                 "name": came.run.name,
                 "note": came.run.note,
                 "outcome": came.run.outcome,
+                "diverged": came.run.diverged,
                 **{keys.get(name, name): getattr(came, name) for name in FIGURES},
                 "parameters": dict(came.run.values),
             }

@@ -24,10 +24,21 @@ def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path(
         "steps": outcome.get("steps", 0),
         "model": str(folder / outcome["model"]) if outcome.get("model") else None,
         "seconds": outcome.get("seconds", 0.0),
+        "diverged": outcome.get("diverged"),
         "root_cause": outcome.get("root_cause"),
         "cause": outcome.get("cause"),
         "left": outcome.get("left"),
     }
+
+
+def marked(end: str) -> str:
+    """A run's end in a word; one that looks like a success and is none has a mark."""
+    return f"! {end}" if end == "diverged" else end
+
+
+def diverged(since: int) -> str:
+    """What it means that no worker has had a finite loss since that step."""
+    return f"the model diverged: no worker has had a finite loss since step {since}"
 
 
 def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
@@ -41,6 +52,8 @@ def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
         lines = [f"{word} before the first step, after {duration(outcome['seconds'])}"]
     else:
         lines = [f"{word} after {outcome['steps']} steps in {duration(outcome['seconds'])}{accuracy}"]
+    if outcome.get("diverged") is not None:
+        lines.append(f"! {diverged(outcome['diverged'])}")
     if word == "failed" and (launched or outcome["root_cause"] not in now.problems):  # those were told when they came
         lines += [f"root cause: {outcome['root_cause']}", *_last_words(now)]
     lines += [f"recorded in {run.folder}"] if run.folder.is_dir() else []

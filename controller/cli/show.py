@@ -8,6 +8,7 @@ from typing import Any
 
 from controller import moments
 from controller.cli.out import complain, duration, say, say_json, table
+from controller.cli.outcome import diverged
 from controller.cli.words import recorded_run
 from controller.runs.compare import value_text
 from controller.runs.report import Report, report
@@ -48,6 +49,8 @@ def _head(found: Report) -> Iterator[str]:
     yield f"launched{started} by {run.origin or 'someone'}"
     took = f" in {duration(run.seconds)}" if run.seconds is not None else ""
     yield f"{run.outcome} after {found.now.step if run.steps is None else run.steps} steps{took}"
+    if run.diverged is not None:
+        yield f"! {diverged(run.diverged)}"
     yield from (f"accuracy of PS {rank}: {value:.3f}" for rank, value in sorted(found.now.accuracies.items()))
     if run.root_cause:
         yield f"root cause: {run.root_cause}"
@@ -109,6 +112,7 @@ def _json(found: Report) -> dict[str, Any]:
         "seconds": run.seconds,
         "steps": now.step if run.steps is None else run.steps,
         "accuracies": {str(rank): accuracy for rank, accuracy in sorted(now.accuracies.items())},
+        "diverged": run.diverged,
         "root_cause": run.root_cause,
         "last_words": found.last_words,
         "parameters": dict(found.parameters),

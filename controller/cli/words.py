@@ -64,7 +64,7 @@ def recorded_run(word: str | None) -> RunInfo:
     """The one run that `recorded_runs` finds. Raises Refused, also where there are several."""
     found = recorded_runs(word)
     if len(found) > 1:
-        several = "\n".join(f"  {run.id}  {run.name}  {run.outcome}" for run in found)
+        several = "\n".join(f"  {run.id}  {run.name}  {run.end}" for run in found)
         raise Refused(f"{word} may mean several runs; say which one by its id.\n{several}")
     return found[0]
 

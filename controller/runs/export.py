@@ -95,7 +95,7 @@ _TOLD = {
     "run": "id",
     **{name: name for name in ("name", "note", "started", "origin", "summary", "hosts")},
     "parameters": "values",
-    **{name: name for name in ("outcome", "root_cause", "accuracy", "steps", "seconds")},
+    **{name: name for name in ("outcome", "root_cause", "diverged", "acts", "accuracy", "steps", "seconds")},
 }  # of a run in JSON: its keys, and the fields of RunInfo
 
 

@@ -25,8 +25,9 @@ class RunInfo:
 
     `id` is the folder's name on one line; `outcome` is finished, stopped, failed or detached, "running" while a
     controller on this machine writes the folder, or "cut off" when it ended without an outcome. `started` is in Unix
-    seconds, `origin` user@machine. `damage` is a sentence when something in the folder could not be read; what could be
-    is there.
+    seconds, `origin` user@machine. `diverged` is the step since which no worker had a finite loss, None also where that
+    isn't recorded; `acts` is how often people acted on its ranks: pause, kill, attack and the like. `damage` is a
+    sentence when something in the folder could not be read; what could be is there.
     """
 
     id: str
@@ -45,6 +46,18 @@ class RunInfo:
     damage: str | None = None
     origin: str = ""
     ranks: tuple[int, ...] = ()
+    diverged: int | None = None
+    acts: int = 0
+
+    @property
+    def end(self) -> str:
+        """How it ended, in a word: its outcome; "diverged" if it finished, but with a model that is worth nothing."""
+        return "diverged" if self.outcome == "finished" and self.diverged is not None else self.outcome
+
+    @property
+    def untouched(self) -> bool:
+        """It ran to its end of its own accord: what it measured follows from its parameters alone."""
+        return self.outcome == "finished" and not self.acts
 
 
 def list_runs(folder: Path | None = None) -> list[RunInfo]:
@@ -65,8 +78,12 @@ def find_runs(word: str, folder: Path | None = None) -> list[RunInfo]:
 
 
 def mentions(run: RunInfo, word: str) -> bool:
-    """Whether the id, name, note, outcome or setup of `run` has `word` in it, upper and lower case alike."""
-    return word.casefold() in " ".join([run.id, run.name, run.note, run.outcome, run.summary]).casefold()
+    """Whether the id, name, note, outcome or setup of `run` has `word` in it, upper and lower case alike.
+
+    Of a model that diverged that is told beside the outcome.
+    """
+    ends = [run.outcome, "diverged"] if run.diverged is not None else [run.outcome]
+    return word.casefold() in " ".join([run.id, run.name, run.note, *ends, run.summary]).casefold()
 
 
 def description(folder: Path) -> dict[str, Any]:
@@ -103,7 +120,6 @@ def read_run(folder: Path) -> RunInfo:
     if ended is not None:
         outcome = ended.get("outcome") if ended.get("outcome") in OUTCOMES else "cut off"
     ended = ended or {}
-    steps = ended.get("steps")
     return RunInfo(
         wire.one_line(folder.name, LONGEST_NAME),
         folder,
@@ -115,12 +131,14 @@ def read_run(folder: Path) -> RunInfo:
         tuple(_text(host, "name") for host in hosts if isinstance(host, dict)),
         outcome,
         _number(ended, "accuracy"),
-        steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
+        _whole_number(ended, "steps"),
         _number(ended, "seconds"),
         _text(ended, "root_cause") or None,
         " ".join(damage) or None,
         told_origin(origin) if origin else "",
         tuple(sorted(rank["rank"] for rank in ranks if isinstance(rank, dict) and type(rank.get("rank")) is int)),
+        _whole_number(ended, "diverged"),
+        max(0, _whole_number(ended, "acts") or 0),
     )
 
 
@@ -137,6 +155,11 @@ def _read_json(path: Path, damage: list[str]) -> dict[str, Any]:
 def _text(source: Mapping[str, Any], key: str) -> str:
     value = source.get(key)
     return wire.one_line(value) if isinstance(value, str) else ""
+
+
+def _whole_number(source: Mapping[str, Any], key: str) -> int | None:
+    value = source.get(key)
+    return value if type(value) is int else None
 
 
 def _number(source: Mapping[str, Any], key: str) -> float | None:

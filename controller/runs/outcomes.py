@@ -97,4 +97,4 @@ def figures(group: Sequence[Came]) -> Mapping[str, Spread | None]:
 
 def outcomes(group: Sequence[Came]) -> Counter[str]:
     """How many runs of a group ended how."""
-    return Counter(came.run.outcome for came in group)
+    return Counter(came.run.end for came in group)

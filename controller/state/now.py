@@ -167,6 +167,7 @@ class Now:
     ended: float | None = None
     step: int = 0
     diverged: int | None = None  # the step since which no worker of the leading PS has had a finite loss
+    acts: int = 0  # what people did to its ranks that shows in what is measured
     accuracy: float | None = None
     accuracies: dict[int, float] = field(default_factory=dict)
     root_cause: str | None = None

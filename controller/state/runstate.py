@@ -142,6 +142,7 @@ def _act(state: RunState, record: Mapping[str, Any]) -> None:
         rank, attack = state.rank_of(record), text(record, "attack")
         _act_on_rank(rank, act, attack)
         if act in _MARKING:
+            state.now.acts += 1
             state.now.marks.append(Mark(state.now.step, act, rank.rank, attack))
     elif act in ("launch", "attach") and state.now.state == "planned":
         state.now.state, state.now.attached = "launching", act == "attach"

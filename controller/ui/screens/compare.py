@@ -125,7 +125,9 @@ class CompareScreen(ChartScreen):
             several = [points for run in runs if (points := self._points(self._found[run.id], name))]
             points = together(several)
             if points:
-                yield Curve(_name(runs), points, LINES[index % len(LINES)], len(several) > 1, letter)
+                lost = _lost(runs) if name == "loss" else ""
+                label, end = f"{_name(runs)}{lost}", "!" if lost else ""
+                yield Curve(label, points, LINES[index % len(LINES)], len(several) > 1, letter, end)
 
     def _points(self, found: Curves, name: str) -> Sequence[Point]:
         """What a run measured along its own axis; nothing where its records don't tell where that is."""
@@ -157,6 +159,14 @@ def _facts(group: Sequence[Came | None]) -> dict[str, str]:
 def _value(runs: Sequence[RunInfo], name: str) -> str:
     """The value of a parameter, which the runs of a column share."""
     return next((value_text(name, run.values[name]) for run in runs if name in run.values), "–")
+
+
+def _lost(runs: Sequence[RunInfo]) -> str:
+    """What the legend says of runs whose losses end, as their models diverged; empty where none did."""
+    since = [run.diverged for run in runs if run.diverged is not None]
+    if len(runs) == len(since) == 1:
+        return f" ! diverged at {formats.count(since[0])}"
+    return f", {len(since)} diverged" if since else ""
 
 
 def _name(runs: Sequence[RunInfo]) -> str:

@@ -20,7 +20,8 @@ class Curve:
     """One curve: its points in ascending x, its name in the legend, and whether its lows and highs make a band.
 
     `style` is one of LINES, or BENEATH for a dim, dashed one. Curves later in the list are drawn over earlier ones.
-    `letter` stands on the line and before its name, so that lines are told apart without their colours.
+    `letter` stands on the line and before its name, so that lines are told apart without their colours;
+    `end` stands where the line ends.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Curve:
     style: str = LINES[0]
     band: bool = False
     letter: str = ""
+    end: str = ""
 
     @property
     def dashed(self) -> bool:
@@ -107,6 +109,12 @@ def draw_letters(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, lay
         wanted = first + (last - first) * (half + place / 2)
         nearest = curve.points[min(len(curve.points) - 1, bisect_left(curve.points, wanted, key=_x))]
         canvas.letter(dot_column(canvas, x_axis, nearest[0]), _row(canvas, y_axis, nearest[2]), curve.letter, layer)
+
+
+def draw_end(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:
+    """What stands where the curve ends."""
+    x, _, mean, _ = curve.points[-1]
+    canvas.letter(dot_column(canvas, x_axis, x), _row(canvas, y_axis, mean), curve.end, layer)
 
 
 def draw_band(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.ui.widgets import axis
 from controller.ui.widgets.braille import Canvas
-from controller.ui.widgets.curve import Curve, Upright, draw_band, draw_letters, draw_line
+from controller.ui.widgets.curve import Curve, Upright, draw_band, draw_end, draw_letters, draw_line
 from controller.ui.widgets.scale import Scale
 
 
@@ -49,6 +49,8 @@ def painted(canvas: Canvas, curves: Sequence[Curve], x_axis: Scale, y_axis: Scal
     for position, curve in enumerate(curves):
         if curve.letter:
             draw_letters(canvas, curve, x_axis, y_axis, first + position, (position + 0.5) / len(curves))
+        if curve.end:
+            draw_end(canvas, curve, x_axis, y_axis, first + position)
     return canvas
 
 

@@ -18,12 +18,15 @@ def told(run: RunInfo) -> list[Content]:
     accuracy = f", accuracy {run.accuracy:.3f}" if run.accuracy is not None else ""
     steps = f" after {formats.plural(run.steps, 'step')}" if run.steps is not None else ""
     by = f" by {run.origin}" if run.origin else ""
-    style = {"failed": "$text-error", "finished": "$text-success"}.get(run.outcome, "$text-warning")
+    style = {"failed": "$text-error", "finished": "$text-success"}.get(run.end, "$text-warning")
     lines = [
         Content.assemble(
             (outcome(run), style), f"{steps}{took}{accuracy}; launched {started(run, '%Y-%m-%d %H:%M')}{by}"
         )
     ]
+    if run.diverged is not None:
+        lost = f"The model diverged: no worker has had a finite loss since step {formats.count(run.diverged)}."
+        lines.append(Content.styled(f"! {lost}", "$text-warning"))
     lines += [Content(wire.one_line(text)) for text in (run.root_cause, run.note, run.summary) if text]
     others = [
         f"{name} {value_text(name, value)}"

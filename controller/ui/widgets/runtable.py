@@ -16,7 +16,15 @@ from controller.runs.outcomes import in_words, spread
 from controller.ui import formats
 from controller.ui.widgets.table import LONGEST, Column, Row, Table
 
-OUTCOMES = {"finished": "✓", "stopped": "■", "failed": "✖", "detached": "→", "running": "●", "cut off": "!"}
+OUTCOMES = {
+    "finished": "✓",
+    "stopped": "■",
+    "failed": "✖",
+    "detached": "→",
+    "running": "●",
+    "cut off": "!",
+    "diverged": "!",
+}
 MARKED = "◆"
 
 
@@ -68,12 +76,13 @@ def started(run: RunInfo, form: str = "%m-%d %H:%M") -> str:
 
 
 def outcome(run: RunInfo) -> str:
-    """How it ended, after a mark; "damaged" where something of it can't be read."""
+    """How it ended, after a mark; "damaged" where something of it can't be read. Of a group how many ended how."""
     damaged = " damaged" if run.damage else ""
-    found = Counter(one.outcome for one in members(run))
+    found = Counter(one.end for one in members(run))
     if len(found) > 1:
         return ", ".join(f"{count} {word}" for word, count in found.items()) + damaged
-    return f"{OUTCOMES[run.outcome]} {run.outcome}{damaged}"
+    (word,) = found
+    return f"{OUTCOMES[word]} {word}{damaged}"
 
 
 def accuracy(run: RunInfo) -> str:
@@ -99,7 +108,7 @@ def _parameter(name: str) -> RunColumn:
 STARTED = RunColumn("started", started, lambda run: run.started)
 FIRST = (
     RunColumn("name", title_of, lambda run: title_of(run).casefold()),
-    RunColumn("outcome", outcome, lambda run: run.outcome),
+    RunColumn("outcome", outcome, lambda run: run.end),
     RunColumn("accuracy", accuracy, lambda run: run.accuracy, right=True),
     STARTED,
 )
