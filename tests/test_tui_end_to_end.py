@@ -156,7 +156,7 @@ def ranks_are_paused_resumed_and_killed(terminal: Terminal) -> None:
     terminal.keys("Down", "Down", "Enter")
     terminal.shows("Kill worker 3 on lab1?", "3 needed: the run goes on without it")
     terminal.keys("y")
-    terminal.shows("■ killed", "killed by signal 9", "worker rank 3 is gone", "3, 3 live")
+    terminal.shows("■ killed", "signal 9 (SIGKILL)", "worker rank 3 is gone", "3, 3 live")
     steps_on(terminal)
 
 
@@ -176,7 +176,7 @@ def the_run_is_stopped_and_played_again(terminal: Terminal) -> None:
     terminal.keys("5")
     terminal.shows("[5 Runs]", "1 run", "■ stopped")
     terminal.keys("Enter")
-    terminal.shows("launch again", "■ stopped")
+    terminal.shows("sets it up again", "■ stopped")
     last = step_in(terminal.picture())
     terminal.keys("g", "Right", "Right")
     until(lambda: step_in(terminal.picture()) < last, terminal.picture)
