@@ -22,7 +22,7 @@ async def test_the_screens_are_as_they_were_left(tmp_path):
         tui.run.feed(simulate(until=30))
         await tui.until(lambda: tui.app.screen.check_action("next_chart", ()))
         await tui.press("c", "z")
-        assert "z next" in str(tui.app.screen.query_one("#loss").border_subtitle)
+        assert "esc all" in str(tui.app.screen.query_one("#loss").border_subtitle)
         assert not tui.app.screen.query_one("#rate").display
         tui.app.theme = "nord"
         assert tui.app.kept.path == tmp_path / "home" / "state" / "tui.json"

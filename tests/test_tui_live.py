@@ -98,6 +98,30 @@ async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
         assert chart.curves[0].points != held[0].points
 
 
+async def test_the_cursor_stays_in_sight_of_a_zoomed_chart_and_esc_shows_all_panels_again(tmp_path):
+    records = list(simulate(n_workers=7, steps=300))
+    async with driven(tmp_path, HOSTS.replace("workers = 5", "workers = 7")) as tui:
+        await tui.launch()
+        tui.run.feed(records[: len(records) // 3])
+        await tui.until(lambda: "▸    0 PS" in tui.picture())
+        table = tui.app.screen.query_one(RankTable)
+        await tui.press("z")
+        await tui.until(lambda: table.size.height < 8)
+        for number in range(1, 8):
+            await tui.press("down")
+            await tui.until(lambda: f"▸    {number} worker" in tui.picture())  # noqa: B023
+        await tui.press("z", *["up"] * 2, "escape")
+        await tui.until(lambda: tui.app.screen.query_one("#loss").display and table.size.height == 9)
+        assert "▸    5 worker" in tui.picture()
+        await tui.press("z")
+        await tui.until(lambda: table.size.height < 8 and "▸    5 worker" in tui.picture())
+        tui.run.feed(records[len(records) // 3 :])
+        await tui.until(lambda: not tui.app.session.running)
+        await tui.launch()
+        tui.run.feed(records[: len(records) // 3])
+        await tui.until(lambda: tui.app.screen.query_one("#trust").display)
+
+
 async def test_the_attacker_is_marked_on_request_only(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.launch()

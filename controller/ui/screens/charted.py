@@ -17,7 +17,7 @@ from controller.ui.widgets.panel import Panel, seen
 
 READ = "Move the cursor to the value before, or the next"
 Choice = TypeVar("Choice")
-CHART_ACTIONS = ("cursor", "no_cursor", "read", "mark", "axis", "smooth", "log_scale", "next_chart")
+CHART_ACTIONS = ("cursor", "step_out", "read", "mark", "axis", "smooth", "log_scale", "next_chart")
 MARK = "Move the cursor to the next act that marks the charts, or the one before"
 READING = (
     Binding("left", "read(-1)", "read", key_display="← →", priority=True, tooltip=READ),
@@ -32,7 +32,7 @@ class ChartScreen(MainScreen):
         *READING,
         Binding("m", "mark(1)", show=False, key_display="m n", tooltip=MARK),
         Binding("n", "mark(-1)", show=False, key_display="m n", tooltip=MARK),
-        Binding("escape", "no_cursor", show=False, tooltip="Take the cursor away"),
+        Binding("escape", "step_out", show=False, tooltip="Take the cursor away"),
         Binding("v", "cursor", "values", tooltip="A cursor that reads the values of all charts, or none"),
         Binding("c", "next_chart", "chart", tooltip="Show the next chart: accuracy, steps a second, bytes a step"),
         Binding("h", "axis", show=False, tooltip="Charts over steps, epochs or time"),
@@ -128,14 +128,19 @@ class ChartScreen(MainScreen):
         if chart is not None:
             self.point_at(chart.newest if self.cursor is None else None)
 
-    def action_no_cursor(self) -> None:
+    @property
+    def layered(self) -> bool:
+        """There is something to step out of before the screen is left: the cursor."""
+        return self.cursor is not None
+
+    def action_step_out(self) -> None:
         """No cursor any more."""
         self.point_at(None)
 
     def action_back(self) -> None:
-        """Take the cursor away, or close the screen, of those that are opened over another one."""
-        if self.cursor is not None:
-            self.point_at(None)
+        """Step out of one layer, or close the screen, of those that are opened over another one."""
+        if self.layered:
+            self.action_step_out()
         else:
             self.dismiss()
 
@@ -182,8 +187,8 @@ class ChartScreen(MainScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The cursor's keys are its own while there is one; without an act there is none to go to."""
-        if action == "no_cursor":
-            return self.cursor is not None
+        if action == "step_out":
+            return self.layered
         if action == "read":
             return self.cursor is not None and any(self.charts)
         if action == "cursor":

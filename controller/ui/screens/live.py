@@ -32,6 +32,7 @@ from controller.ui.widgets.timebar import TIME_TOLD
 from controller.ui.widgets.trust import TOLD as TRUST_TOLD
 from controller.ui.widgets.trustframe import TrustFrame
 
+UNZOOM = "esc all"
 MOST_CHOSEN = 5  # ranks whose loss is drawn by itself: as many as there are styles of lines
 # What asks for a run to look at.
 VIEW_ACTIONS = ("open_log", "freeze", "zoom", "reveal", "view", "draw", "pin", *CHART_ACTIONS)
@@ -46,6 +47,7 @@ class LiveScreen(ChartScreen):
         Binding("l", "open_log", "its log", tooltip="Open the output of the rank under the cursor"),
         Binding("space", "freeze", "freeze", tooltip="Hold the screen still; the run goes on"),
         Binding("z", "zoom", "zoom", tooltip="Give one chart the whole place, then the next, then all again"),
+        Binding("escape", "step_out", show=False, tooltip="Take the cursor away, or show all panels again"),
         Binding("t", "view", show=False, tooltip="Whose trust: another PS, and how PSs weigh the models of PSs"),
         Binding("a", "reveal", show=False, tooltip="Mark the ranks that really attack, or hide them again"),
         Binding("d", "draw", "draw", tooltip="Draw the loss of the rank under the cursor by itself, or no longer"),
@@ -68,6 +70,7 @@ class LiveScreen(ChartScreen):
         self._held: tuple[Now, Series] | None = None  # what is shown while the screen is frozen
         self._revealed_in: str | None = None  # the run whose attackers are shown: on request only, to let one guess
         self._zoomed: str | None = None
+        self._followed: object = None  # the run that was shown last: another one is shown with all its panels
 
     def body(self) -> ComposeResult:
         """Both the empty page and the page of a run; classes say which is shown."""
@@ -109,6 +112,8 @@ class LiveScreen(ChartScreen):
             self._sign({"-no-run": True})
             self.query_one(NoRun).show(self.app.session)
             return
+        if self._followed is not self.watched:
+            self._followed, self._zoomed = self.watched, None
         launching = now.first_step is None and now.state != "ended"
         self._sign(
             {
@@ -197,18 +202,13 @@ class LiveScreen(ChartScreen):
             series,
             alone=self._alone is not None,
             revealed=self._revealed_in == now.run,
-            keys=self._zoom_key if self._zoomed is not None else "",
+            keys=UNZOOM if self._zoomed is not None else "",
         )
 
     def keys_of(self, name: str) -> str:
         """As everywhere; a chart that has the whole place says first how it is left."""
         keys = super().keys_of(name)
-        return keys if self._zoomed is None else f"{self._zoom_key}  {keys.removesuffix('  c next')}"
-
-    @property
-    def _zoom_key(self) -> str:
-        """What the key to zoom does next."""
-        return "z all again" if self._zoomed == self.PANELS[-1] else "z next"
+        return keys if self._zoomed is None else f"{UNZOOM}  {keys.removesuffix('  c next')}"
 
     def entitle_charts(self) -> None:
         """What each chart shows, its newest value, and its keys."""
@@ -268,9 +268,24 @@ class LiveScreen(ChartScreen):
     def action_zoom(self) -> None:
         """The next panel alone, then all again."""
         order = (None, *self.PANELS)
-        self._zoomed = order[(order.index(self._zoomed) + 1) % len(order)]
+        self._zoom_to(order[(order.index(self._zoomed) + 1) % len(order)])
+
+    def _zoom_to(self, panel: str | None) -> None:
+        self._zoomed = panel
         self.redraw()
         self.refresh_bindings()
+
+    @property
+    def layered(self) -> bool:
+        """The cursor, and what has the whole place."""
+        return super().layered or self._zoomed is not None
+
+    def action_step_out(self) -> None:
+        """No cursor any more; without one all panels again."""
+        if super().layered:
+            super().action_step_out()
+        else:
+            self._zoom_to(None)
 
     def action_next_chart(self) -> None:
         """The next panel, or the next of those that take turns, as it is when the app is started next."""

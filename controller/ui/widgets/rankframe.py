@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from controller.state import Now
 
 
+FRAME = 2  # lines of the frame itself
+
+
 class RankFrame(Panel):
-    """All ranks of a run, in as many rows as they need."""
+    """All ranks of a run, in as many rows as they need, or as there is room for: then the table scrolls."""
 
     def __init__(self, **options) -> None:
         super().__init__(RankTable(), **options)
@@ -27,7 +30,7 @@ class RankFrame(Panel):
         keys = f"f {'by host' if table.flat else 'each rank'}   " if table.many else ""
         self.entitle(_title(now, table.order, roomy), keys + (TIME_LEGEND if roomy else TIME_LEGEND_SHORT))
         table.show(now, acts=acts, revealed=revealed)
-        table.styles.height = table.rows + 1
+        self.styles.height = table.rows + 1 + FRAME
 
 
 def _title(now: Now, order: str, roomy: bool) -> str:

@@ -55,6 +55,7 @@ class Rows(ScrollView, can_focus=True):
         super().__init__(**options)
         self._keys: Sequence[Hashable] = ()
         self._row = 0
+        self._tall = 0  # rows that there was room for when they were last laid out
         self._style = Style()
 
     @property
@@ -110,12 +111,22 @@ class Rows(ScrollView, can_focus=True):
 
     @property
     def _in_sight(self) -> bool:
-        return self.scroll_offset.y <= self._row < self.scroll_offset.y + self._height
+        return self._seen_in(self._height)
+
+    def _seen_in(self, height: int) -> bool:
+        return self.scroll_offset.y <= self._row < self.scroll_offset.y + height
 
     def into_sight(self, below: int = 0) -> None:
         """Scroll to the cursor, and so many rows below it. Force: the rows may only just have become so many."""
         top, row = self.scroll_offset.y, self._row
         self.scroll_to(y=min(row, max(row + below - self._height + 1, top)), animate=False, force=True)
+
+    def on_resize(self) -> None:
+        """The cursor stays in sight, if it was, however few rows there is room for now."""
+        seen = self._seen_in(self._tall)
+        self._tall = self._height
+        if seen:
+            self.into_sight()
 
     def move_to(self, row: int) -> None:
         """Move the cursor to `row`, or to the first or last one if there is none of that number."""
