@@ -8,13 +8,15 @@ line, unless that line carries a comment.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from controller.hosts import RUN_KEYS, FileProblem
 from controller.hostsfile import HostsFile, HostsFileError
+from controller.hostsfile.file import TYPED
 from controller.hostsfile.schema import printable, shown
 from controller.hostsfile.tomlvalues import same
 from controller.hostvalues import HostValueError, parse_lease
@@ -25,13 +27,14 @@ from garfield.settings import SettingError
 
 
 @dataclass(frozen=True)
-class _Aside:
-    """An edit that put the layers over a parameter aside; the file's undo takes it back if it was `in_text` too."""
+class _Step:
+    """One edit of parameters, and what was before it; all that is typed in one field, in a row, is one edit."""
 
     name: str
     depth: int  # the file's undo depth before it
-    before: frozenset[str]  # names put aside before it
-    in_text: bool
+    after: int  # and after it: above that, hosts were edited
+    aside: frozenset[str]  # names whose upper layers had been put aside
+    typed: Mapping[str, str]  # texts that were no value
 
 
 class Draft:
@@ -45,7 +48,7 @@ class Draft:
         self.file = file
         self._overrides = {name: _parse(name, raw) for name, raw in (overrides or {}).items()}
         self._edited: frozenset[str] = frozenset()  # names whose upper layers an edit has put aside
-        self._history: list[_Aside] = []  # each edit that put a layer aside
+        self._history: list[_Step] = []  # the edits of parameters, which undo takes back
         self._typed: dict[str, str] = {}
         self._preset: str | None = None
         self.preset = preset
@@ -106,6 +109,10 @@ class Draft:
         Raises SettingError: `raw` is kept in `invalid`, the value stays, and `plan` is refused until it is mended.
         Raises HostsFileError when the file can't be edited there.
         """
+        with self._step(name):
+            self._set(name, raw)
+
+    def _set(self, name: str, raw: Any) -> None:
         try:
             value = _parse(name, raw)
         except SettingError:
@@ -121,8 +128,9 @@ class Draft:
     def reset(self, name: str) -> None:
         """Back to the default: out of the file, and over any preset or --set."""
         _parse(name, _default(name))
-        self._typed.pop(name, None)
-        self._write(name, None)
+        with self._step(name):
+            self._typed.pop(name, None)
+            self._write(name, None)
 
     def fill(self, values: Mapping[str, Any]) -> list[str]:
         """Edit all parameters to be those of a recorded run; the sentences about what can't be.
@@ -130,12 +138,13 @@ class Draft:
         What the run doesn't name gets its default; ranks stay on the hosts as they are placed.
         """
         refused = []
-        for name, setting in settings.SETTINGS.items():
-            if setting.scope == "experiment":
-                try:
-                    self.set(name, values.get(name, setting.default))
-                except (SettingError, HostsFileError) as error:
-                    refused.append(printable(str(error)))
+        with self._step("all of a run"):
+            for name, setting in settings.SETTINGS.items():
+                if setting.scope == "experiment":
+                    try:
+                        self._set(name, values.get(name, setting.default))
+                    except (SettingError, HostsFileError) as error:
+                        refused.append(printable(str(error)))
         unknown = sorted(name for name in values if name not in settings.SETTINGS)
         return refused + [
             printable(f"{name} = {values[name]}: this version has no such parameter.") for name in unknown
@@ -143,16 +152,28 @@ class Draft:
 
     def undo(self) -> bool:
         """Take back the last edit, of hosts or parameters; False when there is none."""
-        if self._history and not self._history[-1].in_text and self._history[-1].depth == self.file.depth:
-            self._edited = self._history.pop().before
-            return True
-        if not self.file.undo():
-            undone, self._typed = bool(self._typed), {}
-            return undone
-        self._typed.clear()
-        while self._history and self._history[-1].depth + self._history[-1].in_text > self.file.depth:
-            self._edited = self._history.pop().before
+        if not self._history or self._history[-1].after < self.file.depth:
+            return self.file.undo()  # of hosts
+        step = self._history.pop()
+        while self.file.depth > step.depth:
+            self.file.undo()
+        self._edited, self._typed = step.aside, dict(step.typed)
         return True
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """What is done to `name` meanwhile is one edit, with the one before if that was typing in the same field."""
+        last = self._history[-1] if self._history else None
+        if last is not None and last.name == name and last.after == self.file.depth and name in TYPED:
+            step = self._history.pop()
+        else:
+            self.file.end_typing()
+            step = _Step(name, self.file.depth, self.file.depth, self._edited, dict(self._typed))
+        try:
+            yield
+        finally:
+            if (step.depth, step.aside, step.typed) != (self.file.depth, self._edited, self._typed):
+                self._history.append(replace(step, after=self.file.depth))
 
     def problems(self) -> list[str]:
         """What refuses a launch before hosts and parameters are looked at together: the file's and the form's."""
@@ -178,16 +199,11 @@ class Draft:
         self.file.save(overwrite)
 
     def _write(self, name: str, value: Any) -> None:
-        depth, text = self.file.depth, self.file.text()
         if name in RUN_KEYS:
             self.file.set_run(name, value)
         else:
             self.file.set_experiment(name, value)
-        if name not in self._edited:
-            self._history.append(_Aside(name, depth, self._edited, self.file.text() != text))
-            self._edited |= {name}
-        elif self._history and self._history[-1].name == name:  # typed on, perhaps back to what the file says
-            self._history[-1] = replace(self._history[-1], in_text=self.file.depth > self._history[-1].depth)
+        self._edited |= {name}
 
     def _layered(self, name: str) -> tuple[Any, str]:
         if settings.SETTINGS.get(name) and settings.SETTINGS[name].scope == "placement":

@@ -101,6 +101,31 @@ def test_undo_brings_back_layers_and_drops_texts_that_are_no_value():
     assert (made.invalid, made.value("lr")) == ({}, 1.0)
 
 
+def test_one_undo_takes_back_one_edit_texts_that_are_no_value_too():
+    made = draft()
+    made.file.set_host(0, "enabled", False)
+    made.set("batch", "12")
+    for text in ("", "-", "-5"):
+        with pytest.raises(SettingError):
+            made.set("batch", text)
+    for text in ("autoa", "autoab"):
+        with pytest.raises(SettingError):
+            made.set("schedule", text)
+    made.set("batch", "64")
+    made.set("batch", "6")
+    made.file.set_host(0, "workers", 2)
+    told = []
+    while made.undo():
+        told.append((made.invalid, made.value("batch"), made.file.hosts[0].workers, made.file.hosts[0].enabled))
+    assert told == [
+        ({"schedule": "autoab"}, 6, 5, False),
+        ({"batch": "-5", "schedule": "autoab"}, 12, 5, False),
+        ({"batch": "-5"}, 12, 5, False),
+        ({}, 128, 5, False),
+        ({}, 128, 5, True),
+    ]
+
+
 def test_a_preset_chosen_after_an_edit_wins_over_it():
     made = draft()
     made.set("lr", 0.3)

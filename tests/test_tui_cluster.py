@@ -88,7 +88,7 @@ async def test_hosts_are_copied_moved_switched_off_removed_and_brought_back(tmp_
         assert tui.app.session.draft.file.text() == HOSTS
         assert [notice.message for notice in tui.app._notifications][-4:] == [
             "Undone: here-2 is back.",
-            "Undone: here-2: enabled is True again, not False.",
+            "Undone: here-2 is switched on again.",
             "Undone: the hosts are in the order before.",
             "Undone: here-2 is gone again.",
         ]

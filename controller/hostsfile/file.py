@@ -24,8 +24,9 @@ from controller.hostvalues import HostValueError
 from controller.plainfile import read_plain
 from garfield.settings import SETTINGS, SettingError, experiment_setting
 
-_TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
-_TYPED |= {name for name, setting in SETTINGS.items() if setting.kind not in ("flag", "choice")}
+# Keys and parameters whose value is typed, letter by letter.
+TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
+TYPED |= {name for name, setting in SETTINGS.items() if setting.kind not in ("flag", "choice")}
 
 
 class HostsFile:
@@ -200,6 +201,10 @@ class HostsFile:
             ("move", index, to),
         )
 
+    def end_typing(self) -> None:
+        """What is edited from now on is an edit of its own, in the same field too."""
+        self._states[-1] = replace(self._state, edited=())
+
     def undo(self) -> bool:
         """Take the last edit back; False when there is none."""
         if len(self._states) == 1:
@@ -210,7 +215,7 @@ class HostsFile:
     def _set(self, table: tuple[str | int, ...], key: str, value: Any, edited: tuple[object, ...]) -> None:
         # Typing on in the same field is one step of undo, made on the text from before it: else a line would lose its
         # place and its comment as soon as what is typed so far happens to be the default.
-        typing = self._states.pop() if self._state.edited == edited and key in _TYPED else None
+        typing = self._states.pop() if self._state.edited == edited and key in TYPED else None
         try:
             self._set_anew(table, key, value, edited)
         except HostsFileError:
