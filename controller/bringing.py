@@ -117,12 +117,14 @@ class Bringing:
             described = await asyncio.to_thread(checkpointfile.read, arriving, True)
             arriving.replace(folder / MODEL)
         except (TransferError, HostError, CheckpointError, OSError) as error:
-            reason = "what came is no checkpoint" if isinstance(error, CheckpointError) else str(error).rstrip(".")
+            reason = (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
+            if isinstance(error, CheckpointError):
+                reason = "what came is no checkpoint"
             where = f"{kept.folder}/{kept.name}" if kept.folder else kept.name
             text = (
                 f"The model of rank {kept.rank} could not be brought here ({reason}); it stays on {kept.host}: {where}"
             )
-            self._emit({"kind": "warning", "text": text})
+            self._emit({"kind": "warning", "text": text, "lost": "model"})
             return False
         finally:
             with contextlib.suppress(OSError):

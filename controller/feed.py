@@ -77,6 +77,8 @@ class Feed:
         self.deliver()
         if self._recorder is not None:
             self._recorder.close(outcome)
+            self._tell_trouble(self._recorder)
+            self.deliver()
 
     def _unsubscribe(self, callback: Subscriber) -> None:
         with contextlib.suppress(ValueError):
@@ -86,4 +88,4 @@ class Feed:
         """Say once what isn't recorded any more."""
         if recorder.trouble != self._trouble_told:
             self._trouble_told = recorder.trouble
-            self.emit({"kind": "warning", "text": recorder.trouble})
+            self.emit({"kind": "warning", "text": recorder.trouble, "lost": "records"})

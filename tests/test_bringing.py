@@ -129,6 +129,7 @@ async def test_a_model_that_can_not_be_written_here_stays_there_and_is_told(home
     (warning,) = [r["text"] for r in load_records(live.folder) if r["kind"] == "warning" and "model" in r["text"]]
     kept = home / "checkpoints" / live.run_id / "ps0-final.pt"
     assert warning.endswith(f"it stays on here: {kept}")
+    assert live.state.now.missing() == ["no model came here"]
     assert checkpoints.load(kept).step == 6
 
 

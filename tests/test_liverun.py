@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller import ending, liverun
+from controller.cli.outcome import told
 from controller.hosts import Host
 from controller.liverun import LiveRun, RunRefused
 from controller.plan import Plan, make_plan
@@ -207,8 +208,10 @@ async def test_a_plan_with_errors_is_refused(tmp_path: Path) -> None:
 async def test_a_run_that_cannot_be_recorded_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = LiveRun(a_plan(), folder=tmp_path / "file" / "r", make_cluster=FakeCluster(of_ranks(steps=60)))
-    assert (await outcome_of(run))["outcome"] == "finished"
-    assert [line.level for line in run.state.now.log if "isn't recorded" in line.text] == ["!"]
+    outcome = await outcome_of(run)
+    assert outcome["outcome"] == "finished"
+    assert [line.level for line in run.state.now.log if "records are incomplete" in line.text] == ["!"]
+    assert told(run, outcome)[1:] == ["! records incomplete from before the first step on"]
 
 
 async def test_a_run_starts_once(tmp_path: Path) -> None:

@@ -123,10 +123,10 @@ def test_a_kind_that_takes_too_much_leaves_room_for_the_others(tmp_path: Path, m
         if writer.trouble not in troubles:
             troubles.append(writer.trouble)
     writer.close({"outcome": "finished"})
-    assert [sentence and sentence.split(" as much of ")[1] for sentence in troubles] == [
+    assert [sentence and sentence.split(":")[0] for sentence in troubles] == [
         None,
-        "steps as it may: no more of it is recorded.",
-        "output as it may: no more of it is recorded.",
+        "No more of steps is recorded",
+        "No more of output is recorded",
     ]
     numbers = [record["n"] for record in load_records(tmp_path / "r")]
     assert [n for n in numbers if n % 3 == 2] == list(range(2, 100, 3))
@@ -141,9 +141,37 @@ async def test_what_is_not_recorded_any_more_is_told_once_each(tmp_path: Path, m
     for _ in range(50):
         feed.emit({"kind": "output", "lines": ["x" * 100]})
     feed.close({"outcome": "finished"})
-    assert [line.text for line in feed.state.now.log if "as much of output" in line.text] == [
-        f"{tmp_path}/r has taken as much of output as it may: no more of it is recorded."
+    assert [line.text for line in feed.state.now.log if "as much room" in line.text] == [
+        f"No more of output is recorded: it has taken as much room as it may ({tmp_path}/r)."
     ]
+
+
+@pytest.mark.parametrize("full_at", ["a step", "the end"])
+async def test_a_disk_without_room_is_told_first_and_where_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: str
+) -> None:
+    """No room is left at the last record before that is handed on, or for the outcome alone."""
+    feed, writer = Feed(), Recorder(tmp_path / "r", RUN)
+    feed.record_with(writer)
+    for record in simulate(until=20, outcome=False):
+        feed.emit(dict(record))
+    assert feed.state.now.missing() == []
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if full_at == "a step":
+        writer._file.close()
+        writer._file = os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb")
+        feed.emit({"kind": "problem", "text": "x"})
+    monkeypatch.setattr(recorder, "write_json", refuse)
+    heard: list[str] = []
+    feed.subscribe(lambda batch: heard.extend(record.get("text", "") for record in batch))
+    feed.close({"outcome": "finished"})
+    sentence = f"The records are incomplete: no room is left on the disk; the run goes on ({tmp_path}/r)."
+    assert heard.count(sentence) == 1
+    assert [(line.level, line.text) for line in feed.state.now.log if "disk" in line.text] == [("!", sentence)]
+    assert feed.state.now.missing() == [f"records incomplete from about step {feed.state.now.step} on"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

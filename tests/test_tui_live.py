@@ -154,3 +154,21 @@ async def test_what_is_left_is_told_as_it_is(tmp_path, left, unconfirmed, said):
         end = {"kind": "outcome", "outcome": "stopped", "seconds": 9, "left": left, "unconfirmed": unconfirmed}
         tui.run.feed([end])
         await tui.until(lambda: said in tui.picture())
+
+
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+async def test_records_that_break_off_are_told_first_and_at_the_end(tmp_path, outcome):
+    sentence = "The records are incomplete: no room is left on the disk"
+    lost = {"kind": "warning", "lost": "records", "text": f"{sentence}; the run goes on (/a/long/path{'/x' * 99})."}
+    no_model = {"kind": "warning", "lost": "model", "text": "The model of rank 0 could not be brought here."}
+    end = {"kind": "outcome", "outcome": outcome, "root_cause": "disk", "seconds": 9, "left": 0, "unconfirmed": []}
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(until=20, outcome=False))
+        tui.run.feed([lost])
+        await tui.until(lambda: sentence[:50] in tui.picture())
+        tui.run.feed([no_model, end])
+        await tui.until(lambda: "Records incomplete" in tui.text("Outcome"))
+        told = "Records incomplete from about step 20 on; no model came here. Nothing is left running."
+        await tui.until(lambda: told in " ".join(tui.picture().split()))
+        assert told in tui.app.session.farewell()

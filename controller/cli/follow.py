@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from controller.cli.out import complain, say, say_json
-from controller.cli.outcome import summary, told, what_is_left
+from controller.cli.outcome import summary, told, what_is_left, what_is_missing
 from controller.cli.progress import Progress
 from controller.feed import Record
 from controller.liverun import LiveRun, RunRefused
@@ -65,7 +65,7 @@ async def follow(run: LiveRun, head: list[str], options: argparse.Namespace, sta
         ticking.cancel()
         progress.close()
     if options.json:
-        complain(what_is_left(run, outcome))
+        complain([*what_is_missing(run.state.now), *what_is_left(run, outcome)])
         say_json(summary(run.run_id, outcome, run.folder))
     else:
         say("\n".join(told(run, outcome)))

@@ -57,6 +57,7 @@ def told(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:
     if word == "failed" and (launched or outcome["root_cause"] not in now.problems):  # those were told when they came
         lines += [f"root cause: {outcome['root_cause']}", *_last_words(now)]
     lines += [f"recorded in {run.folder}"] if run.folder.is_dir() else []
+    lines += what_is_missing(now)
     lines += [f"model: {run.folder / outcome['model']}"] if outcome["model"] else []
     lines += what_is_left(run, outcome)
     return lines
@@ -78,6 +79,11 @@ def _last_words(now: Now) -> list[str]:
     others = ", ".join(now.ranks[other].title for other in collateral(now))
     lines = [f"  | {line}" for line in rank.exit.stderr[-10:]]
     return lines + ([f"collateral, ended because of it: {others}"] if others else [])
+
+
+def what_is_missing(now: Now) -> list[str]:
+    """What isn't kept of the run here though it should be, of which the reasons were told when it came to that."""
+    return [f"! {phrase}" for phrase in now.missing()]
 
 
 def what_is_left(run: LiveRun, outcome: Mapping[str, Any]) -> list[str]:

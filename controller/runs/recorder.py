@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gzip
 import json
@@ -56,8 +57,8 @@ class Recorder:
     """The folder of one run, locked while it is being written.
 
     A disk that is full or a folder that can't be written never ends a run: `trouble` then holds the one sentence to
-    tell, and nothing more is written but the outcome, if that can be. What ranks print, their steps and all else have
-    each so many bytes; where one is used up, `trouble` says so and the others are still written.
+    tell, the path at its end, and nothing more is written but the outcome, if that can be. What ranks print, their
+    steps and all else have each so many bytes; where one is used up, `trouble` says so, the others are still written.
     """
 
     def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
@@ -106,7 +107,7 @@ class Recorder:
             return True
         if self._room[share] >= 0:
             self._room[share] = -1
-            self.trouble = f"{self.folder} has taken as much of {share} as it may: no more of it is recorded."
+            self.trouble = f"No more of {share} is recorded: it has taken as much room as it may ({self.folder})."
         return False
 
     def flush(self) -> None:
@@ -153,8 +154,9 @@ class Recorder:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
-        reason = error.strerror or str(error)
-        self.trouble = f"{self.folder} can't be written ({reason}): the run goes on but isn't recorded any more."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "no room is left on the disk" if full else f"they can't be written, {error.strerror or error}"
+        self.trouble = f"The records are incomplete: {reason}; the run goes on ({self.folder})."
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

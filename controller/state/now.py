@@ -162,6 +162,8 @@ class Now:
     fetched: int = 0  # bytes of the model that have come here, where that takes a while
     model_bytes: int = 0  # of all of it
     model: str | None = None  # its file in the run's folder
+    model_lost: bool = False  # it could not be brought there
+    unrecorded: int | None = None  # the step from which on not everything is recorded; 0: from before the first one
     started: float | None = None
     first_step: float | None = None
     ended: float | None = None
@@ -247,6 +249,16 @@ class Now:
         if not self.total_steps or len(self.paces) < LEAST_STEPS or self.state == "ended" or self.paused():
             return None
         return max(0, self.total_steps - self.step) * median(self.paces)
+
+    def missing(self) -> list[str]:
+        """What of it isn't kept in its folder though it should be, each as a phrase."""
+        phrases = []
+        if self.unrecorded is not None:
+            since = f"about step {self.unrecorded}" if self.unrecorded else "before the first step"
+            phrases.append(f"records incomplete from {since} on")
+        if self.model_lost and self.model is None:
+            phrases.append("no model came here")
+        return phrases
 
     def elapsed(self) -> float | None:
         """Seconds from the launch to the end, or to the newest record."""

@@ -227,7 +227,12 @@ def _problem(state: RunState, record: Mapping[str, Any]) -> None:
 
 
 def _warning(state: RunState, record: Mapping[str, Any]) -> None:
+    """What did not go well here; `lost` is what the run's folder lacks for it: "records" from now on, its "model"."""
+    now, lost = state.now, record.get("lost")
     state.say("!", text(record, "text"))
+    if lost == "records" and now.unrecorded is None:
+        now.unrecorded = now.step
+    now.model_lost = now.model_lost or lost == "model"
 
 
 def _fetch(state: RunState, record: Mapping[str, Any]) -> None:

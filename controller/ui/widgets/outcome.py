@@ -32,20 +32,25 @@ def leftovers(now: Now) -> str:
 
 
 def sentences(now: Now) -> tuple[str, str]:
-    """The outcome in one sentence, and what is left."""
+    """The outcome, with what isn't recorded of the run, and what is left."""
+    missing = "; ".join(now.missing())
+    return _ended(now) + (f" {missing[0].upper()}{missing[1:]}." if missing else ""), leftovers(now)
+
+
+def _ended(now: Now) -> str:
     outcome = now.outcome or {}
     word = outcome.get("outcome", "ended")
     steps = f"{formats.plural(now.step, 'step')} in {formats.duration(outcome.get('seconds'))}"
     accuracy = "" if now.accuracy is None else f"accuracy {now.accuracy:.3f}, "
     if word == "failed":
         cause = now.root_cause or "the cause is not known"
-        return f"Failed: {cause}{'' if cause[-1] in '.?!' else '.'}", leftovers(now)
+        return f"Failed: {cause}{'' if cause[-1] in '.?!' else '.'}"
     if word in ("stopped", "detached"):
-        return f"{word.capitalize()}: {accuracy}{steps}.", leftovers(now)
+        return f"{word.capitalize()}: {accuracy}{steps}."
     if now.diverged is not None:
         lost = f"no worker has had a finite loss since step {formats.count(now.diverged)}"
-        return f"Finished, but the model diverged: {lost}; {accuracy}{steps}.", leftovers(now)
-    return f"Finished: {accuracy}{steps}.", leftovers(now)
+        return f"Finished, but the model diverged: {lost}; {accuracy}{steps}."
+    return f"Finished: {accuracy}{steps}."
 
 
 class Outcome(Static):
@@ -68,7 +73,7 @@ class Outcome(Static):
         """
         word = (now.outcome or {}).get("outcome", "failed")
         mark, style = self.MARKS.get(word, ("■", ""))
-        if word == "finished" and now.diverged is not None:
+        if (word == "finished" and now.diverged is not None) or (word != "failed" and now.missing()):
             mark, style = "!", "$text-warning"
         what, left = sentences(now)
         bad = word != "detached" and left != "Nothing is left running."
