@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from controller import paths
 from controller.draft import Draft
 from controller.hostsfile import HostsFile
 from controller.runs import Recorder, RunInfo, list_runs, mentions, read_run, removal
-from controller.runs.compare import Curves, differing, groups, read_curves, together
+from controller.runs.compare import Curves, differing, groups, read_curves, repeated, seeds, together
 from garfield import settings
 from tests.recording import record_run
 from tests.tuitools import HOSTS
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 
 def run_of(name: str, **values: object) -> RunInfo:
-    return RunInfo(name, Path("/nowhere") / name, name, values=values)
+    return RunInfo(name, Path("/nowhere") / name, name, values=values, outcome="finished")
 
 
 def test_only_parameters_that_differ_are_told() -> None:
@@ -43,6 +44,26 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group() -> None:
     a, b = run_of("a", lr=0.1, seed=1), run_of("b", lr=0.2, seed=1)
     c, damaged, other = run_of("c", lr=0.1, seed=2), run_of("damaged"), run_of("other")
     assert groups([a, b, c, damaged, other]) == [[a, c], [b], [damaged], [other]]
+
+
+def test_only_runs_that_came_to_their_end_untouched_are_grouped() -> None:
+    a, b = run_of("a", seed=1), run_of("b", seed=2)
+    ended = [replace(b, id=word, outcome=word) for word in ("failed", "stopped", "detached", "running", "cut off")]
+    acted, diverged = replace(b, id="acted", acts=1), replace(b, id="lost", diverged=3)
+    assert groups([a, *ended, acted, replace(acted, id="too"), b, diverged]) == [
+        [a, b, diverged],
+        *([run] for run in ended),
+        [acted],
+        [replace(acted, id="too")],
+    ]
+
+
+def test_a_seed_that_is_there_again_is_told() -> None:
+    runs = [run_of(str(place), seed=seed) for place, seed in enumerate([10, 2, 2, 10, 10, 3])]
+    assert seeds(runs) == ["2 twice", "3", "10 3 times"]
+    assert repeated(runs) == "seed 2 twice, 10 3 times"
+    assert repeated(runs[:2]) == ""
+    assert seeds([run_of("old"), run_of("new", seed=settings.SETTINGS["seed"].default)]) == ["1 twice"]
 
 
 def test_several_curves_make_a_band_at_each_step() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller.cli.out import complain, duration, say, say_json, table
-from controller.cli.outcome import marked
+from controller.cli.outcome import ending
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_runs
 from controller.runs import RunInfo
-from controller.runs.compare import differing, groups, value_text
+from controller.runs.compare import differing, groups, repeated, value_text
 from controller.runs.outcomes import FIGURES, Came, figures, in_words, outcomes, what_came
 
 FEWEST = 2  # runs that can be compared
@@ -57,7 +57,7 @@ def _table(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> str:
     headers = ["run", "name", *names, "outcome", *(TITLES.get(name, name) for name in FIGURES)]
     rows = [
         [
-            group[0].run.id if len(group) == 1 else f"{len(group)} runs",
+            _which([came.run for came in group]),
             " ".join(dict.fromkeys(came.run.name for came in group)) or "–",
             *(_value(group[0].run, name) for name in names),
             _outcome(group),
@@ -68,6 +68,11 @@ def _table(grouped: Sequence[Sequence[Came]], names: Sequence[str]) -> str:
     return table(headers, rows)
 
 
+def _which(group: Sequence[RunInfo]) -> str:
+    again = repeated(group)
+    return group[0].id if len(group) == 1 else f"{len(group)} runs{f' ({again})' if again else ''}"
+
+
 def _value(run: RunInfo, name: str) -> str:
     return value_text(name, run.values[name]) or "–" if name in run.values else "–"
 
@@ -75,7 +80,7 @@ def _value(run: RunInfo, name: str) -> str:
 def _outcome(group: Sequence[Came]) -> str:
     found = outcomes(group)
     if len(found) == 1:
-        return marked(*found)
+        return ending(group[0].run)
     return ", ".join(f"{count} {word}" for word, count in found.items())
 
 

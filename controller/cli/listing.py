@@ -8,7 +8,7 @@ from typing import Any
 
 from controller import moments, paths
 from controller.cli.out import complain, duration, say, say_json, table
-from controller.cli.outcome import marked
+from controller.cli.outcome import ending
 from controller.cli.refused import Refused
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.runs import RunInfo, list_runs, mentions
@@ -36,7 +36,7 @@ def _runs(options: argparse.Namespace) -> int:
             run.id,
             run.name or "–",
             "–" if run.started is None else moments.told(run.started, "%Y-%m-%d %H:%M"),
-            marked(run.end),
+            ending(run),
             "–" if run.accuracy is None else f"{run.accuracy:.3f}",
             "–" if run.steps is None else str(run.steps),
             duration(run.seconds),

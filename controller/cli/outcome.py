@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.cli.out import duration
 from controller.liverun import LiveRun
+from controller.runs import RunInfo
 from controller.state import Now, collateral
 
 
@@ -31,9 +32,9 @@ def summary(run_id: str | None, outcome: Mapping[str, Any], folder: Path = Path(
     }
 
 
-def marked(end: str) -> str:
-    """A run's end in a word; one that looks like a success and is none has a mark."""
-    return f"! {end}" if end == "diverged" else end
+def ending(run: RunInfo) -> str:
+    """How a recorded run ended: one that looks like a success and is none has a mark."""
+    return f"{'! ' * (run.end == 'diverged')}{run.end}{', acted on' * (run.acts > 0)}"
 
 
 def diverged(since: int) -> str:

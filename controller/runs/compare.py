@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -53,13 +54,33 @@ def _same(values: Mapping[str, Any], name: str) -> Hashable:
 
 
 def groups(runs: Sequence[RunInfo]) -> list[list[RunInfo]]:
-    """`runs` with those together that differ in nothing but the seed; the groups in the order of their first runs."""
+    """`runs` with those together that differ in nothing but the seed; the groups in the order of their first runs.
+
+    A run that didn't get to its end, or on whose ranks somebody acted, is one by itself: what it measured doesn't
+    follow from its parameters alone.
+    """
     found: dict[Hashable, list[RunInfo]] = {}
     for run in runs:
         names = sorted({*SETTINGS, *run.values} - {*UNCOMPARED, "seed"})
-        alike = tuple((name, _same(run.values, name)) for name in names) if run.values else run.id
+        alike = tuple((name, _same(run.values, name)) for name in names) if run.values and run.untouched else run.id
         found.setdefault(alike, []).append(run)
     return list(found.values())
+
+
+def seeds(runs: Sequence[RunInfo]) -> list[str]:
+    """The seeds of a group, lowest first; one that several of them have with how often it is there, as in 3 twice."""
+    found = Counter(str(_same(run.values, "seed")) for run in runs)
+    often = {1: "", 2: " twice"}
+    return [
+        f"{seed}{often.get(count, f' {count} times')}"
+        for seed, count in sorted(found.items(), key=lambda entry: (len(entry[0]), entry[0]))
+    ]
+
+
+def repeated(runs: Sequence[RunInfo]) -> str:
+    """What to know of a group in which a seed is there more than once: such runs are no independent trials."""
+    several = [seed for seed in seeds(runs) if " " in seed]
+    return f"seed {', '.join(several)}" if several else ""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 
 from controller.runs import RunInfo
-from controller.runs.compare import Curves, differing, groups, together, value_text
+from controller.runs.compare import Curves, differing, groups, repeated, seeds, together, value_text
 from controller.runs.outcomes import Came, figures, in_words
 from controller.state.series import Point
 from controller.ui import formats, measures
@@ -86,6 +86,8 @@ class CompareScreen(ChartScreen):
         table, columns = self.query_one(Table), self.columns
         names = [name for name in differing(self._runs) if not (self.grouped and name == "seed")]
         rows = [Row(name, [name, *(_value(runs, name) for runs in columns)]) for name in names]
+        if any(repeated(runs) for runs in columns if len(runs) > 1):
+            rows.append(Row("seed", ["seed", *(", ".join(seeds(runs)) for runs in columns)]))
         facts = [_facts([self._found[run.id].came for run in runs]) for runs in columns]
         rows += [Row(("came", name), [name, *(told[name] for told in facts)], quiet=True) for name in facts[0]]
         letters = _letters(len(columns))

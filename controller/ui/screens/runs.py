@@ -21,10 +21,18 @@ from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.norun import none_yet
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runfacts import told, told_together
-from controller.ui.widgets.runtable import RunGroup, RunTable, members, title_of
+from controller.ui.widgets.runtable import ACTED, MARKED, OUTCOMES, RunGroup, RunTable, members, title_of
 
 LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
 FEWEST = 2  # runs that can be compared
+ENDS = {
+    "finished": "finished",
+    "diverged": "finished, but the model diverged; or cut off, without an end",
+    "stopped": "stopped by a person",
+    "failed": "failed",
+    "detached": "left to itself: it may go on",
+    "running": "goes on",
+}  # of the words of OUTCOMES, what ? says
 ACTS = ("filter", "mark", "compare", "sort", "group", "reverse", "rename", "pin", "again", "export", "delete")
 
 
@@ -38,7 +46,7 @@ class RunsScreen(MainScreen):
         Binding("space", "mark", "mark", key_display="␣", tooltip="Mark the run, or take its mark away"),
         Binding("c", "compare", "compare", tooltip="Compare the marked runs"),
         Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
-        Binding("g", "group", "seeds", tooltip="Runs that differ in the seed alone as one, or each by itself"),
+        Binding("g", "group", "seeds", tooltip="Finished runs that differ in the seed alone as one, or each by itself"),
         Binding("o", "reverse", show=False, tooltip="The other way round"),
         Binding("n", "rename", "name", tooltip="Change the run's name and note"),
         Binding("b", "pin", "pin", tooltip="Pin the run beneath the charts of other runs, or unpin it"),
@@ -50,6 +58,14 @@ class RunsScreen(MainScreen):
         Binding("w", "example", "watch an example", tooltip="Play a recorded run that comes with the program"),
         Binding("escape", "clear", "show all", tooltip="Leave the filter, then forget it, then the marks"),
     ]
+
+    SIGNS: ClassVar = {
+        "The list: how a run ended": (
+            *((OUTCOMES[word], meaning) for word, meaning in ENDS.items()),
+            (ACTED, "people acted on its ranks (paused, killed, attacked…): g leaves it by itself"),
+            (MARKED, "marked, to compare, export or delete"),
+        )
+    }
 
     def __init__(self) -> None:
         super().__init__()

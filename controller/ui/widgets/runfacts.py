@@ -6,9 +6,9 @@ from textual.content import Content
 
 from controller import wire
 from controller.runs import RunInfo
-from controller.runs.compare import UNCOMPARED, value_text
+from controller.runs.compare import UNCOMPARED, seeds, value_text
 from controller.ui import formats
-from controller.ui.widgets.runtable import RunGroup, accuracy, outcome, started, title_of
+from controller.ui.widgets.runtable import ACTED, RunGroup, accuracy, outcome, started, title_of
 from garfield.settings import SETTINGS
 
 
@@ -27,6 +27,10 @@ def told(run: RunInfo) -> list[Content]:
     if run.diverged is not None:
         lost = f"The model diverged: no worker has had a finite loss since step {formats.count(run.diverged)}."
         lines.append(Content.styled(f"! {lost}", "$text-warning"))
+    if run.acts:
+        often = "once" if run.acts == 1 else f"{formats.count(run.acts)} times"
+        text = f"{ACTED} Its ranks were acted on {often}, so it is not put together with runs of other seeds."
+        lines.append(Content.styled(text, "$text-warning"))
     lines += [Content(wire.one_line(text)) for text in (run.root_cause, run.note, run.summary) if text]
     others = [
         f"{name} {value_text(name, value)}"
@@ -40,12 +44,11 @@ def told(run: RunInfo) -> list[Content]:
 
 def told_together(group: RunGroup) -> list[Content]:
     """What came of a group, which runs these are, and what they have in common: a line each."""
-    seeds = ", ".join(
-        sorted((value_text("seed", run.values.get("seed")) for run in group.runs), key=lambda s: (len(s), s))
-    )
+    found = seeds(group.runs)
+    alone = "nothing but the seed" if len(found) > 1 else "nothing, not even in the seed"
     lines = [
         f"{outcome(group)}; accuracy {accuracy(group)}, the median and the range of {len(group.runs)} runs",
-        f"They differ in nothing but the seed: {seeds}",
+        f"They differ in {alone}: {', '.join(found)}",
         ", ".join(f"{title_of(run)} {started(run)}" for run in group.runs),
         group.summary,
     ]

@@ -26,6 +26,7 @@ OUTCOMES = {
     "diverged": "!",
 }
 MARKED = "◆"
+ACTED = "✎"  # people acted on its ranks
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def outcome(run: RunInfo) -> str:
     if len(found) > 1:
         return ", ".join(f"{count} {word}" for word, count in found.items()) + damaged
     (word,) = found
-    return f"{OUTCOMES[word]} {word}{damaged}"
+    acted = f" {ACTED}" if run.acts else ""
+    return f"{OUTCOMES[word]} {word}{acted}{damaged}"
 
 
 def accuracy(run: RunInfo) -> str:
