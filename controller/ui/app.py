@@ -31,6 +31,7 @@ from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.runs import RunsScreen
+from controller.ui.screens.sized import unseen_keys
 from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
 from controller.ui.stylesheet import Sheet
@@ -100,15 +101,23 @@ class GarfieldApp(App[str]):
         self.styled = -1  # the change of the theme, by number, that widgets are styled with from now on
         self._fault_told = False
         self.departure = Departure(self)
-        self._typed = Typed(self, super().on_event)
+        self._typed = Typed(self, self._act)
         theme.register(self)
 
     async def on_event(self, event: events.Event) -> None:
         """A key waits for its turn; what comes back up to the app is on its way already."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             await self._typed.take(event)
-        else:
+        elif not isinstance(event, events.Paste) or unseen_keys(self.screen) is None:
             await super().on_event(event)
+
+    async def _act(self, key: events.Key) -> None:
+        """Do what a key does where one is."""
+        acts = unseen_keys(self.screen)
+        if acts is None:
+            await super().on_event(key)
+        elif key.key in acts:
+            await self.run_action(acts[key.key])
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, under every theme."""

@@ -177,9 +177,10 @@ async def _leave_unsaved(app: GarfieldApp) -> bool:
 
 def _what_changed(draft: Draft | None) -> str:
     """The rest of a sentence: what would be lost."""
-    if draft is None or draft.file.saved is None:
+    saved = draft.file.saved if draft is not None else None
+    if draft is None or saved is None:
         return "."
-    before, now = Texts.of(Draft(draft.file.saved)), Texts.of(Draft(draft.file))  # presets and --set are never saved
+    before, now = Texts.of(Draft(saved)), Texts.of(Draft(draft.file))  # presets and --set are never saved
     changes = differences(before, replace(now, parameters={**now.parameters, **draft.invalid}))
     more = f"\n… and {len(changes) - NAMED} more" if len(changes) > NAMED else ""
     return ":\n" + "\n".join(f"  {change}" for change in changes[:NAMED]) + more

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from controller.agent.processes import read_process
 from controller.ui.bench.measures import Row, memory
 from controller.ui.bench.setups import hosts_file
 from controller.ui.bench.terminal import ESCAPES, SIZE
@@ -49,7 +50,7 @@ def _start(path: Path) -> tuple[float, float, int]:
         os.execv(sys.executable, [sys.executable, "-c", COMMAND, str(path)])
     try:
         painted = _read_until(terminal, ("[1 Cluster]", "lab08"))
-        took, used, size = time.monotonic() - began, _processor_seconds(pid), memory(pid, "VmHWM")
+        took, process, size = time.monotonic() - began, read_process(pid), memory(pid, "VmHWM")
     finally:
         os.kill(pid, signal.SIGTERM)
         _read_until(terminal, ("\0",))  # a terminal that nobody reads from would hold its end up
@@ -57,7 +58,8 @@ def _start(path: Path) -> tuple[float, float, int]:
         os.close(terminal)
     if not painted:
         raise TimeoutError(f"the app painted nothing within {WITHIN:.0f} s")
-    return used if used is not None else usage.ru_utime + usage.ru_stime, took, size
+    used = process.cpu if process is not None else usage.ru_utime + usage.ru_stime
+    return used, took, size
 
 
 def _read_until(terminal: int, words: tuple[str, ...]) -> bool:
@@ -74,12 +76,3 @@ def _read_until(terminal: int, words: tuple[str, ...]) -> bool:
             if all(word in seen for word in words):
                 return True
     return False
-
-
-def _processor_seconds(pid: int) -> float | None:
-    """What a process has used until now; None where the system doesn't tell of one that still runs."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

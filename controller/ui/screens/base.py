@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
-from textual.screen import Screen
 from textual.widgets import Static
 
+from controller.ui.screens.sized import SMALLEST, SizedScreen
 from controller.ui.widgets.keybar import KeyBar
-from controller.ui.widgets.topbar import TopBar
+from controller.ui.widgets.topbar import SCREENS, TopBar
 
 if TYPE_CHECKING:
     from controller.liverun import LiveRun
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from controller.state import Now
     from controller.ui.app import GarfieldApp
 
-SMALLEST = (80, 24)
 
-
-class MainScreen(Screen[None]):
+class MainScreen(SizedScreen[None]):
     """One of the screens behind a digit. Subclasses compose a `body` and follow the draft and the run."""
 
     MODE = ""
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-too-narrow"), (SMALLEST[0], "-narrow"), (110, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-too-low"), (SMALLEST[1], "-low"), (34, "-tall")]
+    UNSEEN_KEYS: ClassVar = SizedScreen.UNSEEN_KEYS | {key: f"show_screen('{mode}')" for mode, key, _ in SCREENS}
     app: GarfieldApp
     _version = -1  # of the draft that is shown
     SIGNS: ClassVar[Mapping[str, Sequence[tuple[str, str]]]] = {}  # what ? explains beside the keys, by what it is of

@@ -135,6 +135,9 @@ class ClusterScreen(MainScreen):
         host = self._host
         if host is None:
             self.query_one("#known", Static).update("No host yet: a adds one.")
+            self.query_one("#host-known", Panel).entitle("no host")
+            self.query_one("#settings", Static).update("")
+            self.query_one("#host-settings", Panel).entitle("settings")
             return
         self.query_one("#known", Static).update(self._known_lines(host))
         checked = hostfacts.checked_later(self.app.session, host)

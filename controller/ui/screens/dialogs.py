@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, OptionList, Static
 
+from controller.ui.screens.sized import SizedScreen
 from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.explained import Explained
 
@@ -41,10 +42,9 @@ CANCEL = Answer("cancel", "Cancel")
 Result = TypeVar("Result")
 
 
-class Dialog(ModalScreen[Result]):
+class Dialog(SizedScreen[Result], ModalScreen[Result]):
     """A frame in the middle of the screen; Esc steps out of it with None."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-wide")]
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
 
     def action_cancel(self) -> None:
@@ -59,6 +59,7 @@ class Question(Dialog[str]):
     """
 
     KEYS = "← → choose   ⏎ presses   esc closes"
+    unseen = False  # it is shown in any terminal: a run can be stopped and the app left from all of them
 
     BINDINGS: ClassVar = [
         Binding("left", "app.focus_previous", show=False),

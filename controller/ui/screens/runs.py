@@ -108,6 +108,7 @@ class RunsScreen(MainScreen):
         if found != self._list.every:
             self._list.take(found)
             self._show()
+            self.refresh_bindings()  # without runs there are other keys
 
     def _show(self) -> None:
         shown, table = self._list, self.query_one(RunTable)
