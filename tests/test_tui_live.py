@@ -82,6 +82,7 @@ async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
         await tui.until(lambda: chart.curves and chart.curves[0].points)
         await tui.press("space")
         held = chart.curves
+        steps = tui.picture().split("\n")[1].partition("/300")[0]
         tui.run.feed(records[len(records) // 3 : len(records) // 2])
         await tui.until(lambda: not tui.app.session.dirty)
         assert chart.curves is held
@@ -93,8 +94,10 @@ async def test_freeze_holds_the_screen_and_lets_the_run_go_on(tmp_path):
         assert "⚑" in again[0]
         assert chart.curves is not held
         assert chart.curves[0].points == held[0].points
-        await tui.until(lambda: "‖ frozen" in tui.picture())
+        await tui.until(lambda: "━" in (line := tui.picture().split("\n")[1]) and "‖ frozen, the run goes on" in line)
+        assert tui.picture().split("\n")[1].startswith(f"{steps}/300")
         await tui.press("space")
+        assert not tui.picture().split("\n")[1].startswith(f"{steps}/300")
         assert chart.curves[0].points != held[0].points
 
 

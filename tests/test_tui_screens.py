@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button, Static
 
+from controller.ui.widgets.topbar import TopBar
+from tests.simulated import simulate
 from tests.tuitools import HOSTS, driven
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +34,22 @@ async def test_every_screen_fits_and_names_its_way_out(tmp_path, size):
             assert rows[-1].rstrip().endswith("q quit")
             assert f"[{digit} " in rows[0]
             assert "hosts.toml" in rows[0]
+
+
+async def test_the_file_and_the_state_of_the_run_fit_the_top_line_and_its_tabs_are_clicked(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        assert tui.picture().startswith("[1 Cluster] 2 Experiment  3 Live  4 Logs  5 Runs   hosts.toml")
+        await tui.launch()
+        tui.run.name = "vanilla-0242"
+        tui.run.feed(simulate(steps=20))
+        await tui.press("1", "plus", "3")
+        await tui.until(lambda: "✓ finished " in tui.picture().split("\n")[0])
+        line = tui.picture().split("\n")[0]
+        assert line.startswith(" 1  2 [3 Live] 4  5   hosts.toml • unsaved ")
+        await tui.pilot.click(TopBar, offset=(line.index("4"), 0))
+        await tui.until(lambda: tui.screen_name == "LogsScreen")
+        await tui.pilot.click(TopBar, offset=(1, 0))
+        await tui.until(lambda: tui.screen_name == "ClusterScreen")
 
 
 async def test_keys_are_told_where_one_is(tmp_path):

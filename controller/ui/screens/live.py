@@ -126,7 +126,7 @@ class LiveScreen(ChartScreen):
         )
         if now.state == "ended":
             self._held = None
-        self.query_one(StatusLine).show(now, frozen=self._held is not None)
+        self.query_one(StatusLine).show(self.shown, frozen=self._held is not None)
         if self._held is None:
             if launching:
                 self.query_one(Checklist).show(now, self.moment)
@@ -217,8 +217,8 @@ class LiveScreen(ChartScreen):
 
     def _entitle(self, name: str) -> None:
         loss = name == "loss"
-        kind = self.kind if self.kind != "epoch" or self.now.steps_per_epoch else "step"
-        reached = measures.reached(name, self.now, self._series)
+        kind = self.kind if self.kind != "epoch" or self.shown.steps_per_epoch else "step"
+        reached = measures.reached(name, self.shown, self._series)
         panel, chart = self.frames[name]
         log, kind = self.log_scale and loss, kind if loss else "step"
         panel.entitle(measures.title(reached, kind, self.smoothing, log, chart.cut), self.keys_of(name))

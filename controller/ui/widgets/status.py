@@ -44,7 +44,7 @@ class StatusLine(Widget):
         self._frozen = False
 
     def show(self, now: Now | None, *, frozen: bool = False) -> None:
-        """Show `now`; `frozen` tells that the screens stand still while the run goes on."""
+        """Show `now`; `frozen` tells that it is of a moment that is held, while the run goes on."""
         self._now, self._frozen = now, frozen
         self.refresh()
 
@@ -73,6 +73,8 @@ class StatusLine(Widget):
         elif held := now.held_up():
             who = held[0].title if len(held) == 1 else f"ranks {formats.numbers([rank.rank for rank in held])}"
             facts.append(Content.styled(f"waits for paused {who}", "$text-warning"))
+        elif self._frozen:  # how fast it is and how long it takes is not of the moment that is held
+            facts.append(Content.styled(f"‖ frozen{', the run goes on' if roomy else ''}", "$text-warning"))
         elif now.paused():
             facts.append(Content.styled("‖ paused", "$text-warning"))
         else:
@@ -84,8 +86,6 @@ class StatusLine(Widget):
         accuracy = "–" if now.accuracy is None else f"{now.accuracy:.3f}"
         facts.append(Content.assemble(("accuracy " if roomy else "acc ", "$muted"), (accuracy, "bold")))
         facts.append(self._quorum(now))
-        if self._frozen:
-            facts.append(Content.styled("‖ frozen", "$text-warning"))
         return facts
 
     def _quorum(self, now: Now) -> Content:

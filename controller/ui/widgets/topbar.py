@@ -25,6 +25,7 @@ class TopBar(Widget):
         self._current = current
         self._file = self._run = ""
         self._unsaved = False
+        self._start = 0  # where the first tab begins
         self._ends: list[tuple[int, str]] = []  # where each tab ends, for clicks
 
     def show(self, *, file: str, unsaved: bool, run: str) -> None:
@@ -34,33 +35,37 @@ class TopBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """The line, the run at its right end."""
+        """The line, the run at its right end; where it doesn't fit, the other screens are their digits alone."""
         width = self.size.width
-        left = Content.assemble((" Garfield ", "bold $primary")) if width >= ROOMY else Content("")
-        self._ends = []
-        for mode, digit, title in SCREENS:
-            left += self._tab(mode, digit, title)
-            self._ends.append((left.cell_length, mode))
         run = Content(f"  {self._run} ")
         unsaved = Content.styled(" • unsaved", "$text-warning") if self._unsaved else Content("")
-        room = width - left.cell_length - run.cell_length - unsaved.cell_length
         file = Content(f"  {self._file}")
+        left = self._tabs(titled=True)
+        if left.cell_length + file.cell_length + unsaved.cell_length + run.cell_length > width:
+            left = self._tabs(titled=False)
+        room = width - left.cell_length - run.cell_length - unsaved.cell_length
         if file.cell_length > room:  # a few letters of a name tell nothing
             file = file.truncate(room, ellipsis=True) if room >= LEAST_FILE else Content("")
         file += unsaved
         gap = max(0, width - left.cell_length - file.cell_length - run.cell_length)
         return left + file + " " * gap + run
 
-    def _tab(self, mode: str, digit: str, title: str) -> Content:
-        here = mode == self._current
-        text = f"[{digit} {title}]" if here else f" {digit} {title} "
-        return Content.styled(text, "bold $primary" if here else "$muted")
+    def _tabs(self, *, titled: bool) -> Content:
+        """The screens, those that are not shown with their titles or without; clicks find them where they are now."""
+        left = Content.assemble((" Garfield ", "bold $primary")) if self.size.width >= ROOMY else Content("")
+        self._start, self._ends = left.cell_length, []
+        for mode, digit, title in SCREENS:
+            here = mode == self._current
+            text = f"[{digit} {title}]" if here else f" {digit} {title} " if titled else f" {digit} "
+            left += Content.styled(text, "bold $primary" if here else "$muted")
+            self._ends.append((left.cell_length, mode))
+        return left
 
     def on_click(self, event: events.Click) -> None:
         """A click on a screen's name goes there."""
-        start = 0
+        start = self._start
         for end, mode in self._ends:
-            if start <= event.x < end and event.x >= self._ends[0][0] - len("[1 Cluster]"):
+            if start <= event.x < end:
                 self.app.run_worker(self.app.run_action(f"show_screen('{mode}')"))
                 return
             start = end
