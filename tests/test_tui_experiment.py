@@ -12,6 +12,7 @@ from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.widgets.field import Field
 from controller.ui.widgets.lines import Parts
 from garfield import catalog
+from tests.recording import said
 from tests.tuitools import driven
 
 
@@ -197,6 +198,16 @@ async def test_a_preset_is_laid_over_without_an_edit(tmp_path):
         assert tui.app.screen.query_one("#field-aggregator", Field).text == "average"
         assert "average withstands no Byzantine worker" in tui.text("#checks")
         assert not tui.app.unsaved
+
+
+async def test_a_preset_chosen_where_no_parameter_is_shown_says_what_it_did(tmp_path):
+    async with driven(tmp_path) as tui:
+        for keys, told in (
+            (("down",), "undefended: aggregator average. L launches it."),
+            (("up",), "No preset: the experiment as the file says it. L launches it."),
+        ):
+            await tui.press("3", "p", *keys, "enter")
+            await said(tui, told)
 
 
 async def test_the_command_of_a_rank_is_shown_and_copied(tmp_path):

@@ -68,6 +68,7 @@ async def test_a_run_that_was_started_elsewhere_is_told_and_asked_about(tmp_path
         await tui.press("3")
         await tui.until(lambda: "night is running, started elsewhere" in tui.text("#empty"))
         assert f"{ends} ends it" in tui.text("#empty")
+        await tui.until(lambda: "1 run goes on elsewhere: A" in tui.picture().split("\n")[0])
         await tui.press("L")
         await tui.until(lambda: tui.screen_name == "Question")
         assert tui.app.focused.id == "answer-cancel"
@@ -80,6 +81,17 @@ async def test_a_run_that_was_started_elsewhere_is_told_and_asked_about(tmp_path
         await tui.until(lambda: tui.screen_name == "Launching")
         await tui.press("enter")
         await tui.until(lambda: len(tui.runs) == 1)
+
+
+async def test_a_run_that_was_left_to_itself_is_told_until_there_is_another(tmp_path, other_run):
+    other_run.close({"outcome": "detached", "seconds": 4.0})
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("3")
+        await tui.until(lambda: "night was left to itself, and may still go on" in tui.text("#empty"))
+        await tui.until(lambda: "1 run was left to itself: A" in tui.picture().split("\n")[0])
+        assert "hosts.toml" in tui.picture().split("\n")[0]
+        await tui.launch()
+        await tui.until(lambda: "left to itself" not in tui.picture())
 
 
 async def test_a_run_elsewhere_that_has_ended_is_not_asked_about(tmp_path, other_run):

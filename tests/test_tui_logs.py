@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.widgets import Input, OptionList
 
 from controller.ui.widgets.logview import LogView
 from tests.simulated import simulate
-from tests.tuitools import driven
+from tests.tuitools import HOSTS, driven
 
 
 async def test_logs_of_a_rank_are_searched(tmp_path):
@@ -78,3 +79,16 @@ async def test_a_source_takes_one_line_also_where_the_run_has_ended_before_it_is
         await tui.until(lambda: "✓ PS 0" in tui.picture())
         rows = [row[1:21].split() for row in tui.picture().splitlines()[2:5]]
         assert rows == [["✓", "PS", "0", "1!"], ["✓", "worker", "1", "1!"], ["✓", "worker", "2", "1!"]]
+
+
+@pytest.mark.parametrize("log", [False, True])
+async def test_who_has_printed_nothing_is_told_what_makes_it_print_only_where_it_does(tmp_path, log):
+    async with driven(tmp_path, HOSTS.replace("steps = 300", f"steps = 300\nlog = {str(log).lower()}")) as tui:
+        await tui.launch()
+        records = simulate(until=3, outcome=False, values={"log": log})
+        tui.run.feed([record for record in records if record["kind"] != "output"])
+        await tui.press("4")
+        asks = "Nothing printed. Parameters log and bench (2 Experiment) make ranks print every step."
+        await tui.until(lambda: tui.text("#no-lines") == ("Nothing printed yet." if log else asks))
+        await tui.press("left")
+        await tui.until(lambda: tui.text("#no-lines") == "Nothing printed on here beside its ranks.")

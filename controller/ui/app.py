@@ -236,7 +236,13 @@ class GarfieldApp(App[str]):
     def run_text(self, width: int) -> str:
         """The run at the right end of the top line."""
         now = self.session.now
-        return run_title(now, width=width) if now is not None and now.hosts else "no run"
+        if now is not None and now.hosts:
+            return run_title(now, width=width)
+        if self.session.run is not None:
+            return "no run"  # yet: it has told nothing
+        if self.session.elsewhere is not None:
+            return "1 run goes on elsewhere: A"
+        return "1 run was left to itself: A" if self.session.left else "no run"
 
     def plan_parts(self) -> list[Content]:
         """The plan and its checks, shortly."""

@@ -11,6 +11,10 @@ from controller.ui.undoing import Texts, taken_back
 
 if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
+    from controller.ui.session import Session
+
+MOST_TOLD = 4  # values of a preset that are told as it is chosen
+LONGEST_VALUE = 40  # characters of one
 
 
 def preset(app: GarfieldApp) -> None:
@@ -29,8 +33,21 @@ def preset(app: GarfieldApp) -> None:
         if name is not None:
             draft.preset = name or None
             app.draft_changed()
+            app.say(_laid_over(app.session))
 
     app.push_screen(Choice("Preset, laid over the experiment", options, draft.preset or ""), chosen)
+
+
+def _laid_over(session: Session) -> str:
+    """What the preset that was chosen makes of the experiment."""
+    draft, launches = session.draft, "L launches it." if session.can_launch else ""
+    if draft.preset is None:
+        return f"No preset: the experiment as the file says it. {launches}".rstrip()
+    table = draft.file.presets[draft.preset]
+    values = [f"{key} {wire.one_line(str(value), LONGEST_VALUE)}" for key, value in table.items()]
+    told = [*values[:MOST_TOLD], f"{len(values) - MOST_TOLD} more"] if len(values) > MOST_TOLD + 1 else values
+    changed = ", ".join(told) or "nothing else than the experiment"
+    return f"{draft.preset}: {changed}. {launches}".rstrip()
 
 
 def undo(app: GarfieldApp) -> None:

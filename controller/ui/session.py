@@ -64,6 +64,7 @@ class Session:
         self.pinned: Curves | None = None  # a finished run beneath the charts of the one that is looked at
         self.last_run: str | None = None  # the newest recorded run in a line
         self.elsewhere: Elsewhere | None = None  # the newest recorded run, if another controller runs it now
+        self.left: str | None = None  # the name of the newest recorded run, if it was left to itself
         self._launcher = launcher
         self.version = 0  # of the draft: it counts the changes
         self._plan: Plan | None = None
@@ -225,12 +226,13 @@ class Session:
             self._tell_last_run(read_run(max(folders)) if folders else None)  # ids sort by time
 
     def _tell_last_run(self, newest: RunInfo | None) -> None:
-        self.last_run = self.elsewhere = None
+        self.last_run = self.elsewhere = self.left = None
         if newest is None or (self.run is not None and newest.id == self.run.run_id):
             return
         if newest.outcome == "running":
             self.elsewhere = Elsewhere(newest.id, newest.name or newest.id, newest.hosts)
             return
+        self.left = (newest.name or newest.id) if newest.outcome == "detached" else None
         facts = [newest.name or newest.id, newest.outcome]
         facts += [f"accuracy {newest.accuracy:.3f}"] if newest.accuracy is not None else []
         facts += [formats.plural(newest.steps, "step")] if newest.steps else []

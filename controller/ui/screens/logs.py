@@ -38,7 +38,7 @@ class LogsScreen(MainScreen):
     """The sources on the left, the lines of one of them on the right."""
 
     MODE = "logs"
-    NOTHING = "Nothing printed. Parameters log and bench (2 Experiment) make ranks print every step."
+    MAKES_PRINT = "Parameters log and bench (2 Experiment) make ranks print every step."
     AUTO_FOCUS = "LogView"
     BINDINGS: ClassVar = [
         Binding("f", "lines('follow')", "follow", tooltip="Keep the newest line in sight, or stay where one is"),
@@ -148,10 +148,20 @@ class LogsScreen(MainScreen):
         view.display = bool(lines)
         empty = self.query_one("#no-lines", Static)
         empty.display = not lines
-        told = self.NOTHING if now is not None else "No run yet: what its ranks print will show here."
+        told = "No run yet: what its ranks print will show here." if now is None else self.nothing(now)
         if empty.content != told:
             empty.update(told)  # which lays out all of the screen
         self._entitle(now)
+
+    def nothing(self, now: Now) -> str:
+        """What is said of a source that has printed nothing, and what makes it print, if that is not so already."""
+        host, rank = self._source or (None, None)
+        if rank is None:
+            return f"Nothing printed on {host} beside its ranks." if host else "Nothing printed."
+        if now.values.get("log") or now.values.get("bench"):
+            over = now.state == "ended" or not now.ranks[rank].alive
+            return "Nothing printed." if over else "Nothing printed yet."
+        return f"Nothing printed. {self.MAKES_PRINT}"
 
     def _entitle(self, now: Now | None) -> None:
         view, title = self.query_one(LogView), "output"

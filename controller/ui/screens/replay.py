@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from controller.runs.replay import WHY_NOT, ReplayRun
+from controller.state import Now
 from controller.ui import recorded
 from controller.ui.pace import Pace
 from controller.ui.screens.charted import READING
@@ -213,7 +214,6 @@ class ReplayLogs(LogsScreen):
     """What the ranks of a recording had printed at the moment that it stands at."""
 
     MODE = "runs"
-    NOTHING = "It had printed nothing by then."
     BINDINGS: ClassVar = [Binding("escape", "back", "back", tooltip="End the search, or go back to the recording")]
 
     def __init__(self, replay: ReplayRun) -> None:
@@ -224,6 +224,10 @@ class ReplayLogs(LogsScreen):
     def watched(self) -> ReplayRun:
         """The recording."""
         return self._replay
+
+    def nothing(self, now: Now) -> str:
+        """What is said of a source that has printed nothing: no parameter changes that any more."""
+        return "It had printed nothing by then."
 
     def action_back(self) -> None:
         """Out of the search, then out of the output."""

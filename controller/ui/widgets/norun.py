@@ -51,6 +51,12 @@ def _lines(session: Session) -> list[Content]:
             Content.assemble(("  A", "bold $primary"), "  follows it here"),
             Content.styled(f"  {session.ends_elsewhere()} ends it", "$muted"),
         ]
+    elif session.left is not None:
+        lines += [
+            Content(""),
+            Content.assemble(("! ", "$text-warning"), f"{session.left} was left to itself, and may still go on."),
+            Content.assemble(("  A", "bold $primary"), "  asks the hosts, and follows it here"),
+        ]
     elif session.last_run:
         lines += [Content(""), Content.styled(f"last run: {session.last_run}", "$muted")]
     return lines
