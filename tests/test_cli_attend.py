@@ -70,12 +70,14 @@ async def typed(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 async def test_several_runs_are_listed_and_none_is_stopped(here: Path) -> None:
-    async with going(here) as one, going(here) as other:
+    async with going(here, name="night") as one, going(here) as other:
         done = await typed(here, "stop")
         assert done.returncode == 1
         assert "Several runs go on; say which one: python -m controller stop FILE RUN" in done.stderr
-        assert one.run in done.stderr
+        assert f"  {one.run}  night  of " in done.stderr
         assert other.run in done.stderr
+        again = await typed(here, "rank", "1", "attack", "sign-flip(scale=10)", "--yes")
+        assert "controller rank 1 attack 'sign-flip(scale=10)' --run RUN --yes\n" in again.stderr
         assert len(alive(one.run)) == len(alive(other.run)) == 6
 
 
@@ -85,6 +87,15 @@ async def test_a_run_that_is_not_recorded_here_goes_by_the_name_that_its_hosts_t
         assert (done.returncode, json.loads(done.stdout)["run"]) == (0, one.run), done.stderr
         assert alive(one.run) == []
         assert len(alive(other.run)) == 6
+
+
+async def test_the_attack_of_a_rank_that_lies_since_the_launch_is_told(here: Path) -> None:
+    ranks = [{"rank": rank, "role": "worker", "byzantine": rank == 2} for rank in range(1, 4)]
+    async with going(here, values={"attack": "sign-flip(scale=10)"}, ranks=ranks) as launch:
+        runs = json.loads((await typed(here, "status", "--json")).stdout)["runs"]
+        (entry,) = [entry for entry in runs if entry["run"] == launch.run]
+        assert [rank["rank"] for rank in entry["ranks"] if rank["attack"] is not None] == [2]
+        assert entry["ranks"][2]["attack"] == "sign-flip(scale=10)"
 
 
 async def test_a_run_of_someone_else_is_stopped_only_when_that_is_confirmed(

@@ -56,6 +56,16 @@ def test_every_value_of_every_step_is_a_row(here: Path) -> None:
     assert {row["metric"] for row in exported(here, "r1", "--metric", "accuracy")} == {"accuracy"}
 
 
+def test_a_metric_that_no_run_recorded_is_refused_with_those_that_there_are(here: Path) -> None:
+    record(here, "r1", steps=5)
+    for words in (["--metric", "nonsense"], ["--metric", "loss", "--metric", "nonsense", "-o", "rows.csv"]):
+        done = command(here, "export", "r1", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("r1 recorded no nonsense; the metrics there are: accuracy, bytes_received, ")
+        assert ", loss, " in done.stderr
+    assert not (here / "rows.csv").exists()
+
+
 def test_an_export_as_json_says_what_each_run_was(here: Path) -> None:
     records = record(here, "r1", steps=60)
     record(here, "r2", steps=10)

@@ -55,7 +55,8 @@ async def _status(hosts: Collection[Host], options: argparse.Namespace) -> int:
     line = OneLine(sys.stderr)
     async with survey(hosts, asking(line), terminal.ask) as seen:
         if options.json:
-            say_json({"runs": [_json(run) for run in seen.runs], "unreachable": seen.unreachable})
+            told = [_json(run, await seen.attacks(run)) for run in seen.runs]
+            say_json({"runs": told, "unreachable": seen.unreachable})
         elif seen.runs:
             headers = ["run", "name", "by", "since", "hosts", "ranks", "step", "state"]
             say(table(headers, [_row(run) for run in seen.runs]))
@@ -91,7 +92,7 @@ def _row(run: Found) -> list[str]:
     ]
 
 
-def _json(run: Found) -> dict[str, Any]:
+def _json(run: Found, attacks: Mapping[int, str]) -> dict[str, Any]:
     return {
         "run": run.run,
         "name": run.name,
@@ -103,7 +104,7 @@ def _json(run: Found) -> dict[str, Any]:
         "stopping": run.stopping,
         "detached": run.detached,
         "silent": run.silent,
-        "ranks": [dict(rank) for rank in run.ranks()],
+        "ranks": [{**rank, "attack": attacks.get(rank["rank"])} for rank in run.ranks()],
     }
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from controller.cli.out import complain
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_run
-from controller.runs.export import rows, whole_file, write_csv, write_json
+from controller.runs import RunInfo
+from controller.runs.export import rows, unknown, whole_file, write_csv, write_json
 
 
 def main(options: argparse.Namespace) -> int:
     """Write what every run that is named measured; the exit code."""
     runs = [recorded_run(word) for word in options.runs or [None]]
+    _check(runs, options.metric)
     damage: list[str] = []
     try:
         with _target(options.output) as target:
@@ -32,8 +34,16 @@ def main(options: argparse.Namespace) -> int:
         raise Refused(f"{target} can't be written ({error.strerror or error}).") from None
     complain(damage)
     if not count:
-        complain(f"{' and '.join(run.id for run in runs)} recorded nothing{' of that' if options.metric else ''} yet.")
+        complain(f"{' and '.join(run.id for run in runs)} recorded nothing yet.")
     return 1 if damage or not count else 0
+
+
+def _check(runs: Sequence[RunInfo], metrics: Sequence[str]) -> None:
+    """Raises Refused, with the metrics that there are, where one is asked for that none of `runs` recorded."""
+    missing, seen = unknown(runs, metrics)
+    if missing and seen:
+        which = " and ".join(run.id for run in runs)
+        raise Refused(f"{which} recorded no {' and no '.join(missing)}; the metrics there are: {', '.join(seen)}.")
 
 
 @contextlib.contextmanager

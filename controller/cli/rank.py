@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Collection
 
@@ -34,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
 async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
     async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
-        run = the_run(seen, options.run, f"rank {options.rank} {options.act} --run RUN")
+        run = the_run(seen, options.run, _command(options))
         attack = None if options.attack is None else _attack(run, options.rank, options.attack)
         what = f"{options.act} rank {options.rank}"
         if not await may_act(run, what, options.yes):
@@ -47,6 +48,13 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
     else:
         say(f"{run.run}: {what}{f' {attack}' if attack else ''} on {host}: done")
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was typed, with a run to be named, as a shell takes it."""
+    words = ["rank", str(options.rank), options.act, *filter(None, [options.attack])]
+    words += ["--file", options.file] if options.file else []
+    return f"{shlex.join(words)} --run RUN{' --yes' * options.yes}"
 
 
 def _attack(run: Found, rank: int, word: str) -> str:

@@ -86,7 +86,9 @@ def run_if_any(survey: Survey, word: str | None, command: str) -> Found | None:
     if not meant and word:
         raise Refused(f"There is no run {word} {_where(survey)}.{_ended(word)}")
     if len(meant) > 1:
-        several = "\n".join(f"  {run.run}  of {run.origin}, on {', '.join(run.hosts())}" for run in meant)
+        several = "\n".join(
+            f"  {run.run}  {run.name or '–'}  of {run.origin}, on {', '.join(run.hosts())}" for run in meant
+        )
         raise Refused(f"Several runs go on; say which one: python -m controller {command}\n{several}")
     return meant[0] if meant else None
 

@@ -44,6 +44,18 @@ def rows(run: RunInfo, metrics: Iterable[str] = (), damage: list[str] | None = N
                 yield Row(run.id, time, step, rank, found.roles.get(rank, ""), metric, value)
 
 
+def unknown(runs: Iterable[RunInfo], metrics: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those of `metrics` that none of `runs` recorded, and all that they did; both empty where none is missing."""
+    missing, seen = dict.fromkeys(metrics), set[str]()
+    for run in runs:
+        for row in rows(run) if missing else ():
+            seen.add(row.metric)
+            missing.pop(row.metric, None)
+            if not missing:
+                return [], []
+    return list(missing), sorted(seen)
+
+
 def write_csv(found: Iterable[Row], target: TextIO) -> int:
     """Write `found` below a line of names; how many rows these are."""
     writer = csv.writer(target, lineterminator="\n")
