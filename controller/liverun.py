@@ -68,6 +68,7 @@ class LiveRun:
         self._task: asyncio.Task[Record] | None = None
         self._started = 0.0
         self._detached = False
+        self._released: set[int] = set()  # ranks that were resumed for the end
         self._description: Mapping[str, Any] | None = None  # of a run that was launched before
 
     @classmethod
@@ -253,7 +254,17 @@ class LiveRun:
                 return "stopped"
             if self._detached:
                 return "detached"
+            await self._release_paused()
             await self._feed.changed.wait()
+
+    async def _release_paused(self) -> None:
+        """Resume who is paused once a rank has finished: the end would wait for it, and its host may not know."""
+        ranks = self.state.now.ranks.values()
+        if self._cluster.holds and any(rank.end == "finished" for rank in ranks):
+            for rank in [rank for rank in ranks if rank.state == "paused" and rank.rank not in self._released]:
+                self._released.add(rank.rank)
+                with contextlib.suppress(HostError):  # it has ended meanwhile, or its host isn't heard
+                    await self._cluster.act(rank.rank, "resume")
 
     async def _settle(self, over: Verdict) -> str:
         """Give the other ranks a moment to leave or to say what they saw, unless someone asks to end now."""

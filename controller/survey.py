@@ -140,6 +140,8 @@ class Survey:
             role = ranks[rank]["role"]
         except (KeyError, TypeError, ValueError):
             return ""
+        if ranks[rank].get("ended"):
+            return ""  # it can't be done
         others = [one for one in ranks.values() if one["role"] == role and one["rank"] != rank and not one.get("ended")]
         if act == "attack":
             attacks = [one.get("attack") or ("some" if planned.get(one["rank"]) else "none") for one in others]

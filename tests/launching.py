@@ -45,6 +45,7 @@ def run_rank(values, *, event_fd, control_fd, listen_fd, incarnation):
     tell(kind="phase", phase="train", detail="life %d" % incarnation)
     listening = "listening" if listen_fd else ""
     print("rank", values["rank"], "joins", values["master"], listening, os.environ.get("COLOUR", ""))
+    reason = "stopped"
     for word in os.environ.get("DO_%d" % values["rank"], "").split():
         if word == "ignore-int":
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -83,6 +84,8 @@ def run_rank(values, *, event_fd, control_fd, listen_fd, incarnation):
             control.close()
         elif word == "environ":
             print(sorted(os.listdir("/proc/self/fd")), sys.path[0], os.getsid(0) == os.getpid())
+        elif word == "finisher":
+            reason = "finished"
     step = 0
     while not stop:
         while not control.closed and select.select([control], [], [], 0)[0] and (line := control.readline()):
@@ -91,7 +94,7 @@ def run_rank(values, *, event_fd, control_fd, listen_fd, incarnation):
         step += 1
         tell(kind="step", step=step, loss=0.5, seconds=0.02, parts={})
         time.sleep(0.02)
-    tell(kind="end", step=step, reason="stopped")
+    tell(kind="end", step=step, reason=reason)
     return 0
 """
 

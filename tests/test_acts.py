@@ -54,6 +54,19 @@ async def test_a_paused_rank_stands_still_until_it_is_resumed(package: Path) -> 
     assert launch.of("exit", rank=2, code=0, asked=True)
 
 
+async def test_a_rank_is_paused_no_longer_than_others_have_steps_to_make(package: Path) -> None:
+    launch = await _running(package, DO_1="finisher")
+    await launch.cluster.act(2, "pause")
+    pid = pid_of(launch.run, "garfield-rank2")
+    await launch.until(lambda: read_process(pid).state == "T")
+    stood = _step_of(launch, 2)
+    await launch.cluster.act(1, "finish")
+    await launch.until(lambda: _step_of(launch, 2) > stood)
+    told = (await launch.until(lambda: launch.of("act", rank=2, act="resume")))[0]
+    assert told["text"] == "resume rank 2, by its host, as another rank has finished"
+    assert (await launch.end())["left"] == 0
+
+
 async def test_a_killed_rank_ends_as_asked_and_is_started_again(package: Path) -> None:
     launch = await _running(package)
     await launch.cluster.act(1, "kill")

@@ -252,6 +252,24 @@ async def test_acts_that_make_no_sense_are_refused(
     assert cluster.acts == []
 
 
+async def test_a_paused_rank_goes_on_as_soon_as_another_has_finished(tmp_path: Path) -> None:
+    cluster = FakeCluster(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    await run.start()
+    await cluster.player
+    await run.act(3, "pause")
+    await run.act(4, "pause")
+    cluster.emit({"kind": "end", "host": "here", "rank": 2, "step": 60, "reason": "finished"})
+    for _ in range(1000):
+        if len(cluster.acts) == 4:
+            break
+        await asyncio.sleep(0)
+    assert cluster.acts[2:] == [(3, "resume", None), (4, "resume", None)]
+    assert not any(rank.state == "paused" for rank in run.state.now.ranks.values())
+    await run.stop()
+    assert (await run.wait())["outcome"] == "stopped"
+
+
 async def test_acts_reach_the_cluster_and_the_state(tmp_path: Path) -> None:
     cluster = FakeCluster(of_ranks(steps=60, until=20))
     run = a_run(tmp_path, cluster)

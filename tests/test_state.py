@@ -249,9 +249,9 @@ def test_a_paused_rank_is_shown_so_until_it_is_resumed() -> None:
     assert state.now.ranks[2].state == "running"
     worked = state.now.ranks[2].work
     state.apply({**step, "step": 22, "seconds": 19.1, "parts": {"compute": 19.0}})  # it was held in this one
-    assert state.now.ranks[2].work == worked
+    assert (state.now.ranks[2].work, state.now.ranks[2].held) == (worked, True)
     state.apply({**step, "step": 23, "parts": {"compute": 0.9}})
-    assert state.now.ranks[2].work > worked
+    assert (state.now.ranks[2].work > worked, state.now.ranks[2].held) == (True, False)
 
 
 def test_a_rank_that_was_killed_on_purpose_is_no_cause_and_does_not_stop_the_run() -> None:

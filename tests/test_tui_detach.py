@@ -77,6 +77,21 @@ async def test_detaching_says_what_it_means_and_asks(tmp_path, size):
         assert any(row.split()[1:2] == ["here"] and "◌ detached" in row for row in tui.picture().split("\n"))
 
 
+async def test_who_detaches_is_told_of_those_that_nobody_resumes(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(steps=300, until=20, outcome=False))
+        tui.run.feed([{"kind": "act", "act": "pause", "rank": 3, "text": "pause rank 3"}])
+        await tui.until(lambda: "‖ paused" in tui.picture())
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: "Worker 3 is paused and stays so" in tui.picture())
+        said = str(tui.app.screen.query_one(".dialog-text Static", Static).content)
+        assert (
+            "until somebody resumes it or another rank has finished. A run in which no step can be made fails" in said
+        )
+
+
 async def test_a_refused_detach_is_told_and_the_run_is_still_ours(tmp_path):
     async with driven(tmp_path) as tui:
         await running(tui)

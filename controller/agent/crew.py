@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 IMPORT_WITHIN = 300.0  # seconds that the warm process may take; a cold network file system takes minutes
 KILL_WITHIN = 10.0  # seconds until a killed rank that isn't gone counts as one that can't be (D state)
+RELEASED_BY = "its host, as another rank has finished"
 UNKNOWN = 1000  # ended children remembered until we hear whether one was a rank
 
 
@@ -235,6 +236,16 @@ class Crew:
         self._tell_exit(rank)
         if rank.rank in self._restarting:
             self._start_again(rank.rank)
+        elif rank.finished:
+            self._release_paused()
+
+    def _release_paused(self) -> None:
+        """Resume who is paused: nothing is left to be held out of, and the end of the run would wait for it."""
+        for rank in self.ranks.values():
+            if rank.paused and not rank.ended and rank.process:
+                rank.paused, rank.asked = False, True  # should it find its servers gone, that is no failure
+                processes.send_signal(rank.process, signal.SIGCONT)
+                self._journal.put({"type": "acted", "rank": rank.rank, "act": "resume", "by": RELEASED_BY})
 
     def _tell_exit(self, rank: Rank) -> None:
         message = {**rank.exit, "restarting": rank.rank in self._restarting}

@@ -100,6 +100,7 @@ class Rank:
         self.ended = False
         self.exit: dict[str, Any] | None = None  # what was told of its end
         self.paused = False
+        self.finished = False  # it said that it made all its steps
         self.attack: str | None = None  # what it was told to send last, if it was
         self._loop, self._journal = loop, journal
         self._events = Lines(EVENT_LINE)
@@ -205,5 +206,7 @@ class Rank:
             self.phase, self.step = "train", event["step"]
         elif kind == "phase":
             self.phase = str(event.get("phase"))[:20]
+        elif kind == "end":
+            self.finished = event.get("reason") == "finished"
         telemetry = kind == "step" or self._kept > KEPT_EVENTS
         self._journal.put({"type": "event", "rank": self.rank, "event": event}, telemetry)

@@ -119,6 +119,7 @@ class RankNow:
     work: float | None = None  # seconds of a step that it didn't wait for others, the mean of the recent ones
     in_quorum: bool | None = None
     resumed: bool = False  # its next step is the one that it was held in
+    held: bool = False  # its last step is one that it was paused in, its time that of the pause
     stalled: bool = False  # another rank goes on without it, though it is connected
     missed: bool = False  # another rank has lost its link to it
     backup: bool = False  # a PS that only adopted the last model

@@ -68,7 +68,8 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
 
     rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
     rank.bytes_sent, rank.bytes_received = sent, received
-    if not rank.resumed:  # else its own clock went on while it was held, in whichever part of the step that was
+    rank.held = rank.resumed
+    if not rank.held:  # else its own clock went on while it was held, in whichever part of the step that was
         work = sum(seconds for part, seconds in parts.items() if part not in WAITING)
         rank.work = work if rank.work is None else rank.work + (work - rank.work) * max(1 / made, RECENT)
     if rank.alive and rank.state != "paused":

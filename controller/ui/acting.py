@@ -161,10 +161,21 @@ async def detach(app: GarfieldApp) -> None:
         text = f"{name} is held by another controller and goes on as it is; here it is followed no longer."
         answers = [CANCEL, Answer("detach", "Leave it", "primary", "D")]
     else:
-        text = f"{what_runs(session.now)}\n\n{meaning(app)}"
+        text = "\n\n".join(filter(None, (what_runs(session.now), meaning(app), _held_still(session.now))))
         answers = [CANCEL, Answer("detach", "Detach", "warning", "D")]
     if await app.push_screen_wait(Question(f"Detach {name}?", text, answers)) == "detach":
         await leave_alone(app)
+
+
+def _held_still(now: Now) -> str:
+    """The ranks that nobody is there to resume; may be empty."""
+    paused = [rank for rank in now.ranks.values() if rank.state == "paused"]
+    if not paused:
+        return ""
+    who = paused[0].title if len(paused) == 1 else f"Ranks {formats.numbers([rank.rank for rank in paused])}"
+    are = "is paused and stays so" if len(paused) == 1 else "are paused and stay so"
+    until = "A run in which no step can be made fails. " if now.paused() else ""
+    return f"{who[0].upper()}{who[1:]} {are} until somebody resumes it or another rank has finished. {until}".rstrip()
 
 
 def meaning(app: GarfieldApp) -> str:

@@ -49,7 +49,7 @@ class Columns:
         roomy = width >= ROOMY
         number = max(4 if roomy else 2, len(str(max((rank.rank for rank in ranks), default=0))))
         host = min(LONGEST_HOST, max([4, *(cell_len(rank.host) for rank in ranks)]))
-        columns = cls(roomy, grouped, number, host, 0, max((rank.seconds or 0.0 for rank in ranks), default=0.0))
+        columns = cls(roomy, grouped, number, host, 0, max(map(_took, ranks), default=0.0))
         taken = columns.head + columns.state + columns.numbers + 2 + columns.trust
         return replace(columns, bar=max(SHORTEST_BAR, width - taken))
 
@@ -82,6 +82,11 @@ class Columns:
     def numbers(self) -> int:
         """The measured ones with the blanks between and behind them."""
         return sum(self.measured) + 4
+
+
+def _took(rank: RankNow) -> float:
+    """Seconds of its last step; of one that it was paused in none, for they say nothing of the work."""
+    return 0.0 if rank.held else rank.seconds or 0.0
 
 
 def heading(columns: Columns) -> str:
@@ -140,7 +145,9 @@ def _instead_of_a_bar(rank: RankNow) -> str:
     """What is to be known of a rank that doesn't work now; empty while it works or when it ended as it should."""
     if rank.state in FALLEN:
         return rank.detail or "it ended"
-    return "until it is resumed" if rank.state == "paused" else ""
+    if rank.state == "paused":
+        return "until it is resumed"
+    return "it was paused in this step" if rank.held else ""
 
 
 def _cut(words: str, room: int) -> str:
