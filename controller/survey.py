@@ -119,11 +119,11 @@ class Survey:
         """What each rank that lies sends, as far as hosts tell: as it was told last, else as it was launched."""
         description = await self.describe(run) or {}
         values, entries = description.get("values"), description.get("ranks")
-        planned: dict[Any, Any] = {}
+        planned: dict[int, Any] = {}
         if isinstance(values, dict) and isinstance(entries, list):
             for entry in entries:
-                if isinstance(entry, dict) and entry.get("byzantine") is True:
-                    planned[entry.get("rank")] = values.get("attack_ps" if entry.get("role") == "ps" else "attack")
+                if isinstance(entry, dict) and entry.get("byzantine") is True and type(entry.get("rank")) is int:
+                    planned[entry["rank"]] = values.get("attack_ps" if entry.get("role") == "ps" else "attack")
         found = {one["rank"]: one.get("attack") or planned.get(one["rank"]) for one in run.ranks()}
         return {rank: one_line(attack) for rank, attack in found.items() if isinstance(attack, str)}
 

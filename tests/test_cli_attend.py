@@ -91,6 +91,7 @@ async def test_a_run_that_is_not_recorded_here_goes_by_the_name_that_its_hosts_t
 
 async def test_the_attack_of_a_rank_that_lies_since_the_launch_is_told(here: Path) -> None:
     ranks = [{"rank": rank, "role": "worker", "byzantine": rank == 2} for rank in range(1, 4)]
+    ranks.append({"rank": [3], "role": "worker", "byzantine": True})  # what hosts tell may be anything
     async with going(here, values={"attack": "sign-flip(scale=10)"}, ranks=ranks) as launch:
         runs = json.loads((await typed(here, "status", "--json")).stdout)["runs"]
         (entry,) = [entry for entry in runs if entry["run"] == launch.run]

@@ -136,6 +136,22 @@ async def test_the_axis_is_of_steps_epochs_or_time_on_every_screen(tmp_path):
         assert screen.cursor is None  # it was put on another axis
 
 
+async def test_the_axis_goes_on_to_the_last_step_where_losses_are_not_finite_any_more(tmp_path):
+    records = [
+        one | ({"loss": None} if one["kind"] == "step" and one["step"] > 6 else {}) for one in simulate(steps=60)
+    ]
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        tui.run.feed(records)
+        screen = tui.app.screen
+        loss = screen.frames["loss"][1]
+        await tui.until(lambda: "! diverged" in tui.picture().split("\n")[0])
+        await tui.press("h", "h")
+        await tui.until(lambda: loss.kind == "time" and loss._plot is not None)
+        assert loss._plot.x_axis.high == screen._series.clock.newest[3]
+        assert loss._plot.x_axis.high > 3 * loss.newest
+
+
 async def test_compared_runs_are_read_along_their_own_axes(tmp_path):
     async with driven(tmp_path) as tui:
         screen = await comparing(tui)

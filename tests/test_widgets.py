@@ -120,9 +120,14 @@ def test_smoothing_begins_at_the_first_value_and_follows_a_constant():
     assert smooth([0.0, 1.0], 0.5)[1] == pytest.approx(2 / 3)
 
 
-def test_smoothing_leaves_the_band_as_measured():
-    curve = Curve("loss", [(1, 0.0, 1.0, 2.0), (2, 1.0, 3.0, 5.0)], band=True)
-    assert [(point[1], point[3]) for point in curve.smoothed(0.9).points] == [(0.0, 2.0), (1.0, 5.0)]
+def test_a_smoothed_curve_keeps_within_its_band():
+    values = [1e16 if step == 8 else 10.0**step for step in range(10)]
+    curve = Curve("loss", [(step, value / 2, value, value * 1.1) for step, value in enumerate(values)], band=True)
+    points = curve.smoothed(0.9).points
+    assert [point[0] for point in points] == list(range(10))
+    assert all(low <= mean <= high for _, low, mean, high in points)
+    assert [point[1] for point in points] == pytest.approx(smooth([value / 2 for value in values], 0.9))
+    assert Curve("none", []).smoothed(0.9).points == []
 
 
 # --- the chart

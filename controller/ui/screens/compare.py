@@ -103,10 +103,11 @@ class CompareScreen(ChartScreen):
     def show_charts(self) -> None:
         """Draw all curves."""
         shown = (self._shown,) if self.cramped else ("loss", self._beside)
+        end = max(map(self._end, self._found.values()), default=0.0)
         for name, (panel, chart) in self.frames.items():
             panel.display = name in shown
             log = self.log_scale and name == "loss"
-            chart.show(list(self._curves(name)), kind=self.kind, log=log, smoothing=self.smoothing)
+            chart.show(list(self._curves(name)), end=end, kind=self.kind, log=log, smoothing=self.smoothing)
         self.entitle_charts()
 
     def entitle_charts(self) -> None:
@@ -135,6 +136,11 @@ class CompareScreen(ChartScreen):
         """What a run measured along its own axis; nothing where its records don't tell where that is."""
         axis = Axis.of(self.kind, found.clock, found.steps_per_epoch)
         return axis.along(getattr(found, name)) if axis is not None else ()
+
+    def _end(self, found: Curves) -> float:
+        """Where the last step of a run lies, which not all of its curves reach: losses that aren't finite are none."""
+        axis = Axis.of(self.kind, found.clock, found.steps_per_epoch)
+        return axis.at(found.clock[-1][0]) if axis is not None and found.clock else 0.0
 
     def action_group(self) -> None:
         """Seeds together or apart."""

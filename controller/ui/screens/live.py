@@ -182,7 +182,7 @@ class LiveScreen(ChartScreen):
         self._arrange()
         series = self._series
         axis = self.axis_of(self.kind) or Axis()
-        end = None if axis.kind == "time" or not now.total_steps else axis.at(now.total_steps)
+        end = axis.at(now.total_steps or now.step)
         acts = [Upright(axis.at(mark.x), mark.letter, mark.text) for mark in marks.uprights(now.marks)]
         for name, (panel, chart) in self.frames.items():
             if not panel.display:

@@ -37,12 +37,13 @@ class Curve:
         return self.style == BENEATH
 
     def smoothed(self, keep: float) -> Curve:
-        """This curve with the EMA of its means, `keep` of the past; its band stays what was measured."""
+        """This curve with the EMA of its means, and so of its lows and highs: what is read keeps within its range."""
         if not keep:
             return self
-        means = smooth([point[2] for point in self.points], keep)
-        points = [(x, low, mean, high) for (x, low, _, high), mean in zip(self.points, means, strict=True)]
-        return replace(self, points=points)
+        if not self.points:
+            return self
+        xs, *values = zip(*self.points, strict=True)
+        return replace(self, points=list(zip(xs, *(smooth(column, keep) for column in values), strict=True)))
 
     def newest(self, x: float) -> Point | None:
         """Its newest point at or before `x`; None before its first."""
