@@ -305,7 +305,11 @@ class LiveRun:
     def _conclude(
         self, outcome: str, told: str | None, left: int | None, unconfirmed: list[str], seconds: float
     ) -> Record:
-        record = accounts.outcome(self.state.now, outcome, told, left, unconfirmed, seconds)
+        now = self.state.now
+        if outcome == "finished" and self.holds and not (now.model or now.model_lost):
+            text = "No model came here: the parameter servers could not keep theirs, or none is honest."
+            self._feed.emit({"kind": "warning", "lost": "model", "text": text})
+        record = accounts.outcome(now, outcome, told, left, unconfirmed, seconds)
         self._feed.emit(record)
         self._feed.close({"run": self.run_id, **record})
         return record

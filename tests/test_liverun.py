@@ -211,7 +211,7 @@ async def test_a_run_that_cannot_be_recorded_goes_on(tmp_path: Path) -> None:
     outcome = await outcome_of(run)
     assert outcome["outcome"] == "finished"
     assert [line.level for line in run.state.now.log if "records are incomplete" in line.text] == ["!"]
-    assert told(run, outcome)[1:] == ["! records incomplete from before the first step on"]
+    assert told(run, outcome)[1:] == ["! records incomplete from before the first step on", "! no model came here"]
 
 
 async def test_a_run_starts_once(tmp_path: Path) -> None:

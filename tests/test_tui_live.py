@@ -169,7 +169,7 @@ async def test_records_that_break_off_are_told_first_and_at_the_end(tmp_path, ou
         await tui.launch()
         tui.run.feed(simulate(until=20, outcome=False))
         tui.run.feed([lost])
-        await tui.until(lambda: sentence[:50] in tui.picture())
+        await tui.until(lambda: sentence[:50] in tui.picture() and "! records" in tui.picture().splitlines()[1])
         tui.run.feed([no_model, end])
         await tui.until(lambda: "Records incomplete" in tui.text("Outcome"))
         told = "Records incomplete from about step 20 on; no model came here. Nothing is left running."

@@ -86,6 +86,8 @@ class StatusLine(Widget):
         accuracy = "–" if now.accuracy is None else f"{now.accuracy:.3f}"
         facts.append(Content.assemble(("accuracy " if roomy else "acc ", "$muted"), (accuracy, "bold")))
         facts.append(self._quorum(now))
+        if now.unrecorded is not None and now.state != "ended":  # then the outcome says it
+            facts.append(Content.styled(f"! records{' incomplete' if roomy else ''}", "$text-warning"))
         return facts
 
     def _quorum(self, now: Now) -> Content:
