@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller import hostkeys
+from controller import hostkeys, paths
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.plainfile import open_plain, read_plain
 from controller.runs.export import whole_file
-from controller.ui import firststart
+from controller.ui import faults, firststart
 
 
 def made(folder: Path, kind: str) -> Path:
@@ -67,3 +67,9 @@ def test_nothing_takes_the_place_of_what_is_no_file(tmp_path: Path, kind: str) -
     with pytest.raises(OSError, match="it is no plain file"), whole_file(path):
         pass
     assert os.listdir(tmp_path) == [kind]
+
+
+def test_a_pipe_in_the_place_of_the_log_of_faults_holds_nothing_up() -> None:
+    paths.faults().parent.mkdir(parents=True)
+    os.mkfifo(paths.faults())
+    assert "It can't be kept in" in faults.told("RuntimeError: x")

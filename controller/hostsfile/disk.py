@@ -23,7 +23,7 @@ class ChangedOnDisk(HostsFileError):
 
     def __init__(self, path: Path, gone: bool) -> None:
         if gone:
-            super().__init__(f"{path} was removed on disk since it was read; to save writes it anew.")
+            super().__init__(f"{path} was removed on disk since it was read; saving writes it anew.")
         else:
             super().__init__(f"{path} was changed on disk since it was read; save over it, or open it again.")
         self.gone = gone

@@ -28,7 +28,7 @@ def _keep(entry: str) -> None:
     """Raises OSError."""
     log = paths.faults()
     paths.make_private(log.parent)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK  # no pipe there holds us up
     with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             file.truncate(0)
