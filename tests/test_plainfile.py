@@ -69,7 +69,10 @@ def test_nothing_takes_the_place_of_what_is_no_file(tmp_path: Path, kind: str) -
     assert os.listdir(tmp_path) == [kind]
 
 
-def test_a_pipe_in_the_place_of_the_log_of_faults_holds_nothing_up() -> None:
+def test_a_pipe_in_the_place_of_the_log_of_faults_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARFIELD_HOME", str(tmp_path))
     paths.faults().parent.mkdir(parents=True)
     os.mkfifo(paths.faults())
     assert "It can't be kept in" in faults.told("RuntimeError: x")
