@@ -8,7 +8,10 @@ from textual.widgets import DataTable, Static
 
 from controller import paths
 from controller.ui.screens.hostform import HostForm
+from controller.ui.screens.logs import Sources
+from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.field import Field
+from controller.ui.widgets.logview import LogView
 from controller.ui.widgets.runtable import RunTable
 from tests.recording import record_some
 from tests.tuitools import Driven, driven
@@ -24,6 +27,11 @@ async def resize(tui: Driven, *size: int) -> None:
 
 def hosts(tui: Driven) -> list[str]:
     return [host.name for host in tui.app.session.draft.file.hosts]
+
+
+def keys(tui: Driven) -> str:
+    """The key line."""
+    return tui.picture().split("\n")[-1]
 
 
 @pytest.mark.parametrize("small", [(20, 5), (79, 24), (80, 23)])
@@ -98,6 +106,8 @@ async def test_what_is_told_of_a_host_goes_with_the_last_one(tmp_path):
         await tui.press("delete")
         await tui.until(lambda: "No host yet: a adds one." in tui.picture())
         assert not [line for line in tui.picture().split("\n")[2:] if "╭" in line and "here" in line]
+        await tui.until(lambda: not any(word in keys(tui) for word in ("edit", "PS", "remove")))
+        assert "a add" in keys(tui)
         await tui.press("u")
         await tui.until(lambda: hosts(tui) == ["here"])
         assert isinstance(tui.app.focused, DataTable)
@@ -111,12 +121,36 @@ async def test_the_keys_of_runs_are_told_when_runs_come_and_go(tmp_path):
         await tui.press("5")
         screen = tui.app.screen
         for _ in range(2):
-            await tui.until(lambda: "watch an example" in tui.picture().split("\n")[-1])
+            await tui.until(lambda: "watch an example" in keys(tui))
             await tui.press("1", "5")
             away.rename(folder)
             screen._look()
-            await tui.until(lambda: "compare" in tui.picture().split("\n")[-1])
+            await tui.until(lambda: "compare" in keys(tui))
             assert "watch an example" not in tui.picture()
             await tui.until(lambda: isinstance(tui.app.focused, RunTable))
             folder.rename(away)
             screen._look()
+
+
+async def test_without_lines_the_sources_have_the_focus_after_a_search(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("4")
+        await tui.until(lambda: isinstance(tui.app.focused, Sources))
+        assert not tui.app.screen.query_one(LogView).display
+        for leave in ("enter", "escape"):
+            await tui.press("slash")
+            await tui.until(lambda: isinstance(tui.app.focused, Entry))
+            await tui.press(leave)
+            await tui.until(lambda: isinstance(tui.app.focused, Sources))
+
+
+async def test_a_filter_that_finds_nothing_leaves_no_keys_that_act_on_a_run(tmp_path):
+    record_some()
+    async with driven(tmp_path, size=(120, 40)) as tui:
+        await tui.press("5")
+        await tui.until(lambda: "pin" in keys(tui))
+        await tui.press("slash", "z", "z", "z", "enter")
+        await tui.until(lambda: "filter" in keys(tui) and "show all" in keys(tui))
+        assert not any(word in keys(tui) for word in ("mark", "pin", "again", "export", "delete"))
+        await tui.press("escape")
+        await tui.until(lambda: "pin" in keys(tui))

@@ -26,6 +26,7 @@ from controller.ui.widgets.panel import Panel
 FRAME = 3  # lines of the table's panel beside its rows: the border and the titles
 LEAST_HOSTS = 5  # rows that the table has on the lowest terminal
 ALWAYS_TOLD = ("connection", "address", "servers", "workers")  # settings shown even when they are the default
+HOST_ACTIONS = ("edit", "copy", "trust", "servers", "workers", "switch", "duplicate", "remove", "reorder")
 
 
 class ClusterScreen(MainScreen):
@@ -33,6 +34,7 @@ class ClusterScreen(MainScreen):
 
     MODE = "cluster"
     AUTO_FOCUS = "HostTable"
+    _empty = False  # there is no host
     BINDINGS: ClassVar = [
         Binding("a", "add", "add", tooltip="Add a host"),
         Binding("e", "edit", "edit", tooltip="Edit all settings of the host"),
@@ -92,6 +94,7 @@ class ClusterScreen(MainScreen):
     def _fill(self) -> None:
         table, hosts = self.query_one(HostTable), self.app.session.draft.file.hosts
         columns = self._columns()
+        self._empty = not hosts
         table.show([{name: make(host) for name, make in columns.items()} for host in hosts])
         carrying = sum(host.enabled for host in hosts)
         title = formats.plural(len(hosts), "host") + (f", {carrying} on" if carrying < len(hosts) else "")
@@ -207,11 +210,9 @@ class ClusterScreen(MainScreen):
 
     def action_edit(self) -> None:
         """The form of the host under the cursor."""
-        host = self._host
+        host, row = self._host, self.query_one(HostTable).cursor_row
         if host is None:
-            self.action_add()
             return
-        row = self.query_one(HostTable).cursor_row
         names = frozenset(other.name for other in self.app.session.draft.file.hosts) - {host.name}
 
         def apply(changes: dict[str, Any] | None) -> None:
@@ -278,6 +279,10 @@ class ClusterScreen(MainScreen):
         to = row + by
         if 0 <= to < len(self.app.session.draft.file.hosts) and self._edit(lambda file: file.move_host(row, to)):
             self.query_one(HostTable).move_cursor(row=to)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a host there is none to act on."""
+        return not (self._empty and action in HOST_ACTIONS)
 
 
 def _where(host: Host) -> str:

@@ -95,7 +95,7 @@ class LogsScreen(MainScreen):
             self._source = (now.ranks[rank].host, rank)
             if self.ready:
                 self._choose(self._source)
-                self.query_one(LogView).focus()  # which it takes if there are lines
+                self._enter_lines()
 
     def tick(self, charts: bool) -> None:
         """New sources and new lines."""
@@ -185,7 +185,7 @@ class LogsScreen(MainScreen):
 
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
-        self.query_one(LogView).focus()
+        self._enter_lines()
 
     def action_source(self, by: int) -> None:
         """The next or previous source."""
@@ -219,7 +219,7 @@ class LogsScreen(MainScreen):
         search.value = ""
         self.remove_class("-searching")
         self.query_one(LogView).search("")
-        self.query_one(LogView).focus()
+        self._enter_lines()
         self.refresh_bindings()
         self._entitle(self.now)
 
@@ -230,7 +230,11 @@ class LogsScreen(MainScreen):
 
     @on(Input.Submitted, "#search")
     def _submitted(self) -> None:
-        self.query_one(LogView).focus()
+        self._enter_lines()
+
+    def _enter_lines(self) -> None:
+        """Have ↑ and ↓ scroll the lines; without lines they choose whose to see."""
+        self.query_one(LogView if self.query_one(LogView).display else Sources).focus()
 
     def action_copy(self) -> None:
         """Copy the lines of this source over OSC 52."""

@@ -33,7 +33,9 @@ ENDS = {
     "detached": "left to itself: it may go on",
     "running": "goes on",
 }  # of the words of OUTCOMES, what ? says
-ACTS = ("filter", "mark", "compare", "sort", "group", "reverse", "rename", "pin", "again", "export", "delete")
+LIST_ACTS = ("filter", "compare", "sort", "group", "reverse")
+RUN_ACTS = ("mark", "rename", "pin", "again")  # on the run under the cursor
+CHOSEN_ACTS = ("export", "delete")  # on the marked runs or that one
 
 
 class RunsScreen(MainScreen):
@@ -108,7 +110,6 @@ class RunsScreen(MainScreen):
         if found != self._list.every:
             self._list.take(found)
             self._show()
-            self.refresh_bindings()  # without runs there are other keys
 
     def _show(self) -> None:
         shown, table = self._list, self.query_one(RunTable)
@@ -124,6 +125,7 @@ class RunsScreen(MainScreen):
         self._show_run()
         if shown.rows and self.focused is None and self.is_current:
             self.call_after_refresh(table.focus)  # it could not take the focus while it was hidden
+        self.refresh_bindings()  # without runs, words and marks there are other keys
 
     def _show_empty(self) -> None:
         plan = self.app.session.plan
@@ -297,6 +299,10 @@ class RunsScreen(MainScreen):
             return False
         if action == "example":
             return self._list.every == []
-        if action in ACTS:
+        if action in LIST_ACTS:
             return bool(self._list.every)
+        if action in RUN_ACTS:
+            return bool(self._list.rows)
+        if action in CHOSEN_ACTS:
+            return bool(self._list.rows or self._list.marked)
         return True
