@@ -21,8 +21,9 @@ def test_a_run_that_finishes(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    facts = ["run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "root_cause", "cause", "left"]
-    assert list(told) == facts
+    facts = ["run", "outcome", "accuracy", "accuracies", "steps", "model", "seconds", "diverged", "root_cause", "cause"]
+    assert list(told) == [*facts, "left"]
+    assert told["diverged"] is None
     assert (told["outcome"], told["steps"], told["root_cause"], told["left"]) == ("finished", 5, None, 0)
     assert 0 <= told["accuracy"] == told["accuracies"]["0"] <= 1
     assert 0 < told["seconds"] < BOUND
