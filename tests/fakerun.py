@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from controller.liverun import RunRefused
@@ -23,6 +24,12 @@ class FakeRun(FedRun):
         self.acts: list[tuple[int, str, str | None]] = []
         self.refuses: str | None = None  # why acts are refused
         self.broken: Exception | None = None
+        self.started = asyncio.Event()
+        self.started.set()
+
+    async def start(self) -> None:
+        """Return once all its ranks have started: at once, unless a test cleared `started`."""
+        await self.started.wait()
 
     async def wait(self) -> Record:
         """Return once an outcome was fed, or raise what broke the launcher."""

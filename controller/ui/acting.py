@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from controller import acts
 from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
+from controller.ui.talks import ask
 from garfield import catalog
 
 if TYPE_CHECKING:
     from controller.state import Now, RankNow
     from controller.ui.app import GarfieldApp
+    from controller.ui.session import Session
 
 HONEST = "none"  # the attack that is none
 
@@ -56,9 +58,7 @@ async def on_rank(app: GarfieldApp, number: int) -> None:
         app.open_log(number)
         return
     where = f"{rank.title} on {rank.host}"
-    act = await app.push_screen_wait(
-        Choice(f"{where}: {rank.state}, step {formats.count(rank.step)}", possible(rank, now))
-    )
+    act = await ask(app, Choice(f"{where}: {rank.state}, step {formats.count(rank.step)}", possible(rank, now)))
     if act is None:
         return
     if act == "log":
@@ -81,7 +81,7 @@ async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
         (key, key, entry.summary) for key, entry in catalog.ATTACKS.items() if side in entry.sides and key != HONEST
     ]
     title, text = f"What {rank.title} on {rank.host} sends from now on", too_many(rank, app.session.now)
-    return await app.push_screen_wait(Choice(title, listed, text=text))
+    return await ask(app, Choice(title, listed, text=text))
 
 
 def too_many(rank: RankNow, now: Now) -> str:
@@ -113,7 +113,7 @@ async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
     if act == "pause":
         answers = [CANCEL, Answer(act, "Pause it", "warning")]
         title = f"Pause {rank.title} on {rank.host}?"
-        return await app.push_screen_wait(Question(title, consequence(act, rank, now), answers)) == act
+        return await ask(app, Question(title, consequence(act, rank, now), answers)) == act
     alive = rank.alive and rank.pid is not None
     if act == "restart" and not alive:
         return True  # nothing is ended by it
@@ -123,7 +123,7 @@ async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
     label = "Kill it" if act == "kill" else "Restart it"
     answers = [CANCEL, Answer(act, label, "error")]
     question = Question(f"{act.capitalize()} {rank.title} on {rank.host}?", f"{does} {after}\n\n{told}", answers)
-    return await app.push_screen_wait(question) == act
+    return await ask(app, question) == act
 
 
 async def _do(app: GarfieldApp, act: Awaitable[None], title: str) -> bool:
@@ -138,14 +138,15 @@ async def _do(app: GarfieldApp, act: Awaitable[None], title: str) -> bool:
     return True
 
 
-def what_runs(now: Now) -> str:
-    """The hosts and processes that an end of the run concerns."""
+def what_runs(session: Session) -> str:
+    """The hosts and processes that an end of the run concerns, as is now."""
+    now = session.now
     alive = [rank for rank in now.ranks.values() if rank.alive and rank.pid is not None]
     servers = sum(rank.role == "ps" for rank in alive)
     hosts = [host.name for host in now.hosts.values()]
     named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
     if not alive:
-        return f"No rank has started yet; the launch on {named} is given up."
+        return f"It is being launched on {named}." if session.launching else f"No rank of it runs on {named} now."
     processes = formats.plural(len(alive), "training process")
     workers = formats.plural(len(alive) - servers, "worker")
     return f"{processes} ({servers} PS, {workers}) on {formats.plural(len(hosts), 'host')}: {named}."
@@ -154,16 +155,16 @@ def what_runs(now: Now) -> str:
 async def detach(app: GarfieldApp) -> None:
     """Ask, then have the run go on without us."""
     session = app.session
-    if not session.running:
+    if not session.running or session.launching:
         return
     name = session.now.name or session.run.run_id
     if not session.run.holds:
         text = f"{name} is held by another controller and goes on as it is; here it is followed no longer."
         answers = [CANCEL, Answer("detach", "Leave it", "primary", "D")]
     else:
-        text = "\n\n".join(filter(None, (what_runs(session.now), meaning(app), _held_still(session.now))))
+        text = lambda: "\n\n".join(filter(None, (what_runs(session), meaning(app), _held_still(session.now))))  # noqa: E731
         answers = [CANCEL, Answer("detach", "Detach", "warning", "D")]
-    if await app.push_screen_wait(Question(f"Detach {name}?", text, answers)) == "detach":
+    if await ask(app, Question(f"Detach {name}?", text, answers)) == "detach":
         await leave_alone(app)
 
 

@@ -25,16 +25,16 @@ from controller.ui.litter import Litter
 from controller.ui.pace import Pace
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
-from controller.ui.screens.dialogs import Keys, Message, commands_here, keys_here
+from controller.ui.screens.dialogs import Keys, Message, Modal, commands_here, keys_here
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.logs import LogsScreen
 from controller.ui.screens.problem import ProblemScreen
 from controller.ui.screens.runs import RunsScreen
 from controller.ui.screens.sized import unseen_keys
-from controller.ui.screens.stopping import Stopping
 from controller.ui.session import Session
 from controller.ui.stylesheet import Sheet
+from controller.ui.talks import Talks
 from controller.ui.typed import Typed
 from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
@@ -101,6 +101,7 @@ class GarfieldApp(App[str]):
         self.styled = -1  # the change of the theme, by number, that widgets are styled with from now on
         self._fault_told = False
         self.departure = Departure(self)
+        self.talks = Talks(self)
         self._typed = Typed(self, self._act)
         theme.register(self)
 
@@ -196,9 +197,9 @@ class GarfieldApp(App[str]):
             self.push_screen(Message("The run could not be followed", self.session.fault))
         if self.session.launch_failed and not self._fault_told:
             self._fault_told = True
-            self.run_worker(asking.launch_failed(self), group="asking", exclusive=True)
+            self.talks.begin("launch failed", partial(asking.launch_failed, self))
         for screen in self.screen_stack:
-            if isinstance(screen, MainScreen | Stopping) and screen.ready:
+            if isinstance(screen, MainScreen | Modal) and screen.ready:
                 screen.tick(charts)
             if isinstance(screen, MainScreen) and screen.ready:
                 screen.refresh_top()
@@ -273,7 +274,7 @@ class GarfieldApp(App[str]):
         elif session.plan is None or not session.plan.ok:
             self.push_screen(Message("This can't be launched", asking.refusal(session)))
         else:
-            self.run_worker(asking.launch(self), group="asking", exclusive=True)
+            self.talks.begin("launch", partial(asking.launch, self))
 
     def launch(self, lease: float | None = None, name: str = "", note: str = "") -> None:
         """Start a run of the plan, with another `lease` (seconds), a name and a note if given, and show it."""
@@ -291,15 +292,15 @@ class GarfieldApp(App[str]):
         if not self.session.running:
             self.say("Nothing runs: there is nothing to stop.")
         else:
-            self.run_worker(asking.stop(self), group="asking", exclusive=True)
+            self.talks.begin("stop", partial(asking.stop, self))
 
     def action_detach(self) -> None:
         """Ask, then have the run go on without us."""
-        self.run_worker(acting.detach(self), group="asking", exclusive=True)
+        self.talks.begin("detach", partial(acting.detach, self))
 
     def action_attach(self) -> None:
         """Choose a run that goes on elsewhere, and follow it here."""
-        self.run_worker(attending.attach(self), group="asking", exclusive=True)
+        self.talks.begin("attach", partial(attending.attach, self))
 
     def action_check(self) -> None:
         """Check every host; the Cluster screen shows what is found."""
@@ -316,7 +317,7 @@ class GarfieldApp(App[str]):
 
     def action_save(self) -> None:
         """Save the draft."""
-        self.run_worker(editing.save(self), group="asking", exclusive=True)
+        self.talks.begin("save", partial(editing.save, self))
 
     def action_keys(self) -> None:
         """Show the keys of where one is, and what its signs mean."""
@@ -325,18 +326,18 @@ class GarfieldApp(App[str]):
 
     async def action_quit(self) -> None:
         """Quit, after asking what would be lost."""
-        self.run_worker(asking.quit_(self), group="asking", exclusive=True)
+        self.talks.begin("quit", partial(asking.quit_, self))
 
     def action_suspend(self) -> None:
         """Go to the shell; with a run going on only after asking, since nobody speaks to its hosts meanwhile."""
-        self.run_worker(asking.suspend(self), group="asking", exclusive=True)
+        self.talks.begin("suspend", partial(asking.suspend, self))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
         if action == "stop":
             return self.session.running
         if action == "detach":
-            return self.session.running and not self.session.stopping
+            return self.session.running and not self.session.stopping and not self.session.launching
         if action in ("launch", "attach"):
             return self.session.draft is not None and not self.session.running
         if action == "save":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.draft import Draft
@@ -16,6 +17,7 @@ from controller.ui import acting, editing, formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Question
 from controller.ui.screens.launching import Launching
 from controller.ui.screens.stopping import Stopping
+from controller.ui.talks import ask
 from controller.ui.undoing import Texts, differences
 from controller.ui.widgets.outcome import leftovers
 
@@ -52,7 +54,7 @@ async def launch(app: GarfieldApp) -> None:
     if all(host.local for host in session.plan.hosts):
         leases = []  # they are where this app is: no network comes between, and without the machine they are gone too
     name = session.draft.run_name(session.clock())
-    chosen = await app.push_screen_wait(Launching(session.plan.summary(), name, leases, own))
+    chosen = await ask(app, Launching(session.plan.summary(), name, leases, own))
     if chosen is not None and session.can_launch:
         app.launch(None if chosen.lease is None else parse_lease(chosen.lease), chosen.name, chosen.note)
 
@@ -70,7 +72,7 @@ async def _beside(app: GarfieldApp) -> bool:
         f"{session.ends_elsewhere()} ends it."
     )
     answers = [CANCEL, Answer("launch", "Launch beside it", "warning")]
-    return await app.push_screen_wait(Question("Another run goes on", text, answers)) == "launch"
+    return await ask(app, Question("Another run goes on", text, answers)) == "launch"
 
 
 async def launch_failed(app: GarfieldApp) -> None:
@@ -83,7 +85,7 @@ async def launch_failed(app: GarfieldApp) -> None:
     text = "\n\n".join([*(f"✖ {text}" for text in said[:NAMED]), f"{leftovers(now)} {advice}"])
     answers = [Answer("ok", "OK", "primary")]
     answers += [Answer("copy", "Copy the command", key="y")] if now.remedy else []
-    answer = await app.push_screen_wait(Question("The launch failed", text, answers))
+    answer = await ask(app, Question("The launch failed", text, answers))
     if answer == "copy":
         app.copy(now.remedy)
 
@@ -92,20 +94,39 @@ async def stop(app: GarfieldApp) -> None:
     """Ask whether to stop, or, while it stops, to kill."""
     session = app.session
     if session.stopping:
-        text = (
-            "The run is stopping: ranks finish their step and say goodbye, within about 10 s.\n\n"
-            + acting.what_runs(session.now)
-        )
         answers = [Answer("cancel", "Wait"), Answer("kill", "Kill all at once", "error", "S")]
-        if await app.push_screen_wait(Question("Kill what still runs?", text, answers)) == "kill":
+        if await ask(app, Question("Kill what still runs?", partial(_what_a_kill_ends, session), answers)) == "kill":
             session.stop(kill=True)
         return
     name = session.now.name or session.run.run_id
-    text = f"{acting.what_runs(session.now)}\n\nRanks finish their step, then end. What was recorded stays."
     answers = [CANCEL, Answer("stop", "Stop the run", "error", "S")]
-    if await app.push_screen_wait(Question(f"Stop {name}?", text, answers)) == "stop":
-        session.stop()
-        app.switch_mode("live")
+    if await ask(app, Question(f"Stop {name}?", partial(_what_a_stop_ends, session), answers)) != "stop":
+        return
+    if not session.running:
+        app.say(f"{name} has ended meanwhile.")
+    session.stop()
+    app.switch_mode("live")
+
+
+def _what_a_stop_ends(session: Session) -> str:
+    """Which is more with every rank that starts while a person reads."""
+    if not session.running:
+        return "It has ended meanwhile: there is nothing left to stop."
+    return f"{acting.what_runs(session)}\n\n{_stopped(session)} What was recorded stays."
+
+
+def _stopped(session: Session) -> str:
+    """What becomes of a run that is stopped now."""
+    if session.launching:
+        return "Stopped, its launch is given up, and what has started ends."
+    return "Stopped, its ranks finish their step and end."
+
+
+def _what_a_kill_ends(session: Session) -> str:
+    if not session.running:
+        return "It has ended meanwhile: nothing of it runs."
+    goodbyes = "The run is stopping: ranks finish their step and say goodbye, within about 10 s."
+    return f"{goodbyes}\n\n{acting.what_runs(session)}"
 
 
 async def quit_(app: GarfieldApp) -> None:
@@ -115,32 +136,38 @@ async def quit_(app: GarfieldApp) -> None:
         return
     if session.running and not session.stopping:
         answer = await _leave_running(app)
-        if answer == "detach":
+        if answer == "detach" and session.running:
             if not await acting.leave_alone(app):
                 return
             await session.ended()
-        elif answer == "stop":
+        elif answer in ("detach", "stop"):
             session.stop()
         else:
             return
     if session.running:
-        await app.push_screen_wait(Stopping())
+        await ask(app, Stopping())
     app.leave()
 
 
 async def _leave_running(app: GarfieldApp) -> str | None:
     """Stop what runs, leave it to itself, or stay."""
     session = app.session
-    text = f"{session.now.name or session.run.run_id} goes on: {acting.what_runs(session.now)}\n\n"
-    answers = [Answer("stay", "Stay")]
+    answers, detach = [Answer("stay", "Stay")], ""
     if session.run.holds:
-        text += f"Stopped, its ranks finish their step and end. {acting.meaning(app)}"
-        answers += [Answer("detach", "Detach, quit", "warning", "D")]
+        if not session.launching:  # else there is no rank yet that could go on
+            answers, detach = [*answers, Answer("detach", "Detach, quit", "warning", "D")], f" {acting.meaning(app)}"
         answers += [Answer("stop", "Stop, quit", "error", "S")]
     else:
-        text += "Another controller holds it: it goes on as it is."
         answers += [Answer("detach", "Leave it, quit", "primary", "D")]
-    return await app.push_screen_wait(Question("A run goes on", text, answers))
+
+    def text() -> str:
+        name = session.now.name or session.run.run_id
+        if not session.running:
+            return f"{name} has ended meanwhile."
+        means = f"{_stopped(session)}{detach}" if session.run.holds else "Another controller holds it; it goes on."
+        return f"{name} goes on. {acting.what_runs(session)}\n\n{means}"
+
+    return await ask(app, Question("A run goes on", text, answers))
 
 
 async def suspend(app: GarfieldApp) -> None:
@@ -153,7 +180,7 @@ async def suspend(app: GarfieldApp) -> None:
             f"run's lease, the ranks there end, and the run with them."
         )
         answers = [CANCEL, Answer("suspend", "Suspend", "warning")]
-        if await app.push_screen_wait(Question("A run goes on", text, answers)) != "suspend":
+        if await ask(app, Question("A run goes on", text, answers)) != "suspend":
             return
     app.action_suspend_process()
 
@@ -171,7 +198,7 @@ def _end_unheard(session: Session) -> list[str]:
 async def _leave_unsaved(app: GarfieldApp) -> bool:
     answers = [CANCEL, Answer("save", "Save and quit", "primary"), Answer("discard", "Quit without saving", "error")]
     text = f"{app.session.path} has changes that are not saved{_what_changed(app.session.draft)}"
-    answer = await app.push_screen_wait(Question("Unsaved changes", text, answers))
+    answer = await ask(app, Question("Unsaved changes", text, answers))
     return answer == "discard" or (answer == "save" and await editing.save(app))
 
 

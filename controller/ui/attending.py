@@ -9,6 +9,7 @@ from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.screens.secret import asking_on
 from controller.ui.screens.waiting import Answers, patiently
+from controller.ui.talks import ask
 
 if TYPE_CHECKING:
     from controller.hosts import Host
@@ -36,13 +37,13 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
         where = "those that could be asked" if unasked else ", ".join(host.name for host in hosts) or "no host"
         what = f"Nothing of {only} runs" if only else "Nothing runs"
         told = "\n".join([f"{what} on {where}.", *([""] if besides else []), *besides])
-        await app.push_screen_wait(Message("No run goes on", told))
+        await ask(app, Message("No run goes on", told))
         return
     chosen = next(iter(runs))
     if len(runs) > 1 or besides:
         options = [(run.run, run.name or run.run, _listed(run, app.session.clock())) for run in runs.values()]
         keys = "⏎ follows it here   esc leaves it"
-        chosen = await app.push_screen_wait(Choice("Runs that go on", options, text="\n".join(besides), keys=keys))
+        chosen = await ask(app, Choice("Runs that go on", options, text="\n".join(besides), keys=keys))
     how = await _how(app, runs[chosen]) if chosen is not None else None
     if how is None or app.session.running:
         return
@@ -51,7 +52,7 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
     try:
         run = await patiently(app, "Attaching", lambda: "Its hosts are asked what it is.", coming)
     except RunRefused as error:
-        await app.push_screen_wait(Message("It can't be followed", str(error)))
+        await ask(app, Message("It can't be followed", str(error)))
         return
     if run is None or app.session.running:
         return
@@ -125,5 +126,5 @@ async def _how(app: GarfieldApp, run: Found) -> str | None:
         answers.append(Answer("take", "Take it over", "error"))
     else:
         means = "No controller holds it; this app then does, and may stop it. Detached again, it goes on."
-    answer = await app.push_screen_wait(Question(f"Attach to {run.name or run.run}?", f"{facts}\n\n{means}", answers))
+    answer = await ask(app, Question(f"Attach to {run.name or run.run}?", f"{facts}\n\n{means}", answers))
     return answer if answer in ("look", "take") else None

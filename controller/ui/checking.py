@@ -9,6 +9,7 @@ from controller.hosts import Host
 from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Message, Question
 from controller.ui.screens.secret import asking_on
+from controller.ui.talks import ask
 
 if TYPE_CHECKING:
     from controller.checks import Checked
@@ -78,7 +79,7 @@ async def trust(app: GarfieldApp, host: Host) -> bool:
                 return False
             await trusting.trust(host, key)
         except (trusting.HostError, OSError, ValueError) as error:
-            await app.push_screen_wait(Message(f"{host.name} is not trusted", str(error)))
+            await ask(app, Message(f"{host.name} is not trusted", str(error)))
             return False
     return False
 
@@ -93,7 +94,7 @@ async def _agrees(app: GarfieldApp, host: Host, key: ShownKey) -> bool:
         f"It would be stored in {key.file}, where ssh finds it too."
     )
     answers = [CANCEL, Answer("trust", "Trust this key", "warning")]
-    return await app.push_screen_wait(Question(f"Trust {key.name}?", text, answers)) == "trust"
+    return await ask(app, Question(f"Trust {key.name}?", text, answers)) == "trust"
 
 
 async def _changed(app: GarfieldApp, key: ShownKey) -> None:
@@ -106,5 +107,5 @@ async def _changed(app: GarfieldApp, key: ShownKey) -> None:
         f"again:\n  {key.forget_command()}"
     )
     answers = [Answer("ok", "OK", "primary"), Answer("copy", "Copy the command")]
-    if await app.push_screen_wait(Question(f"The key of {key.name} has changed", text, answers)) == "copy":
+    if await ask(app, Question(f"The key of {key.name} has changed", text, answers)) == "copy":
         app.copy(key.forget_command())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from controller import wire
 from controller.hostsfile import ChangedOnDisk, HostsFile, HostsFileError
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
+from controller.ui.talks import ask
 from controller.ui.undoing import Texts, taken_back
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def save(app: GarfieldApp) -> bool:
         if not await changed_on_disk(app, error):
             return False
     except HostsFileError as error:
-        await app.push_screen_wait(Message("Not saved", str(error)))
+        await ask(app, Message("Not saved", str(error)))
         return False
     app.draft_changed()
     if app.session.unsaved:
@@ -91,7 +92,7 @@ async def changed_on_disk(app: GarfieldApp, error: ChangedOnDisk) -> bool:
     if not error.gone:
         title, reload = "The file changed meanwhile", Answer("reload", "Drop my changes", "warning")
         answers = [CANCEL, reload, Answer("overwrite", "Overwrite theirs", "error")]
-    answer = await app.push_screen_wait(Question(title, str(error), answers))
+    answer = await ask(app, Question(title, str(error), answers))
     try:
         if answer == "reload":
             HostsFile.open(app.session.path)  # before ours is dropped: theirs may be no hosts file, or gone
@@ -102,6 +103,6 @@ async def changed_on_disk(app: GarfieldApp, error: ChangedOnDisk) -> bool:
             app.session.draft.file.save(overwrite=True)
     except HostsFileError as error:
         title = "Not saved" if answer == "overwrite" else "Theirs can't be read: yours is kept"
-        await app.push_screen_wait(Message(title, str(error)))
+        await ask(app, Message(title, str(error)))
         return False
     return answer == "overwrite"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.plainfile import read_plain
 from controller.ui.screens.dialogs import Line, Message
+from controller.ui.talks import ask
 
 if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
@@ -24,7 +25,7 @@ async def import_lists(app: GarfieldApp) -> None:
     """Ask for lists of hosts, make the hosts file of them, go on with it; say what was guessed."""
     from controller.hostlists import read_lists, to_hosts_file
 
-    typed = await app.push_screen_wait(Line("Import lists of hosts", WHICH))
+    typed = await ask(app, Line("Import lists of hosts", WHICH))
     if not typed or not typed.strip():
         return
     try:
@@ -34,12 +35,12 @@ async def import_lists(app: GarfieldApp) -> None:
         HostsFile(app.session.path, text, None).save()
     except (OSError, ValueError, HostsFileError) as error:
         reason = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
-        await app.push_screen_wait(Message("Not imported", reason))
+        await ask(app, Message("Not imported", reason))
         return
     app.session.open()
     app.open_first_screen()
     if found.guesses:
-        await app.push_screen_wait(Message("What was guessed", "\n".join(found.guesses)))
+        await ask(app, Message("What was guessed", "\n".join(found.guesses)))
 
 
 def _read(word: str) -> str:

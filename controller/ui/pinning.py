@@ -10,6 +10,7 @@ from controller.runs.compare import Curves
 from controller.ui import formats
 from controller.ui.screens.dialogs import Choice
 from controller.ui.screens.reading import Reading, reading
+from controller.ui.talks import ask
 from controller.ui.widgets.runtable import outcome, started, title_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def choose(app: GarfieldApp) -> None:
         app.say("No other run has ended yet: there is none to pin.")
         return
     options = [(run.id, title_of(run), _told(run)) for run in runs]
-    chosen = await app.push_screen_wait(Choice("Pin which run beneath the charts?", options, text=TEXT))
+    chosen = await ask(app, Choice("Pin which run beneath the charts?", options, text=TEXT))
     for run in runs:
         if run.id == chosen:
             await pin(app, run)
@@ -46,7 +47,7 @@ async def pin(app: GarfieldApp, run: RunInfo) -> None:
         unpin(app)
         return
     (found,), pieces = reading([run])
-    if not await app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
+    if not await ask(app, Reading(f"Reading {title_of(run)}", pieces)):
         return
     for sentence in found.damage:
         app.say(f"Not all of it could be read: {sentence}", "warning")

@@ -21,6 +21,7 @@ from controller.ui.asking import CANCEL
 from controller.ui.screens.dialogs import Answer, Choice, Line, Message, Question
 from controller.ui.screens.reading import Reading, reading
 from controller.ui.screens.renaming import Renaming
+from controller.ui.talks import ask
 from controller.ui.widgets.runtable import started, title_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def replay(app: GarfieldApp, run: RunInfo, *, example: bool = False) -> No
         return
     await app.switch_mode("runs")  # so that each digit leads to its screen, and this one back to the recording
     pieces = ((share, "Its records are read once; then any moment of it is near.") for share in found.index())
-    if not await app.push_screen_wait(Reading(f"Reading {title_of(run)}", pieces)):
+    if not await ask(app, Reading(f"Reading {title_of(run)}", pieces)):
         found.close()
         return
     for sentence in found.damage:
@@ -71,7 +72,7 @@ async def compare(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
     from controller.ui.screens.compare import CompareScreen
 
     found, pieces = reading(runs)
-    if await app.push_screen_wait(Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
+    if await ask(app, Reading(f"Reading {formats.plural(len(runs), 'run')}", pieces)):
         app.push_screen(CompareScreen(found))
 
 
@@ -84,14 +85,14 @@ async def watch_example(app: GarfieldApp) -> None:
 
 async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
     """Ask for a form and a file, and write there what `runs` measured."""
-    form = await app.push_screen_wait(
-        Choice("Export", FORMS, text=f"What {_names(runs)} measured, as", keys="⏎ chooses   esc exports nothing")
+    form = await ask(
+        app, Choice("Export", FORMS, text=f"What {_names(runs)} measured, as", keys="⏎ chooses   esc exports nothing")
     )
     if form is None:
         return
     text = {form: f"{name}: {what}." for form, name, what in FORMS}[form]
     first = f"{runs[0].id if len(runs) == 1 else 'runs'}.{form}"
-    typed = await app.push_screen_wait(Line("Export to", text, str(_path(first))))
+    typed = await ask(app, Line("Export to", text, str(_path(first))))
     if not typed or not typed.strip():
         return
     path = _path(typed)
@@ -99,13 +100,13 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
         question = Question(
             "Overwrite it?", f"{path} is there already.", [CANCEL, Answer("over", "Overwrite", "error")]
         )
-        if await app.push_screen_wait(question) != "over":
+        if await ask(app, question) != "over":
             return
     damage: list[str] = []
     try:
         count = await asyncio.to_thread(_write, runs, path, form, damage)
     except OSError as error:
-        await app.push_screen_wait(Message("Not exported", f"{path} can't be written ({error.strerror or error})."))
+        await ask(app, Message("Not exported", f"{path} can't be written ({error.strerror or error})."))
         return
     app.say(f"Wrote {formats.plural(count, 'value')} to {path}.")
     for sentence in damage:
@@ -126,14 +127,14 @@ def _write(runs: Sequence[RunInfo], path: Path, form: str, damage: list[str]) ->
 
 async def rename(app: GarfieldApp, run: RunInfo) -> bool:
     """Ask for another name and note of `run`, and keep them; whether that is done."""
-    typed = await app.push_screen_wait(Renaming(title_of(run), run.note))
+    typed = await ask(app, Renaming(title_of(run), run.note))
     if typed is None:
         return False
     name, note = typed
     try:
         await asyncio.to_thread(relabel, run.folder, "" if name == run.id else name, note)
     except LabelError as error:
-        await app.push_screen_wait(Message("Not changed", str(error)))
+        await ask(app, Message("Not changed", str(error)))
         return False
     return True
 
@@ -159,14 +160,14 @@ async def delete(app: GarfieldApp, runs: Sequence[RunInfo]) -> list[RunInfo]:
     follows = len(runs) == len(away) == 1 and not app.session.running
     answers = [CANCEL, *([Answer("attach", "Attach to it", "primary")] if follows else [])]
     answers.append(Answer("delete", "Delete", "error"))
-    answer = await app.push_screen_wait(Question(f"Delete {which}?", text, answers))
+    answer = await ask(app, Question(f"Delete {which}?", text, answers))
     if answer == "attach":
         await _attach(app, runs[0])
     if answer != "delete":
         return []
     gone, kept = await asyncio.to_thread(_delete, runs)
     if kept:
-        await app.push_screen_wait(Message("Not deleted", "\n".join(kept)))
+        await ask(app, Message("Not deleted", "\n".join(kept)))
     return gone
 
 
@@ -205,7 +206,7 @@ async def again(app: GarfieldApp, run: RunInfo) -> None:
     if draft.dirty:
         text = f"{app.session.path} has edits that are not saved; all parameters would become those of {name}."
         answers = [CANCEL, Answer("fill", "Fill them in", "warning")]
-        if await app.push_screen_wait(Question("Unsaved edits", text, answers)) != "fill":
+        if await ask(app, Question("Unsaved edits", text, answers)) != "fill":
             return
     refused = draft.fill(run.values)
     app.draft_changed()
@@ -215,6 +216,6 @@ async def again(app: GarfieldApp, run: RunInfo) -> None:
         had = f"{placed.get('num_ps', '–')} PS and {placed.get('num_workers', '–')} workers"
         refused.append(f"It had {had}; 1 Cluster says how many the hosts carry now.")
     if refused:
-        await app.push_screen_wait(Message(f"Not all is as in {name}", "\n".join(refused)))
+        await ask(app, Message(f"Not all is as in {name}", "\n".join(refused)))
     else:
         app.say(f"All parameters are those of {name} now. L launches it again.")

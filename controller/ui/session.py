@@ -70,6 +70,7 @@ class Session:
         self._plan: Plan | None = None
         self._driving: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._launching = False
 
     @property
     def missing(self) -> bool:
@@ -127,6 +128,11 @@ class Session:
         return self.running and self._stopping is not None
 
     @property
+    def launching(self) -> bool:
+        """Not every rank of a run that is launched here has been started yet."""
+        return self.running and self._launching
+
+    @property
     def launch_failed(self) -> bool:
         """The run ended in failure before its first step."""
         now = self.now
@@ -152,12 +158,15 @@ class Session:
             raise RuntimeError("launch was asked for while it can't be")
         plan = self.plan if lease is None else replace(self.plan, lease=lease)
         name = name or self.draft.run_name(self.clock())
-        return self.follow(self._launcher(plan, name, note, self.draft.file.text()))
+        run = self.follow(self._launcher(plan, name, note, self.draft.file.text()))
+        self._launching = True
+        return run
 
     def follow(self, run: LiveRun) -> LiveRun:
         """Start `run`, launched or attached, as the one that is watched."""
         self.run = run
         self.fault = self._stopping = None
+        self._launching = False
         run.subscribe(self._records_came)
         self._driving = asyncio.create_task(self._drive(run), name="run")
         return run
@@ -165,6 +174,8 @@ class Session:
     async def _drive(self, run: LiveRun) -> None:
         try:
             await run.start()
+            self._launching = False
+            self.dirty = True
             await run.wait()
         except Exception as error:  # the run's own failures are records; this is a fault of ours, and still told
             self.fault = f"The launcher itself failed: {type(error).__name__}: {error}"

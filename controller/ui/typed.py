@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import events
@@ -18,6 +19,7 @@ from textual.message_pump import MessagePump
 if TYPE_CHECKING:
     from controller.ui.app import GarfieldApp
 
+MOMENT = 0.005  # seconds between looks for what is about to be asked
 LONGEST = 1.0  # seconds that a key may take before the next one is not held back any more
 
 
@@ -43,18 +45,36 @@ class Typed:
             await self._begin()
 
     async def _begin(self) -> None:
-        target = self._app.focused or self._app.screen
-        self._app.set_timer(LONGEST, lambda turn=self._turns: self._end(turn))
+        target, turn = self._listening(), self._turns
+        self._app.set_timer(LONGEST, lambda: self._end(turn))
         await self._act(self._keys[0])
-        self._follow(target, self._turns)
+        told = partial(self._settle, turn, None)  # what it had ⏎ say, which goes the same way, has been heard
+        self._follow(target, partial(self._follow, target, told))
 
-    def _follow(self, node: MessagePump | None, turn: int) -> None:
-        """Behind the key on its way up from `node`, which handles its messages in their order."""
+    def _listening(self) -> MessagePump:
+        """Who gets the next key."""
+        return self._app.focused or self._app.screen
+
+    def _follow(self, node: MessagePump | None, then: Callable[[], object]) -> None:
+        """Behind the key on its way up from `node`, which handles its messages in their order; `then` at the app."""
         while node is not None and node is not self._app:
-            if node.call_later(self._follow, node.parent, turn):
+            if node.call_later(self._follow, node.parent, then):
                 return
             node = node.parent  # it was closed
-        self._app.call_later(self._end, turn)
+        self._app.call_later(then)
+
+    async def _settle(self, turn: int, before: MessagePump | None) -> None:
+        """The turn ends once nothing is about to be asked, and who listens now, `before` already, is there for it."""
+        if turn != self._turns or not self._app.screen_stack:
+            return
+        if self._app.talks.moving:
+            self._app.set_timer(MOMENT, partial(self._settle, turn, before))
+            return
+        listening = self._listening()
+        if listening is before:
+            await self._end(turn)
+        else:
+            self._follow(listening, partial(self._settle, turn, listening))
 
     async def _end(self, turn: int) -> None:
         if turn == self._turns:

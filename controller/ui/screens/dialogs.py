@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import events, on
 from textual.app import App, ComposeResult, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -42,7 +44,38 @@ CANCEL = Answer("cancel", "Cancel")
 Result = TypeVar("Result")
 
 
-class Dialog(SizedScreen[Result], ModalScreen[Result]):
+class Modal(ModalScreen[Result]):
+    """Something over the other screens that has a result in the end; `tick` while it is shown, if `ready`."""
+
+    ready = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = asyncio.Event()  # it is on its way from the screen
+        self.gone = AwaitComplete.nothing()  # once answered: that it is
+        self.result: Result | None = None
+        self._over = False  # dismissed, though it may be below others yet
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Close with `result`: at once, or once what is over it has gone. Textual would close what is on top."""
+        if not self._over:
+            self._over, self.result = True, result
+        if not self.is_active or self.answered.is_set():
+            return AwaitComplete.nothing()
+        self.gone = super().dismiss(self.result)
+        self.answered.set()
+        return self.gone
+
+    def on_screen_resume(self) -> None:
+        """What was over it has gone."""
+        if self._over:
+            self.dismiss()
+
+    def tick(self, charts: bool) -> None:
+        """The run has new facts."""
+
+
+class Dialog(SizedScreen[Result], Modal[Result]):
     """A frame in the middle of the screen; Esc steps out of it with None."""
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
@@ -66,10 +99,12 @@ class Question(Dialog[str]):
         Binding("right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, title: str, text: str | Content, answers: Sequence[Answer]) -> None:
-        """Title and text are shown as they are, never as markup."""
+    def __init__(self, title: str, text: str | Content | Callable[[], str], answers: Sequence[Answer]) -> None:
+        """Title and text are shown as they are, never as markup; a `text` that can change is asked for anew."""
         super().__init__()
-        self._title, self._text, self._answers = title, text, answers
+        self._title, self._answers = title, answers
+        self._told = text if callable(text) else lambda: text
+        self._text = self._told()
         self._keys = dict(zip("ny", answers, strict=True)) if len(answers) == 2 else {}
         self._keys |= {answer.key: answer for answer in answers if answer.key}
 
@@ -87,6 +122,14 @@ class Question(Dialog[str]):
     def on_mount(self) -> None:
         """The first answer has the focus."""
         self.query(Button).first().focus()
+        self.ready = True
+
+    def tick(self, charts: bool) -> None:
+        """Say what is so now."""
+        text = self._told()
+        if text != self._text:
+            self._text = text
+            self.query_one(".dialog-text Static", Static).update(text)
 
     def on_key(self, event: events.Key) -> None:
         """The key of an answer gives it."""

@@ -248,7 +248,7 @@ class LiveScreen(ChartScreen):
 
     @on(RankTable.Chosen)
     def _rank_chosen(self, message: RankTable.Chosen) -> None:
-        self.app.run_worker(acting.on_rank(self.app, message.rank), group="acts")
+        self.app.talks.begin(f"rank {message.rank}", partial(acting.on_rank, self.app, message.rank))
 
     def action_example(self) -> None:
         """Watch the run that comes with the program."""
@@ -314,7 +314,7 @@ class LiveScreen(ChartScreen):
 
     def action_pin(self) -> None:
         """Pin a finished run, or unpin it."""
-        self.app.run_worker(pinning.choose(self.app), group="asking", exclusive=True)
+        self.app.talks.begin("pin", partial(pinning.choose, self.app))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -104,7 +105,7 @@ class ProblemScreen(Screen[None]):
     @on(Button.Pressed, "#import")
     def action_import(self) -> None:
         """Make a hosts file of lists of hosts."""
-        self.app.run_worker(firststart.import_lists(self.app), group="asking", exclusive=True)
+        self.app.talks.begin("import", partial(firststart.import_lists, self.app))
 
     @on(Button.Pressed, "#read")
     def action_read_again(self) -> None:

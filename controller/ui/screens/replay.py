@@ -198,11 +198,11 @@ class ReplayScreen(LiveScreen):
 
     def action_again(self) -> None:
         """Fill the form with its parameters."""
-        self.app.run_worker(partial(recorded.again, self.app, self.replay.info), group="asking", exclusive=True)
+        self.app.talks.begin("again", partial(recorded.again, self.app, self.replay.info))
 
     def action_export(self) -> None:
         """Export it."""
-        self.app.run_worker(partial(recorded.export, self.app, [self.replay.info]), group="asking", exclusive=True)
+        self.app.talks.begin("export", partial(recorded.export, self.app, [self.replay.info]))
 
     def action_refuse(self) -> None:
         """Say why nothing can be done here."""

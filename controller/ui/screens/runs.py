@@ -265,13 +265,13 @@ class RunsScreen(MainScreen):
         """Fill the form with the parameters of the run under the cursor."""
         run = self._one
         if run is not None:
-            self.app.run_worker(partial(recorded.again, self.app, run), group="asking", exclusive=True)
+            self.app.talks.begin("again", partial(recorded.again, self.app, run))
 
     def action_rename(self) -> None:
         """Change the name and note of the run under the cursor."""
         run = self._one
         if run is not None:
-            self.run_worker(partial(self._rename, run), group="asking", exclusive=True)
+            self.app.talks.begin("rename", partial(self._rename, run))
 
     async def _rename(self, run: RunInfo) -> None:
         if await recorded.rename(self.app, run):
@@ -280,12 +280,12 @@ class RunsScreen(MainScreen):
     def action_export(self) -> None:
         """Export."""
         if self._chosen:
-            self.app.run_worker(partial(recorded.export, self.app, self._chosen), group="asking", exclusive=True)
+            self.app.talks.begin("export", partial(recorded.export, self.app, self._chosen))
 
     def action_delete(self) -> None:
         """Delete, after asking."""
         if self._chosen:
-            self.run_worker(partial(self._delete, self._chosen), group="asking", exclusive=True)
+            self.app.talks.begin("delete", partial(self._delete, self._chosen))
 
     async def _delete(self, runs: list[RunInfo]) -> None:
         if await recorded.delete(self.app, runs):

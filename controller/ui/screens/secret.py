@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from textual.app import App
 
 from controller.prompts import Prompter
 from controller.ui.screens.dialogs import Line
+from controller.ui.talks import ask
 
 
 class Secret(Line):
@@ -24,14 +24,7 @@ class Secret(Line):
 def asking_on(app: App[Any]) -> Prompter:
     """What asks on the screen of `app`; a question that is given up goes away."""
 
-    async def ask(where: str, text: str, echo: bool) -> str | None:
-        answered: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        dialog = Secret(where, text, echo)
-        app.push_screen(dialog, lambda answer: answered.done() or answered.set_result(answer))
-        try:
-            return await answered
-        finally:
-            if app.is_running and app.screen is dialog:
-                dialog.dismiss(None)
+    async def prompt(where: str, text: str, echo: bool) -> str | None:
+        return await ask(app, Secret(where, text, echo))
 
-    return ask
+    return prompt

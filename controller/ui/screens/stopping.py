@@ -9,19 +9,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from controller.ui import formats
+from controller.ui.screens.dialogs import Modal
 from controller.ui.widgets.lines import EventLog
 
 
-class Stopping(ModalScreen[None]):
+class Stopping(Modal[None]):
     """How many processes are still there; closes by itself once the run has ended."""
 
     AUTO_FOCUS = ""  # else ⏎ would kill
     BINDINGS: ClassVar = [Binding("S", "kill", "kill", tooltip="Kill all at once")]
-    ready = False
 
     def compose(self) -> ComposeResult:
         """The count, the newest events, a button for the impatient."""

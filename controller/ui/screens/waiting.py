@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from controller.ui import formats
 from controller.ui.screens.dialogs import Dialog
+from controller.ui.talks import ask
 
 Result = TypeVar("Result")
 
@@ -45,8 +46,7 @@ class Waiting(Dialog[None]):
 
     def _look(self) -> None:
         if self._work.done():
-            if self.is_current:  # else a question of a login is over it, which goes away first
-                self.dismiss(None)
+            self.dismiss(None)
             return
         for_ = Content.styled(f"{time.monotonic() - self._since:.0f} s", "$muted")
         self.query_one("#waiting", Static).update(Content(f"{self._told()} ") + for_)
@@ -63,7 +63,7 @@ async def patiently(
     try:
         done, _ = await asyncio.wait({task}, timeout=AT_ONCE)
         if not done:
-            await app.push_screen_wait(Waiting(title, told, task))
+            await ask(app, Waiting(title, told, task))
         return task.result() if task.done() else None
     finally:
         task.cancel()
