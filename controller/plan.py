@@ -82,9 +82,10 @@ class Plan:
     def checks(self) -> list[Finding]:
         """All that was looked at: errors, warnings, then a Finding of level "ok" for each thing that holds."""
         order = {"error": 0, "warning": 1}
-        return [*sorted(self.findings, key=lambda finding: order.get(finding.level, 2)), *self._holds()]
+        return sorted([*self.findings, *self._holds()], key=lambda finding: order.get(finding.level, 2))
 
     def _holds(self) -> Iterator[Finding]:
+        """What holds of the plan, and what it does without."""
         values, refused = self.values, {finding.name for finding in self.errors}
         if not self.checked or refused & {"num_ps", "num_workers"}:
             return
@@ -96,7 +97,7 @@ class Plan:
                 if self.setup == "ByzSGD-like":
                     models = experiment.model_quorum(values)
                     yield Finding("ok", "mar", _rule_holds(values["mar"], models, values["fps"], "models"))
-                yield Finding("ok", "quorum", _room(values))
+                yield from _room(values)
         attackers = [rank for rank in self.ranks if rank.byzantine and rank.role == "worker"]
         if attackers and len(attackers) <= values["fw"] and values["aggregator"] not in experiment.UNPROTECTED:
             yield Finding("ok", "byz_workers", f"{_plural(len(attackers), 'attacker')} ≤ fw {values['fw']}")
@@ -233,13 +234,18 @@ def _rule_holds(text: str, n: int, f: int, what: str = "quorum") -> str:
     return f"{name}: {what} {n} ≥ {re.sub(r'f', str(f), need)}"
 
 
-def _room(values: Mapping[str, Any]) -> str:
-    """Which ranks may be dead or stalled."""
+def _room(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """Which ranks may be dead or stalled. That not one of several servers may is a warning: it is not expected."""
     servers, workers = experiment.spare(values)
     parts = [_plural(count, noun) for count, noun in ((servers, "PS"), (workers, "worker")) if count]
-    if not parts:
-        return "every rank is needed: one that dies or stalls ends the run"
-    return f"goes on without {' and '.join(parts)}, dead or stalled"
+    if parts:
+        yield Finding("ok", "quorum", f"goes on without {' and '.join(parts)}, dead or stalled")
+    else:
+        yield Finding("ok", "quorum", "every rank is needed: one that dies or stalls ends the run")
+    if values["num_ps"] > 1 and workers and not servers:
+        many = "all" if values["num_ps"] > 2 else "both"
+        merges = f"mar {values['mar']} with fps {values['fps']} waits for {many} {values['num_ps']}"
+        yield Finding("warning", "fps", f"every PS is needed: {merges}, so one that dies or stalls ends the run")
 
 
 def ranks_told(noun: str, ranks: Sequence[int]) -> str:

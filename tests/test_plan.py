@@ -101,6 +101,26 @@ def sketch(text: str, preset: str | None = None):
     return Draft(HostsFile(Path("hosts.toml"), text, "read"), preset).plan()
 
 
+@pytest.mark.parametrize(
+    ("servers", "values", "told"),
+    [
+        (3, {"fps": 0}, [
+            ("warning", "every PS is needed: mar median with fps 0 waits for all 3, so one that dies or stalls ends "
+            "the run"),
+            ("ok", "goes on without 1 worker, dead or stalled"),
+        ]),
+        (4, {"fps": 1}, [("ok", "goes on without 1 PS and 1 worker, dead or stalled")]),
+        (3, {"mar": "crash"}, [("ok", "goes on without 2 PSs and 1 worker, dead or stalled")]),
+        (1, {"mar": "vanilla"}, [("ok", "goes on without 1 worker, dead or stalled")]),
+    ],
+)  # fmt: skip
+def test_what_the_run_stands_of_servers_is_told(servers, values, told):
+    values = {"aggregator": "median", "fw": 1, "quorum": "n-f", "mar": "median"} | values
+    plan = make_plan([Host("here", servers=servers, workers=5, connection="local")], values)
+    assert plan.ok
+    assert [(f.level, f.text) for f in plan.checks() if "dies" in f.text or "stalled" in f.text] == told
+
+
 def test_the_local_sketch_is_ready_with_what_holds():
     plan = sketch(LOCAL)
     assert plan.findings == ()

@@ -101,6 +101,17 @@ def test_who_is_late_or_slow_is_told_by_how_much():
     assert Plights(state.now).of(state.now.ranks[60]) == ""  # nobody is late for what has ended
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(0.109, ""), (0.04, "slow ")])
+def test_who_works_longer_is_slow_only_where_the_steps_take_notice(seconds, told):
+    state = state_of(3, 5, steps=90, until=20, values={"mar": "median"})
+    for step in range(21, 81):
+        for rank, work in ((0, 0.01), (1, 0.005), (2, 0.005)):
+            facts = {"loss": None, "seconds": seconds, "parts": {"wait": seconds - work, "apply": work}, "quorum": [3]}
+            state.apply({"kind": "step", "rank": rank, "step": step, **facts})
+    assert Plights(state.now).of(state.now.ranks[0]).startswith(told)
+    assert bool(Plights(state.now).of(state.now.ranks[0])) is bool(told)
+
+
 def test_reports_on_their_way_make_nobody_late():
     ahead = [step_of(rank, f"lab{rank // 8 + 1}", 34) for rank in range(64) if rank != 60]
     state = big_run(*ahead)  # at six steps a second

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 MOST_RANKS = 24  # so many have a row each
 ORDERS = ("rank", "slowest", "least trusted")
 WORK_STEPS = round(1 / RECENT)  # that the own work of a rank is the mean of
-SLOW = 1.5  # times the median own work of its role, from which a rank is called slow
+SLOW = 1.5  # times the median own work of its role, from which a rank is called slow,
+SLOW_SHARE = 0.2  # if it is at least this share of a step: less holds nobody up
 LATE_STEPS, LATE_SECONDS = 3, 1.0  # a worker is late by more steps than both: reports need their time, too
+PLIGHTS_TOLD = (
+    ("stalled", "nothing of it has counted for seconds, though it is connected"),
+    ("late 7", "a worker so many steps behind"),
+    ("slow 2.0×", "its own work takes that many times as long as is usual in its role, and a fifth of a step or more"),
+)
 UNHEARD = ("silent", "reconnecting", "lost")  # states of a host from which no reports come
 
 
@@ -93,6 +99,7 @@ class Plights:
         lead = now.lead()
         self._step = lead.step if lead is not None and now.state == "running" else 0
         self._late = max(LATE_STEPS, (now.rate() or 0.0) * LATE_SECONDS)
+        self._noticed = SLOW_SHARE * median(now.paces) if now.paces else 0.0
         self._usual = {
             role: median(works)
             for role in ("ps", "worker")
@@ -124,7 +131,8 @@ class Plights:
         if rank.role == "worker" and self._step - rank.step > self._late:
             return f"late {self._step - rank.step}"
         usual = self._usual.get(rank.role)
-        return f"slow {rank.work / usual:.1f}×" if usual and rank.work and rank.work > SLOW * usual else ""
+        slow = usual and rank.work and rank.work > max(SLOW * usual, self._noticed)
+        return f"slow {rank.work / usual:.1f}×" if slow else ""
 
 
 def rows(

@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical
 from controller.state import Now, Series
 from controller.ui import acting, marks, measures, pinning
 from controller.ui.measures import BESIDE, MEASURES
-from controller.ui.rankrows import ORDERS
+from controller.ui.rankrows import ORDERS, PLIGHTS_TOLD
 from controller.ui.recorded import watch_example
 from controller.ui.screens.charted import CHART_ACTIONS, ChartScreen
 from controller.ui.widgets.axis import Axis
@@ -58,6 +58,7 @@ class LiveScreen(ChartScreen):
 
     SIGNS: ClassVar = {
         "Bars of the ranks: where the time of a step went": TIME_TOLD,
+        "! beside a rank: what is out of the ordinary": PLIGHTS_TOLD,
         "Trust: how much a PS listened to each worker": TRUST_TOLD,
         "Letters on the charts: what was done to a rank": tuple((letter, act) for act, letter in marks.LETTERS.items()),
     }
