@@ -21,7 +21,7 @@ from controller.ui.screens.charted import ChartScreen
 from controller.ui.widgets.axis import Axis
 from controller.ui.widgets.curve import LINES, Curve
 from controller.ui.widgets.panel import Panel
-from controller.ui.widgets.runtable import outcome, title_of
+from controller.ui.widgets.runtable import ENDS, outcome, title_of
 from controller.ui.widgets.table import Column, Row, Table
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -45,6 +45,7 @@ class CompareScreen(ChartScreen):
         ),
         Binding("escape", "back", "back", tooltip="Away with the cursor, or back to the list of runs"),
     ]
+    SIGNS: ClassVar = {"The table: how a run ended": ENDS}
     PANELS = ("accuracy", "loss", "rate", "bytes")
 
     def __init__(self, found: Sequence[Curves]) -> None:

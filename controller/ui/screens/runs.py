@@ -21,18 +21,10 @@ from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.norun import none_yet
 from controller.ui.widgets.panel import Panel
 from controller.ui.widgets.runfacts import told, told_together
-from controller.ui.widgets.runtable import ACTED, MARKED, OUTCOMES, RunGroup, RunTable, members, title_of
+from controller.ui.widgets.runtable import ENDS, MARKED, RunGroup, RunTable, members, title_of
 
 LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
 FEWEST = 2  # runs that can be compared
-ENDS = {
-    "finished": "finished",
-    "diverged": "finished, but the model diverged; or cut off, without an end",
-    "stopped": "stopped by a person",
-    "failed": "failed",
-    "detached": "left to itself: it may go on",
-    "running": "goes on",
-}  # of the words of OUTCOMES, what ? says
 LIST_ACTS = ("filter", "compare", "sort", "group", "reverse")
 RUN_ACTS = ("mark", "rename", "pin", "again")  # on the run under the cursor
 CHOSEN_ACTS = ("export", "delete")  # on the marked runs or that one
@@ -62,11 +54,7 @@ class RunsScreen(MainScreen):
     ]
 
     SIGNS: ClassVar = {
-        "The list: how a run ended": (
-            *((OUTCOMES[word], meaning) for word, meaning in ENDS.items()),
-            (ACTED, "people acted on its ranks (paused, killed, attacked…): g leaves it by itself"),
-            (MARKED, "marked, to compare, export or delete"),
-        )
+        "The list: how a run ended": (*ENDS, (MARKED, "marked, to compare, export or delete")),
     }
 
     def __init__(self) -> None:

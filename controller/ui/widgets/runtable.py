@@ -27,6 +27,15 @@ OUTCOMES = {
 }
 MARKED = "◆"
 ACTED = "✎"  # people acted on its ranks
+ENDS = (
+    (OUTCOMES["finished"], "finished"),
+    (OUTCOMES["diverged"], "finished, but the model diverged; or cut off, without an end"),
+    (OUTCOMES["stopped"], "stopped by a person"),
+    (OUTCOMES["failed"], "failed"),
+    (OUTCOMES["detached"], "left to itself: it may go on"),
+    (OUTCOMES["running"], "goes on"),
+    (ACTED, "people acted on its ranks (paused, killed, attacked…): g leaves it by itself"),
+)  # what ? says of the signs of an outcome
 
 
 @dataclass(frozen=True)
