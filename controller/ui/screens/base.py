@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.widgets import Static
 
-from controller.ui.screens.sized import SMALLEST, SizedScreen
+from controller.ui.screens.sized import SizedScreen, needed
 from controller.ui.widgets.keybar import KeyBar
 from controller.ui.widgets.topbar import SCREENS, TopBar
 
@@ -110,9 +110,4 @@ class MainScreen(SizedScreen[None]):
 
     def on_resize(self) -> None:
         """Say which size is needed when there is too little room."""
-        width, height = SMALLEST
-        self.query_one("#too-small", Static).update(
-            f"Garfield needs a terminal of {width} by {height} characters.\n"
-            f"This one has {self.size.width} by {self.size.height}: make it larger, or its letters smaller.\n\n"
-            "Keys still work: S stops a run, q quits."
-        )
+        self.query_one("#too-small", Static).update(needed(self.size))

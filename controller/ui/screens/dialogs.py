@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, OptionList, Static
 
-from controller.ui.screens.sized import SizedScreen
+from controller.ui.screens.sized import SizedScreen, needed
 from controller.ui.widgets.entry import Entry
 from controller.ui.widgets.explained import Explained
 
@@ -79,6 +79,16 @@ class Dialog(SizedScreen[Result], Modal[Result]):
     """A frame in the middle of the screen; Esc steps out of it with None."""
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
+
+    def on_resize(self) -> None:
+        """Say which size is needed where it is hidden for want of room."""
+        self.call_after_refresh(self._say_size)
+
+    def _say_size(self) -> None:
+        if self.unseen:
+            if not self.query("#too-small"):
+                self.mount(Static(id="too-small", markup=False))
+            self.query_one("#too-small", Static).update(needed(self.size))
 
     def action_cancel(self) -> None:
         """Close without an answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -30,6 +31,16 @@ class SizedScreen(Screen[Result]):
         """Textual takes the focus from what is hidden, and gives it to nothing when that is shown again."""
         if avoiding or not self.unseen:
             super()._reset_focus(widget, avoiding)
+
+
+def needed(size: Size) -> str:
+    """What is said in place of a screen in a terminal of `size`, which is too small."""
+    width, height = SMALLEST
+    return (
+        f"Garfield needs a terminal of {width} by {height} characters.\n"
+        f"This one has {size.width} by {size.height}: make it larger, or its letters smaller.\n\n"
+        "Keys still work: S stops a run, q quits."
+    )
 
 
 def unseen_keys(screen: Screen) -> Mapping[str, str] | None:
