@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from controller.ui.widgets.ranktable import RankTable
 from tests.simulated import simulate
@@ -105,6 +105,33 @@ async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):
         await tui.until(lambda: tui.run.acts[1:] == [(4, "attack", "none")])
         tui.app.screen.tick(True)
         await tui.until(lambda: "a rank 4: attack off" in tui.picture())
+
+
+async def test_the_options_of_an_attack_are_typed_and_checked_before_it_begins(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 4)
+        await choose(tui, "attack on …")
+        await choose(tui, "sign-flip")
+        await tui.until(lambda: tui.screen_name == "Line")
+        line = tui.app.screen.query_one(Input)
+        assert line.value.startswith("sign-flip(scale=1")
+        line.value = "sign-flip(scale=x)"
+        await tui.press("enter")
+        await tui.until(lambda: "✖" in tui.picture() and "scale=x" in tui.picture())
+        assert tui.run.acts == []
+        tui.app.screen.query_one(Input).value = "sign-flip(scale=10)"
+        await tui.press("enter")
+        await tui.until(lambda: tui.run.acts == [(4, "attack", "sign-flip(scale=10)")])
+        await tui.press("enter")
+        await choose(tui, "attack on …")
+        await choose(tui, "zero")  # it has none
+        await tui.until(lambda: tui.run.acts[1:] == [(4, "attack", "zero")])
+        await tui.press("enter")
+        await choose(tui, "attack on …")
+        await choose(tui, "sign-flip")
+        await tui.until(lambda: tui.screen_name == "Line")
+        await tui.press("enter")  # as it stands there
+        await tui.until(lambda: tui.run.acts[2:] == [(4, "attack", "sign-flip")])
 
 
 async def test_more_liars_than_declared_are_told_of_before(tmp_path):

@@ -6,19 +6,21 @@ Each is a short one, as those in `controller.ui.asking`; what is refused is said
 from __future__ import annotations
 
 import shlex
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 
 from controller import acts
 from controller.ui import formats
-from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
+from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Line, Message, Question
 from controller.ui.talks import ask
 from garfield import catalog
+from garfield.catalog.spelling import written_value
 
 if TYPE_CHECKING:
     from controller.state import Now, RankNow
     from controller.ui.app import GarfieldApp
     from controller.ui.session import Session
+    from garfield.catalog.kinds import Option
 
 HONEST = "none"  # the attack that is none
 
@@ -81,7 +83,24 @@ async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
         (key, key, entry.summary) for key, entry in catalog.ATTACKS.items() if side in entry.sides and key != HONEST
     ]
     title, text = f"What {rank.title} on {rank.host} sends from now on", too_many(rank, app.session.now)
-    return await ask(app, Choice(title, listed, text=text))
+    chosen = await ask(app, Choice(title, listed, text=text))
+    entry = catalog.ATTACKS.get(chosen) if chosen is not None else None
+    return chosen if entry is None or not entry.options else await _with_options(app, chosen, entry.options)
+
+
+async def _with_options(app: GarfieldApp, name: str, options: Mapping[str, Option]) -> str | None:
+    """The attack `name` with its options as a person writes them, to begin from their defaults; None: given up."""
+    written = ", ".join(f"{key}={written_value(option.default)}" for key, option in options.items())
+    typed = f"{name}({written})"
+    help_ = "; ".join(f"{key}: {option.help}" for key, option in options.items())
+    problem = ""
+    while (answer := await ask(app, Line("The attack", f"{help_}.{problem}", typed))) is not None:
+        typed = answer
+        try:
+            return catalog.format_attack(catalog.parse_attack(typed.strip()))
+        except catalog.CatalogError as error:
+            problem = f"\n✖ {error}"
+    return None
 
 
 def too_many(rank: RankNow, now: Now) -> str:
