@@ -1,10 +1,12 @@
 """A hosts file is opened and edited with its comments, order and unknown keys kept."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from controller.hostsfile import ChangedOnDisk, HostsFile, HostsFileError
+from controller.hostsfile.file import NEW
 from tests.sketches import CLUSTER, LOCAL
 
 TEXT = """\
@@ -85,6 +87,13 @@ def test_a_new_file_is_valid_and_is_not_written_over_another(tmp_path):
     file.save()
     assert not file.dirty
     assert path.read_text() == file.text()
+
+
+def test_a_new_file_is_that_of_the_repository_and_is_installed():
+    root = Path(__file__).parent.parent
+    assert HostsFile.new("hosts.toml").text() == (root / "hosts.toml").read_text()
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    assert NEW.name in project["tool"]["setuptools"]["package-data"]["controller.hostsfile"]
 
 
 ODD = '''\

@@ -18,12 +18,13 @@ from controller.hosts import HOST_KEYS, RUN_KEYS, FileProblem, Host, Key
 from controller.hostsfile import disk, schema
 from controller.hostsfile.blocks import CannotEdit, Layout, layout
 from controller.hostsfile.disk import ChangedOnDisk, HostsFileError
-from controller.hostsfile.text import NEW_TEXT, HostsText, read_text
+from controller.hostsfile.text import HostsText, read_text
 from controller.hostsfile.tomlvalues import plain, same, toml
 from controller.hostvalues import HostValueError
 from controller.plainfile import read_plain
 from garfield.settings import SETTINGS, SettingError, experiment_setting
 
+NEW = Path(__file__).with_name("new.toml")  # the repository's own hosts.toml says the same
 # Keys and parameters whose value is typed, letter by letter.
 TYPED = {key.name for key in (*HOST_KEYS.values(), *RUN_KEYS.values()) if key.kind not in ("count", "flag", "choice")}
 TYPED |= {name for name, setting in SETTINGS.items() if setting.kind not in ("flag", "choice")}
@@ -53,8 +54,8 @@ class HostsFile:
 
     @classmethod
     def new(cls, path: str | os.PathLike[str]) -> HostsFile:
-        """A file that is not on disk yet: this machine, one server and three workers."""
-        return cls(Path(path), NEW_TEXT, None)
+        """A file that is not on disk yet: this machine alone, and an experiment in which one of five workers lies."""
+        return cls(Path(path), NEW.read_text(encoding="utf-8"), None)
 
     @property
     def _state(self) -> HostsText:

@@ -13,19 +13,6 @@ from controller.hostsfile.blocks import Layout, layout
 from controller.hostsfile.disk import HostsFileError
 from controller.hostsfile.statements import lines, scan
 
-NEW_TEXT = """\
-# Hosts and parameters of a training run. Every key: python -m controller keys
-
-[[host]]
-name = "here"
-connection = "local"                 # this machine, without SSH
-servers = 1                          # parameter-server ranks on this host
-workers = 3                          # worker ranks
-
-[experiment]
-dataset = "digits"
-"""
-
 
 @dataclass(frozen=True)
 class HostsText:

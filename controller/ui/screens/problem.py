@@ -63,9 +63,9 @@ class ProblemScreen(Screen[None]):
             return Content.assemble(
                 Content.styled(f"There is no hosts file {where.name} in {where.parent}.", "bold"),
                 "\n\nA hosts file lists the machines to train on and the parameters of the experiment. One can be made "
-                "now with this machine alone: one parameter server and three workers, no SSH and no download. "
-                "More machines are added to it on the Cluster screen. Or it is made of lists that you have: files "
-                "called servers and workers, a node list of Slurm or OAR, a hostfile of MPI.",
+                "now with this machine alone: one parameter server and five workers, one of which lies; no SSH and no "
+                "download. More machines are added to it on the Cluster screen. Or it is made of lists that you have: "
+                "files called servers and workers, a node list of Slurm or OAR, a hostfile of MPI.",
             )
         lines = [Content.styled(session.problem or "", "bold"), Content("")]
         return Content("\n").join([*lines, *self._excerpt()])
