@@ -66,7 +66,9 @@ async def test_editing_a_host_changes_only_what_was_typed(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("e")
         tui.app.screen.query_one("#field-data_dir", Field).enter()
+        assert "data_dir      edited" not in tui.picture()
         await tui.write("~/data")
+        await tui.until(lambda: "data_dir      edited      ~/data" in tui.picture())
         await tui.press("ctrl+s")
         assert tui.app.session.draft.file.text() == HOSTS.replace("workers = 5\n", 'workers = 5\ndata_dir = "~/data"\n')
         await tui.press("e", "escape")
@@ -122,7 +124,9 @@ async def test_a_file_changed_meanwhile_can_be_read_anew(tmp_path):
 async def test_sizes_are_said_as_people_say_them(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.launch()
-        facts = {"memory": 34359738368, "memory_available": 24210636800}
+        facts = {"memory": 34359738368, "memory_available": 24210636800, "at": 1795400643.437, "agent": 15962}
         tui.run.feed([*simulate(until=3, outcome=False), {"kind": "facts", "host": "here", "facts": facts}])
         await tui.press("1")
         assert "memory free 24 GB" in tui.text("#known")
+        assert "1795400643" not in tui.text("#known")
+        assert "agent" not in tui.text("#known")

@@ -200,6 +200,14 @@ async def test_a_preset_is_laid_over_without_an_edit(tmp_path):
         assert not tui.app.unsaved
 
 
+@pytest.mark.parametrize(("size", "about"), [((80, 24), "dataset"), ((120, 40), "aggregator")])
+async def test_the_parameter_that_is_told_about_first_is_in_sight(tmp_path, size, about):
+    async with driven(tmp_path, size=size) as tui:
+        await tui.press("2")
+        await tui.until(lambda: f"─  {about}  ─" in tui.picture())
+        assert f"│  {about} " in tui.picture()
+
+
 async def test_a_preset_chosen_where_no_parameter_is_shown_says_what_it_did(tmp_path):
     async with driven(tmp_path) as tui:
         for keys, told in (

@@ -63,6 +63,18 @@ async def test_a_run_whose_model_diverged_is_no_success(tmp_path):
         assert "✓ Finished" not in tui.picture()
 
 
+async def test_titles_of_charts_are_shorter_where_there_is_little_room_and_no_act_is_offered_twice(tmp_path):
+    async with driven(tmp_path, size=(110, 40)) as tui:
+        await tui.launch()
+        tui.run.feed(simulate(steps=60))
+        await tui.until(lambda: "Finished" in tui.picture())
+        await tui.press("e")
+        await tui.until(lambda: "─  accuracy 0.647 · EMA 0.6  ─" in tui.picture())
+        assert tui.picture().split("\n")[-1].count("its log") == 1
+        await tui.pilot.resize_terminal(200, 40)
+        await tui.until(lambda: "─  accuracy 0.647 on the test set · EMA 0.6  ─" in tui.picture())
+
+
 async def test_the_accuracy_is_the_same_everywhere(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.launch()

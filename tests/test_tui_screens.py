@@ -73,6 +73,8 @@ async def test_every_act_is_told_once_with_all_its_keys(tmp_path):
             if screen == "1":
                 assert ["+ −", "A PS more, or less"] in lines
                 assert ["q ^q", "Quit (^q from a field too); asks when a run goes on or something is unsaved"] in lines
+            if screen == "2":
+                await tui.until(lambda: " pgup pgdn A page up" in tui.picture())
             listed = tui.app.screen.query_one("#keys")
             scrolls = "↑ ↓ scrolls   esc closes"
             await tui.until(lambda: (scrolls in tui.picture()) is (listed.max_scroll_y > 0))  # noqa: B023

@@ -276,7 +276,7 @@ def _add(
     command = commands.add_parser(
         name,
         help=summary,
-        description=f"{description}\n\n{text.strip()}" if text else description,
+        description="{}\n\n{}".format(description, text.strip("\n")) if text else description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(module=module, command=name)

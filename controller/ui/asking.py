@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controller.ui.session import Session
 
 NAMED = 6  # problems that a dialog lists
+FRAME = 14  # lines that a dialog takes beside what it lists
 LEASES = {
     "15s": "then they end by themselves; nothing is left behind",
     "15m": "time for a network to come back",
@@ -197,17 +198,18 @@ def _end_unheard(session: Session) -> list[str]:
 
 async def _leave_unsaved(app: GarfieldApp) -> bool:
     answers = [CANCEL, Answer("save", "Save and quit", "primary"), Answer("discard", "Quit without saving", "error")]
-    text = f"{app.session.path} has changes that are not saved{_what_changed(app.session.draft)}"
+    changed = _what_changed(app.session.draft, max(NAMED, app.size.height - FRAME))
+    text = f"{app.session.path} has changes that are not saved{changed}"
     answer = await ask(app, Question("Unsaved changes", text, answers))
     return answer == "discard" or (answer == "save" and await editing.save(app))
 
 
-def _what_changed(draft: Draft | None) -> str:
-    """The rest of a sentence: what would be lost."""
+def _what_changed(draft: Draft | None, room: int) -> str:
+    """The rest of a sentence: what would be lost, in so many lines at the most."""
     saved = draft.file.saved if draft is not None else None
     if draft is None or saved is None:
         return "."
     before, now = Texts.of(Draft(saved)), Texts.of(Draft(draft.file))  # presets and --set are never saved
     changes = differences(before, replace(now, parameters={**now.parameters, **draft.invalid}))
-    more = f"\n… and {len(changes) - NAMED} more" if len(changes) > NAMED else ""
-    return ":\n" + "\n".join(f"  {change}" for change in changes[:NAMED]) + more
+    more = f"\n… and {len(changes) - room} more" if len(changes) > room else ""
+    return ":\n" + "\n".join(f"  {change}" for change in changes[:room]) + more

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
 SIZES = {"memory": "memory", "memory_available": "memory free"}  # facts in bytes
+UNTOLD = {"at", "agent"}  # facts that people have no use for: a clock in seconds, the number of a process
 LEVELS = {"error": 0, "warning": 1}
 
 
@@ -143,6 +144,8 @@ def of_run(known: HostNow, away: bool, width: int) -> Iterator[Content]:
         state, why = "detached", "its ranks go on; A follows them again"
     yield hanging(Content(f"{HOST_MARKS.get(state, '◌')} "), Content(f"{state}{f': {why}' if why else ''}"), width)
     for name, value in known.facts.items():
+        if name in UNTOLD:
+            continue
         if name in SIZES and isinstance(value, int | float):
             value = formats.bytes_of(value)
         yield fact(SIZES.get(name, name), str(value), width)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from controller.state import Now, Series
 
 SMOOTHINGS = (0.0, 0.6, 0.9)
+ON_TEST = " on the test set"  # what a title leaves out where there is little room
 LONGEST_NAME = 24
 
 
@@ -115,18 +116,18 @@ def reached(name: str, now: Now, series: Series) -> str:
         _, low, middle, high = newest
         return f"loss {formats.number(middle)} ({formats.number(low)} to {formats.number(high)})"
     if name == "accuracy":
-        return "accuracy" if now.accuracy is None else f"accuracy {now.accuracy:.3f} on the test set"
+        return "accuracy" if now.accuracy is None else f"accuracy {now.accuracy:.3f}{ON_TEST}"
     if name == "rate":
         return f"step rate {formats.rate(now.rate())}"
     moved = series.bytes.newest
     return "bytes a step" if moved is None else f"{formats.size(moved[2])} a step"
 
 
-def title(said: str, kind: str, smoothing: float, log: bool, cut: float | None = None) -> str:
-    """What a chart shows, and how it is drawn if that is not as usual."""
-    parts = [said]
+def title(said: str, kind: str, smoothing: float, log: bool, cut: float | None = None, *, short: bool = False) -> str:
+    """What a chart shows, and how it is drawn if that is not as usual; `short`: in as few words as can be."""
+    parts = [said.partition(" (")[0].removesuffix(ON_TEST) if short else said]
     parts += [f"EMA {smoothing:g}"] if smoothing else []
     parts += ["log"] if log else []
-    parts += [f"cut at {formats.number(cut, 2)}: o log scale"] if cut is not None else []
+    parts += [f"cut at {formats.number(cut, 2)}{'' if short else ': o log scale'}"] if cut is not None else []
     parts += [f"by {kind}"] if kind != KINDS[0] else []
     return " · ".join(parts)

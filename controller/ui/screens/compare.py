@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -115,8 +116,8 @@ class CompareScreen(ChartScreen):
         """What each chart shows, and its keys."""
         for name, (panel, chart) in self.frames.items():
             log = self.log_scale and name == "loss"
-            said = measures.title(MEASURES[name].whole, self.kind, self.smoothing, log, chart.cut)
-            panel.entitle(said, self.keys_of(name))
+            told = partial(measures.title, MEASURES[name].whole, self.kind, self.smoothing, log, chart.cut)
+            panel.entitle(told(), self.keys_of(name), told(short=True))
 
     def axis_of(self, kind: str) -> Axis | None:
         """That of the first run."""

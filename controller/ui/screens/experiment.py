@@ -72,8 +72,8 @@ class ExperimentScreen(MainScreen):
                     yield Static(id="about-text", markup=False)
 
     def on_mount(self) -> None:
-        """Begin with the parameter that the project is about."""
-        self._about = "aggregator"
+        """Begin with the parameter that the project is about, where it is in sight; else with the first."""
+        self._about = "aggregator" if self.has_class("-tall") else self.query(Field).first().key
 
     def on_resize(self) -> None:
         """A narrow terminal is told less."""

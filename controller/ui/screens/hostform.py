@@ -17,6 +17,9 @@ from controller.ui.screens.dialogs import Dialog
 from controller.ui.widgets.field import Field
 from controller.ui.widgets.form import Form
 
+# Where a value is from, by what the host says of that.
+ORIGINS = {"own": "file", "[defaults]": "defaults", "default": ""}
+
 
 def as_text(value: Any) -> str:
     """A value of a host's key as it is typed into the form."""
@@ -73,9 +76,14 @@ class HostForm(Dialog[dict[str, Any]]):
         """Fill in what the host says, or what is in force where a list always shows something."""
         for field in self.query(Field):
             field.show(self._text_before(field.key))
-            origin = self._host.origin.get(field.key, "") if self._host else ""
-            field.mark(origin="" if origin == "default" else origin)
+            field.mark(origin=self._origin(field))
         self.query(Field).first().enter()
+
+    def _origin(self, field: Field) -> str:
+        """Where the value of a field is from, as on Experiment; of a new host all is typed here."""
+        if self._host is None:
+            return ""
+        return "edited" if field.text != self._text_before(field.key) else ORIGINS[self._host.origin[field.key]]
 
     def _text_before(self, name: str) -> str:
         """The text that a field begins with."""
@@ -115,7 +123,7 @@ class HostForm(Dialog[dict[str, Any]]):
     @on(Field.Edited)
     def _edited(self, message: Field.Edited) -> None:
         message.stop()
-        message.field.mark(origin="own" if message.text else "", complaint=self._complaint(message.field))
+        message.field.mark(origin=self._origin(message.field), complaint=self._complaint(message.field))
 
     @on(Field.Entered)
     def _entered(self, message: Field.Entered) -> None:

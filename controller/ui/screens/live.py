@@ -222,7 +222,8 @@ class LiveScreen(ChartScreen):
         reached = measures.reached(name, self.shown, self._series)
         panel, chart = self.frames[name]
         log, kind = self.log_scale and loss, kind if loss else "step"
-        panel.entitle(measures.title(reached, kind, self.smoothing, log, chart.cut), self.keys_of(name))
+        told = partial(measures.title, reached, kind, self.smoothing, log, chart.cut)
+        panel.entitle(told(), self.keys_of(name), told(short=True))
 
     @property
     def _alone(self) -> str | None:

@@ -48,13 +48,18 @@ class KeyBar(Widget):
         return line
 
     def _entries(self) -> list[tuple[str, Content]]:
-        """The keys that are shown: CAPITALS first, which act on the cluster, then saving, offered when it is needed,
-        then those that a screen wants before all others."""
+        """The keys that are shown, each act once: CAPITALS first, which act on the cluster, then saving, offered
+        when it is needed, then those that a screen wants before all others."""
         entries, seen = [], set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.show and active.enabled and binding.description and binding.action not in seen:
-                seen.add(binding.action)
+            if (
+                binding.show
+                and active.enabled
+                and binding.description
+                and not seen & {binding.action, binding.description}
+            ):
+                seen |= {binding.action, binding.description}
                 turn = 0 if binding.key.isupper() else 1 if binding.key == "ctrl+s" else 2 if binding.priority else 3
                 told = Content.assemble((self.app.get_key_display(binding), "bold $primary"), f" {binding.description}")
                 entries.append((turn, binding.key, told))
