@@ -9,7 +9,7 @@ from controller.state.now import FALLEN, RankNow
 if TYPE_CHECKING:
     from controller.state.runstate import RunState
 
-NEWS = ("act", "stalled", "lost", "back", "exit", "started", "step")  # records that may change it
+NEWS = ("act", "stalled", "lost", "back", "exit", "started")  # records that may change it; steps are too many
 _NAMED = 6  # ranks that keep still, by name
 
 
