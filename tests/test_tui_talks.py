@@ -47,6 +47,15 @@ async def test_a_question_below_the_one_of_quitting_still_works(tmp_path):
         await tui.until(lambda: tui.run.stops == [False])
 
 
+async def test_a_question_is_in_the_middle_and_what_it_is_about_shows_beneath(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.press("greater_than_sign", "q")
+        await tui.until(lambda: asked(tui) == ["Unsaved changes"])
+        frame = tui.app.screen.query_one(".dialog")
+        await tui.until(lambda: frame.region.x > 0 and abs(frame.region.y - (24 - frame.region.bottom)) <= 1)
+        assert tui.app.screen.styles.background.a < 1
+
+
 async def test_a_launch_below_the_question_of_quitting_still_works(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("greater_than_sign", "L")

@@ -75,7 +75,7 @@ class Modal(ModalScreen[Result]):
         """The run has new facts."""
 
 
-class Dialog(SizedScreen[Result], Modal[Result]):
+class Dialog(Modal[Result], SizedScreen[Result]):  # in this order: Textual styles by the first ones alone
     """A frame in the middle of the screen; Esc steps out of it with None."""
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", tooltip="Close without doing anything")]
