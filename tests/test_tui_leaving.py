@@ -67,6 +67,7 @@ async def test_what_would_be_lost_is_listed_and_no_longer_than_can_be_read(tmp_p
         draft = tui.app.session.draft
         await tui.press("plus", "greater_than_sign")
         edits = {"steps": "12", "lr": "0.5", "batch": "16", "seed": "7", "fw": "0", "quorum": "n-f"}
+        edits |= {"wd": "0.1", "clip": "3", "epochs": "4", "eval_every": "9"}
         for name, text in edits.items():
             draft.set(name, text)
         await tui.press("q")
@@ -74,8 +75,9 @@ async def test_what_would_be_lost_is_listed_and_no_longer_than_can_be_read(tmp_p
         told = tui.text(".dialog-text Static")
         assert "here: servers 1 → 2" in told
         assert "here: workers 5 → 6" in told
-        assert told.count(" → ") == 6
+        assert told.count(" → ") == 10
         assert "… and 2 more" in told
+        await tui.until(lambda: "… and 2 more" in tui.picture() and "Quit without saving" in tui.picture())
 
 
 ELSEWHERE = HOSTS.replace("workers = 5", "workers = 2") + '[[host]]\nname = "lab1"\nservers = 0\nworkers = 3\n'
