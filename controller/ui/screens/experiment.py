@@ -49,6 +49,7 @@ class ExperimentScreen(MainScreen):
         Binding("u", "app.undo", "undo", tooltip="Take the last edit back, of parameters or hosts"),
         Binding("y", "command", "command", tooltip="Show and copy the command that starts a rank by hand"),
     ]
+    _at: str | None = None  # the field that one was in last
 
     def body(self) -> ComposeResult:
         """The form and what follows from it."""
@@ -71,16 +72,17 @@ class ExperimentScreen(MainScreen):
                 with Panel(id="about"), VerticalScroll(can_focus=False):
                     yield Static(id="about-text", markup=False)
 
-    def on_mount(self) -> None:
-        """Begin with the parameter that the project is about, where it is in sight; else with the first."""
-        self._about = "aggregator" if self.has_class("-tall") else self.query(Field).first().key
+    @property
+    def _about(self) -> str:
+        """The parameter that is told about: first the one that the project is about, where it is in sight."""
+        return self._at or ("aggregator" if self.has_class("-tall") else self.query(Field).first().key)
 
     def on_resize(self) -> None:
         """A narrow terminal is told less."""
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        self._tell_about(self._about)
+        self._tell_about()
         if self.app.session.draft is not None:
             self._show_plan()
 
@@ -149,17 +151,18 @@ class ExperimentScreen(MainScreen):
         self._mark(message.field, draft.invalid)
         self._show_plan()
         if name == self._about:
-            self._tell_about(name)
+            self._tell_about()
         self._version = self.app.session.version  # this screen made the change
         self.refresh_top()
 
     @on(Field.Entered)
     def _entered(self, message: Field.Entered) -> None:
-        self._tell_about(message.field.key)
+        self._at = message.field.key
+        self._tell_about()
 
-    def _tell_about(self, name: str) -> None:
+    def _tell_about(self) -> None:
         """The parameter one is at: its help, its default, and what can be chosen."""
-        self._about = name
+        name = self._about
         setting = SETTINGS.get(name)
         help = setting.help if setting else RUN_KEYS[name].help
         help += f" ({setting.unit})" if setting and setting.unit else ""
