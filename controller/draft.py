@@ -8,13 +8,13 @@ line, unless that line carries a comment.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from controller.hosts import RUN_KEYS, FileProblem
+from controller.hosts import RUN_KEYS, FileProblem, Host
 from controller.hostsfile import HostsFile, HostsFileError
 from controller.hostsfile.file import TYPED
 from controller.hostsfile.schema import printable, shown
@@ -132,10 +132,11 @@ class Draft:
             self._typed.pop(name, None)
             self._write(name, None)
 
-    def fill(self, values: Mapping[str, Any]) -> list[str]:
+    def fill(self, values: Mapping[str, Any], hosts: Sequence[Host] = ()) -> list[str]:
         """Edit all parameters to be those of a recorded run; the sentences about what can't be.
 
-        What the run doesn't name gets its default; ranks stay on the hosts as they are placed.
+        What the run doesn't name gets its default. Ranks stay on the hosts as they are placed unless `hosts` says what
+        each carried in that run: then those of the same names carry that again, and the others are switched off.
         """
         refused = []
         with self._step("all of a run"):
@@ -145,10 +146,20 @@ class Draft:
                         self._set(name, values.get(name, setting.default))
                     except (SettingError, HostsFileError) as error:
                         refused.append(printable(str(error)))
+            if hosts:
+                self._place({host.name: host for host in hosts if host.enabled})
         unknown = sorted(name for name in values if name not in settings.SETTINGS)
         return refused + [
             printable(f"{name} = {values[name]}: this version has no such parameter.") for name in unknown
         ]
+
+    def _place(self, hosts: Mapping[str, Host]) -> None:
+        for index, host in enumerate(self.file.hosts):
+            like = hosts.get(host.name)
+            for key in ("enabled", "servers", "workers") if like else ("enabled",):
+                value = getattr(like, key) if like else False
+                if getattr(host, key) != value:
+                    self.file.set_host(index, key, value)
 
     def undo(self) -> bool:
         """Take back the last edit, of hosts or parameters; False when there is none."""

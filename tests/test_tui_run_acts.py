@@ -161,3 +161,37 @@ async def test_launching_again_asks_about_unsaved_edits(tmp_path):
         await tui.until(lambda: tui.screen_name == "Message")
         await tui.until(lambda: "It had 1 PS and 3 workers" in tui.picture())
         assert tui.app.session.draft.value("steps") == 77
+
+
+PLACED = """
+[[host]]
+name = "here"
+servers = 1
+workers = 2
+
+[[host]]
+name = "there"
+workers = 3
+"""
+
+
+@pytest.mark.parametrize("answer", ["leave", "place"])
+async def test_launching_again_sets_the_hosts_too_when_asked(tmp_path, answer):
+    told = record_run("r1", "krum", n_workers=5, steps=77) / "run.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"hosts_text": PLACED}))
+    now = PLACED.replace("workers = 2", "workers = 4") + '\n[[host]]\nname = "third"\nworkers = 1\n'
+    async with driven(tmp_path, now) as tui:
+        await opened(tui, 1)
+        await tui.press("r")
+        await tui.until(lambda: "krum had 1 PS and 5 workers, the hosts carry 1 PS and 8 workers now." in tui.picture())
+        assert "there: 0 PS and 3 workers" in tui.picture()
+        assert tui.app.focused.id == "answer-cancel"
+        tui.app.screen.query_one(f"#answer-{answer}").press()
+        await tui.until(lambda: tui.screen_name == "ExperimentScreen")
+        draft = tui.app.session.draft
+        carried = {host.name: host.workers for host in draft.file.hosts if host.enabled}
+        assert carried == ({"here": 2, "there": 3} if answer == "place" else {"here": 4, "there": 3, "third": 1})
+        assert draft.value("steps") == 77
+        draft.undo()
+        assert draft.file.text() == now
+        assert not draft.undo()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.hostsfile import HostsFileError
 from controller.runs import RunInfo, hosts_file, read_run, removal
@@ -179,10 +179,7 @@ def _away(run: RunInfo) -> str:
 
 async def _attach(app: GarfieldApp, run: RunInfo) -> None:
     """Follow `run` again, if it goes on, where it was launched."""
-    hosts: list[Host] = []  # those of the file that is open now
-    with contextlib.suppress(HostsFileError):
-        file = await asyncio.to_thread(hosts_file, run)
-        hosts = [host for host in file.hosts if host.enabled] if file is not None else hosts
+    hosts = await asyncio.to_thread(_hosts, run)
     await attending.attach(app, hosts, run.id)
 
 
@@ -198,7 +195,10 @@ def _delete(runs: Sequence[RunInfo]) -> tuple[list[RunInfo], list[str]]:
 
 
 async def again(app: GarfieldApp, run: RunInfo) -> None:
-    """Fill the form with the parameters of `run`; ask first where unsaved edits would be mixed with them."""
+    """Fill the form with the parameters of `run`; ask first where unsaved edits would be mixed with them.
+
+    Where the hosts carry other ranks than then, ask whether they are to carry those again.
+    """
     draft, name = app.session.draft, title_of(run)
     if draft is None or not run.values:
         app.say(f"Nothing is recorded of the parameters of {name}.", "warning")
@@ -208,14 +208,48 @@ async def again(app: GarfieldApp, run: RunInfo) -> None:
         answers = [CANCEL, Answer("fill", "Fill them in", "warning")]
         if await ask(app, Question("Unsaved edits", text, answers)) != "fill":
             return
-    refused = draft.fill(run.values)
+    had = {key: run.values[key] for key in ("num_ps", "num_workers") if key in run.values}
+    now = {key: draft.value(key) for key in had}
+    told: list[str] = []
+    hosts: list[Host] = []
+    if had != now:
+        hosts = await asyncio.to_thread(_hosts, run)
+        there = {host.name for host in draft.file.hosts}
+        if hosts and there.issuperset(host.name for host in hosts):
+            answers = [CANCEL, Answer("leave", "Leave them"), Answer("place", "As they were", "primary")]
+            answer = await ask(app, Question("Other ranks than now", _placed(name, had, now, hosts), answers))
+            if answer not in ("leave", "place"):
+                return
+            hosts = hosts if answer == "place" else []
+        else:
+            hosts = []
+            told = [f"It had {_ranks(had)}; 1 Cluster says how many the hosts carry now."]
+    told = draft.fill(run.values, hosts) + told
     app.draft_changed()
     app.switch_mode("experiment")
-    placed = {key: run.values[key] for key in ("num_ps", "num_workers") if key in run.values}
-    if any(draft.value(key) != value for key, value in placed.items()):
-        had = f"{placed.get('num_ps', '–')} PS and {placed.get('num_workers', '–')} workers"
-        refused.append(f"It had {had}; 1 Cluster says how many the hosts carry now.")
-    if refused:
-        await ask(app, Message(f"Not all is as in {name}", "\n".join(refused)))
+    if told:
+        await ask(app, Message(f"Not all is as in {name}", "\n".join(told)))
     else:
         app.say(f"All parameters are those of {name} now. L launches it again.")
+
+
+def _hosts(run: RunInfo) -> list[Host]:
+    """The hosts that `run` was launched on, as its record has them."""
+    with contextlib.suppress(HostsFileError):
+        file = hosts_file(run)
+        return [host for host in file.hosts if host.enabled] if file is not None else []
+    return []
+
+
+def _placed(name: str, had: Mapping[str, Any], now: Mapping[str, Any], hosts: Sequence[Host]) -> str:
+    """What is asked where the hosts carry other ranks than in the run."""
+    carried = [f"{host.name}: {_ranks({'num_ps': host.servers, 'num_workers': host.workers})}" for host in hosts]
+    more = [f"and {len(carried) - NAMED} more"] if len(carried) > NAMED else []
+    listed = "\n".join(carried[:NAMED] + more)
+    return f"{name} had {_ranks(had)}, the hosts carry {_ranks(now)} now. In the run they carried\n\n{listed}"
+
+
+def _ranks(counts: Mapping[str, Any]) -> str:
+    servers, workers = (counts.get(key) for key in ("num_ps", "num_workers"))
+    told = formats.plural(workers, "worker") if isinstance(workers, int) else "– workers"
+    return f"{formats.count(servers if isinstance(servers, int) else None)} PS and {told}"
