@@ -82,10 +82,15 @@ class HostSession(HostTalk):
             raise HostError(self.host, f"rank {rank} did not start: {answer['error']}")
         return answer["pid"]
 
-    async def act(self, rank: int, act: str, attack: str | None = None, run: str | None = None) -> None:
-        """Do something to a rank (of another run: `run`), and wait until it is done. Raises HostError."""
+    async def act(
+        self, rank: int, act: str, attack: str | None = None, run: str | None = None, by: str | None = None
+    ) -> None:
+        """Do something to a rank (of another run: `run`), and wait until it is done. Raises HostError.
+
+        `by` is who is said to have wanted it: whoever sits here, unless given.
+        """
         token = secrets.token_hex(4)
-        message = {"type": "act", "id": token, "rank": rank, "act": act, "attack": attack, "by": origin_text()}
+        message = {"type": "act", "id": token, "rank": rank, "act": act, "attack": attack, "by": by or origin_text()}
         seconds = WARM_WITHIN if act == "restart" else ANSWER_WITHIN
         answer = await self.ask(message | ({"run": run} if run else {}), "acted", token, seconds)
         if why := answer.get("error"):

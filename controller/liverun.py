@@ -28,6 +28,7 @@ from controller.verdict import Verdict, verdict
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
+RELEASED_BY = "the controller, as another rank has finished"
 
 
 class RunRefused(Exception):
@@ -264,7 +265,7 @@ class LiveRun:
             for rank in [rank for rank in ranks if rank.state == "paused" and rank.rank not in self._released]:
                 self._released.add(rank.rank)
                 with contextlib.suppress(HostError):  # it has ended meanwhile, or its host isn't heard
-                    await self._cluster.act(rank.rank, "resume")
+                    await self._cluster.act(rank.rank, "resume", by=RELEASED_BY)
 
     async def _settle(self, over: Verdict) -> str:
         """Give the other ranks a moment to leave or to say what they saw, unless someone asks to end now."""

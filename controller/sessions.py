@@ -53,9 +53,9 @@ class Sessions:
                 self._state(session.host, "stopping")
             session.stop(kill, "killed" if kill else "stopped")
 
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+    async def act(self, rank: int, act: str, attack: str | None = None, by: str | None = None) -> None:
         """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
-        await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack)
+        await self._sessions[self.plan.ranks[rank].host.name].act(rank, act, attack, by=by)
 
     @property
     def holds(self) -> bool:

@@ -64,12 +64,12 @@ class FakeCluster:
             self.emit({"kind": "bye", "host": host.name, "left": []})
         self.gone.set()
 
-    async def act(self, rank: int, act: str, attack: str | None = None) -> None:
+    async def act(self, rank: int, act: str, attack: str | None = None, by: str | None = None) -> None:
         if "act" in self.hangs:
             raise HostError(self.plan.hosts[0], f"rank {rank}, {act}: it has ended.")
         self.acts.append((rank, act, attack))
-        facts = {"attack": attack} if attack else {}
-        self.emit({"kind": "act", "host": "here", "rank": rank, "act": act, **facts, "text": f"{act} rank {rank}"})
+        facts = {"rank": rank, "act": act} | ({"attack": attack} if attack else {})
+        self.emit({"kind": "act", "host": "here", **facts, "text": f"{act} rank {rank}, by {by or 'ada@lab1'}"})
 
     async def detach(self) -> None:
         if "detach" in self.hangs:

@@ -266,6 +266,8 @@ async def test_a_paused_rank_goes_on_as_soon_as_another_has_finished(tmp_path: P
         await asyncio.sleep(0)
     assert cluster.acts[2:] == [(3, "resume", None), (4, "resume", None)]
     assert not any(rank.state == "paused" for rank in run.state.now.ranks.values())
+    told = [line.text for line in run.state.now.log]
+    assert "resume rank 4, by the controller, as another rank has finished" in told
     await run.stop()
     assert (await run.wait())["outcome"] == "stopped"
 
