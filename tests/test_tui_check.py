@@ -152,3 +152,23 @@ async def test_what_a_login_asks_during_a_check_is_typed_unseen(tmp_path, monkey
         assert "424242" not in tui.picture()
         await tui.press("enter")
         await tui.until(lambda: answers == ["424242"])
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_launch_repeats_what_a_check_found(tmp_path, fake, size):
+    async with driven(tmp_path, TWO, size=size) as tui:
+        await tui.press("P")
+        fake.tell(tui.app, "here")
+        fake.tell(
+            tui.app, "lab2", CheckFinding("error", "torch", "lab2: its Python has no torch; install it with:", "x")
+        )
+        fake.end()
+        await tui.until(lambda: "✖ its Python has no torch" in row(tui, "lab2"))
+        await tui.press("L")
+        await tui.until(lambda: "✖ lab2: its Python has no torch; install it with: x" in tui.picture())
+        assert "The last check found" in tui.picture()
+        assert "✖ here" not in tui.picture()
+        assert {"name", "note"} <= set(tui.picture().split())
+        await tui.press("escape", "down", "space", "L")  # off, so that it is none of the run
+        await tui.until(lambda: tui.screen_name == "Launching")
+        assert "The last check found" not in tui.picture()

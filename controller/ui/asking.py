@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from controller.draft import Draft
 from controller.hostvalues import format_lease, parse_lease
-from controller.ui import acting, editing, formats
+from controller.ui import acting, editing, formats, hostfacts
 from controller.ui.screens.dialogs import CANCEL, Answer, Question
 from controller.ui.screens.launching import Launching
 from controller.ui.screens.stopping import Stopping
@@ -55,7 +55,8 @@ async def launch(app: GarfieldApp) -> None:
     if all(host.local for host in session.plan.hosts):
         leases = []  # they are where this app is: no network comes between, and without the machine they are gone too
     name = session.draft.run_name(session.clock())
-    chosen = await ask(app, Launching(session.plan.summary(), name, leases, own))
+    unfit = hostfacts.unfit(session, session.plan.hosts)
+    chosen = await ask(app, Launching(session.plan.summary(), name, leases, own, unfit))
     if chosen is not None and session.can_launch:
         app.launch(None if chosen.lease is None else parse_lease(chosen.lease), chosen.name, chosen.note)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
@@ -59,6 +59,12 @@ def state(session: Session, host: Host) -> tuple[str, str]:
         return "◌", "detached"
     mark = HOST_MARKS.get(known.state, "◌")
     return mark, known.detail.removeprefix(f"{host.name}: ") or known.state if mark == "✖" else known.state
+
+
+def unfit(session: Session, hosts: Iterable[Host]) -> list[str]:
+    """What kept hosts out of any run when they were checked last: a sentence for each such host."""
+    checked = [check for host in hosts if (check := checked_later(session, host)) is not None and not check.ok]
+    return [str(ordered(check)[0]) for check in checked]
 
 
 def ordered(check: HostCheck) -> list[CheckFinding]:

@@ -16,6 +16,8 @@ from textual.widgets import Input, OptionList, Static
 from controller.ui.screens.dialogs import Dialog, listed
 from controller.ui.widgets.naming import Naming
 
+UNFIT = "The last check found what keeps it from starting:"
+SHOWN = 2  # of the hosts that could not
 LEASE = "If the hosts hear no more of this app (network down, machine off), their ranks go on for:"
 
 
@@ -37,19 +39,25 @@ class Launching(Dialog[Launch]):
         Binding("up", "app.focus_previous", show=False),
     ]
 
-    def __init__(self, plan: str, name: str, leases: Sequence[tuple[str, str, str]], own: str) -> None:
+    def __init__(
+        self, plan: str, name: str, leases: Sequence[tuple[str, str, str]], own: str, unfit: Sequence[str] = ()
+    ) -> None:
         """`plan` is what would start, `name` what it is called unless a person says otherwise, `own` the plan's lease.
 
-        All is shown as it is.
+        `unfit` are sentences about hosts that failed their last check. All is shown as it is.
         """
         super().__init__()
-        self._plan, self._name, self._leases, self._own = plan, name, leases, own
+        self._plan, self._name, self._leases, self._own, self._unfit = plan, name, leases, own, unfit
 
     def compose(self) -> ComposeResult:
         """What is launched, what it is called, how long it goes on."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Launch ")
             yield Static(Content(self._plan).stylize("bold"), markup=False, classes="above")
+            if self._unfit:
+                more = [f"and {len(self._unfit) - SHOWN} more"] if len(self._unfit) > SHOWN else []
+                told = [UNFIT, *(f"✖ {sentence}" for sentence in self._unfit[:SHOWN]), *more]
+                yield Static(Content("\n".join(told)), markup=False, classes="above")
             yield Naming(self._name)
             if self._leases:
                 yield Static(LEASE, markup=False)
