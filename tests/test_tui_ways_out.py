@@ -157,8 +157,8 @@ def test_suspended_and_resumed_the_run_goes_on_and_the_screen_comes_back(tmp_pat
         terminal.keys("C-z")  # nobody is asked: on this machine a lease is no matter of silence
         terminal.shows("Stopped", "ready>")
         terminal.check_restored()
-        terminal.type("stty -g >after\n")
-        until((tmp_path / "after").exists)
+        terminal.type("stty -g >after; echo writ''ten\n")
+        terminal.shows("written", "ready>")
         terminal.check_restored()
         terminal.type("fg\n")
         terminal.shows("● running", "1 Cluster")
