@@ -47,6 +47,13 @@ async def said(tui: Driven, words: str) -> None:
     await tui.until(lambda: words in " ".join(notice.message for notice in list(tui.app._notifications)[-1:]))
 
 
+def launched_from(folder: Path, hosts: str) -> Path:
+    """Have the run that is recorded in `folder` say that it was launched from a hosts file of this text; the folder."""
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hosts_text": hosts}), encoding="utf-8")
+    return folder
+
+
 def retold(folder: Path, **facts: Any) -> Path:
     """Have the outcome of the run that is recorded in `folder` say so; the folder."""
     path = folder / "outcome.json"

@@ -6,7 +6,7 @@ from controller.ui.screens.live import LiveScreen
 from controller.ui.screens.replay import ReplayScreen
 from controller.ui.widgets.ranktable import RankTable
 from tests.cast import SIXTY_FOUR, Cast, stalling, until_step, without
-from tests.recording import opened, record_run
+from tests.recording import launched_from, opened, record_run
 from tests.simulated import Fault
 from tests.tours import Stops, ask, close, feed, no_torch
 from tests.tuitools import Driven
@@ -174,7 +174,7 @@ async def runs(tui: Driven, cast: Cast) -> Stops:
     yield "runs-empty"
     small = cast.options | {"steps": 120}
     for seed in (1, 2):
-        record_run(f"20260920-1{seed}0000-krum", f"krum-{seed}", seed=seed, **small)
+        launched_from(record_run(f"20260920-1{seed}0000-krum", f"krum-{seed}", seed=seed, **small), cast.hosts)
     undefended = {"aggregator": "average"}
     record_run("20260920-130000-mean", "undefended", note="as it was before", seed=3, values=undefended, **small)
     record_run("20260920-140000-died", "night", seed=4, faults=[Fault(3, 40, "crash")], **small)
@@ -211,6 +211,12 @@ async def runs(tui: Driven, cast: Cast) -> Stops:
         await tui.press("left")
         await tui.until(lambda: screen._target is None)
     yield "replay"
+    await close(tui)
+    await tui.press("1", "greater_than_sign", "ctrl+s")
+    await tui.until(lambda: not tui.app.unsaved)
+    await tui.press("5")
+    await ask(tui, "r")
+    yield "again"
 
 
 async def helps(tui: Driven, cast: Cast) -> Stops:

@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from controller import paths
 from controller.runs import Recorder
 from controller.ui import formats
-from tests.recording import opened, record_run, record_some, said
+from tests.recording import launched_from, opened, record_run, record_some, said
 from tests.tuitools import Driven, driven
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -177,14 +177,15 @@ workers = 3
 
 @pytest.mark.parametrize("answer", ["leave", "place"])
 async def test_launching_again_sets_the_hosts_too_when_asked(tmp_path, answer):
-    told = record_run("r1", "krum", n_workers=5, steps=77) / "run.json"
-    told.write_text(json.dumps(json.loads(told.read_text()) | {"hosts_text": PLACED}))
+    launched_from(record_run("r1", "krum", n_workers=5, steps=77), PLACED)
     now = PLACED.replace("workers = 2", "workers = 4") + '\n[[host]]\nname = "third"\nworkers = 1\n'
     async with driven(tmp_path, now) as tui:
         await opened(tui, 1)
         await tui.press("r")
         await tui.until(lambda: "krum had 1 PS and 5 workers, the hosts carry 1 PS and 8 workers now." in tui.picture())
-        assert "there: 0 PS and 3 workers" in tui.picture()
+        assert "here: 1 PS and 2 workers, now 1 PS and 4 workers" in tui.picture()
+        assert "third: nothing, now 1 worker" in tui.picture()
+        assert "there:" not in tui.picture()
         assert tui.app.focused.id == "answer-cancel"
         tui.app.screen.query_one(f"#answer-{answer}").press()
         await tui.until(lambda: tui.screen_name == "ExperimentScreen")

@@ -89,6 +89,9 @@ async def hosts(tui: Driven, cast: Cast) -> Stops:
         await ask(tui, "enter")
         yield "findings"
         await close(tui)
+        await ask(tui, "L")
+        yield "launch-unfit"
+        await close(tui)
         for name, instead in (("trust", ()), ("trust-changed", (("/home/alice/.ssh/known_hosts", 7),))):
             patched.setattr(trusting, "untrusted_key", _shown(instead))
             await ask(tui, "t")

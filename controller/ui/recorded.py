@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controller.hostsfile import HostsFileError
+from controller.hostsfile import HostsFile, HostsFileError
 from controller.runs import RunInfo, hosts_file, read_run, removal
 from controller.runs.export import rows, whole_file, write_csv, write_json
 from controller.runs.label import LabelError, relabel
@@ -216,8 +216,9 @@ async def again(app: GarfieldApp, run: RunInfo) -> None:
         hosts = await asyncio.to_thread(_hosts, run)
         there = {host.name for host in draft.file.hosts}
         if hosts and there.issuperset(host.name for host in hosts):
-            answers = [CANCEL, Answer("leave", "Leave them"), Answer("place", "As they were", "primary")]
-            answer = await ask(app, Question("Other ranks than now", _placed(name, had, now, hosts), answers))
+            answers = [CANCEL, Answer("leave", "Leave them"), Answer("place", "Set them", "primary")]
+            text = _placed(name, had, now, hosts, draft.file)
+            answer = await ask(app, Question("Other ranks than now", text, answers))
             if answer not in ("leave", "place"):
                 return
             hosts = hosts if answer == "place" else []
@@ -241,15 +242,27 @@ def _hosts(run: RunInfo) -> list[Host]:
     return []
 
 
-def _placed(name: str, had: Mapping[str, Any], now: Mapping[str, Any], hosts: Sequence[Host]) -> str:
-    """What is asked where the hosts carry other ranks than in the run."""
-    carried = [f"{host.name}: {_ranks({'num_ps': host.servers, 'num_workers': host.workers})}" for host in hosts]
-    more = [f"and {len(carried) - NAMED} more"] if len(carried) > NAMED else []
-    listed = "\n".join(carried[:NAMED] + more)
-    return f"{name} had {_ranks(had)}, the hosts carry {_ranks(now)} now. In the run they carried\n\n{listed}"
+def _placed(name: str, had: Mapping[str, Any], now: Mapping[str, Any], then: Sequence[Host], file: HostsFile) -> str:
+    """What is asked where the hosts of `file` carry other ranks than `then`, in the run of this `name`."""
+    carried = {host.name: host for host in then}
+    both = [(host.name, _carries(carried.get(host.name)), _carries(host)) for host in file.hosts]
+    changes = [f"{host}: {before}, now {after}" for host, before, after in both if before != after]
+    more = [f"and {len(changes) - NAMED} more"] if len(changes) > NAMED else []
+    listed = "\n".join(changes[:NAMED] + more)
+    return (
+        f"{name} had {_ranks(had)}, the hosts carry {_ranks(now)} now. They can be set to what they carried then:\n\n"
+        f"{listed}"
+    )
+
+
+def _carries(host: Host | None) -> str:
+    if host is None or not host.enabled or not host.servers + host.workers:
+        return "nothing"
+    return _ranks({"num_ps": host.servers, "num_workers": host.workers})
 
 
 def _ranks(counts: Mapping[str, Any]) -> str:
     servers, workers = (counts.get(key) for key in ("num_ps", "num_workers"))
-    told = formats.plural(workers, "worker") if isinstance(workers, int) else "– workers"
-    return f"{formats.count(servers if isinstance(servers, int) else None)} PS and {told}"
+    told = [f"{formats.count(servers)} PS"] if isinstance(servers, int) and servers else []
+    told += [formats.plural(workers, "worker")] if isinstance(workers, int) and workers else []
+    return " and ".join(told) or "no ranks"
