@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from garfield import experiment, settings
+from garfield import catalog, experiment
 
 ACTS = ("pause", "resume", "kill", "restart", "attack", "checkpoint", "finish")
 
 
-def why_not(rank: int, act: str, attack: str | None, ranks: int) -> str | None:
-    """Why that makes no sense in a run of so many `ranks`, in one sentence; None if it does."""
+def attack_of(role: str, text: str) -> str:
+    """The attack that `text` says, in its shortest form. Raises CatalogError if a rank of `role` has no such."""
+    catalog.check_attack(text, n=1, f=0, side="server" if role == "ps" else "worker")
+    return catalog.format_attack(catalog.parse_attack(text))
+
+
+def why_not(rank: int, act: str, attack: str | None, roles: Sequence[str]) -> str | None:
+    """Why that makes no sense in a run whose ranks have these `roles`, in one sentence; None if it does."""
     if act not in ACTS:
         return f"{act!r} is nothing that can be done to a rank; there are {', '.join(ACTS)}."
-    if not 0 <= rank < ranks:
-        return f"There is no rank {rank}; this run has ranks 0 to {ranks - 1}."
+    if not 0 <= rank < len(roles):
+        return f"There is no rank {rank}; this run has ranks 0 to {len(roles) - 1}."
     if (act == "attack") != (attack is not None):
         return "Say which attack, or none." if act == "attack" else f"{act} takes no attack."
     try:
         if attack is not None:
-            settings.find_setting("attack").parse(attack)
-    except settings.SettingError as error:
+            attack_of(roles[rank], attack)
+    except catalog.CatalogError as error:
         return str(error)
     return None
 

@@ -160,7 +160,7 @@ class LiveRun:
             raise RunRefused(sentence(error)) from None
 
     def _why_not(self, rank: int, act: str, attack: str | None) -> str | None:
-        if why := acts.why_not(rank, act, attack, len(self.plan.ranks)):
+        if why := acts.why_not(rank, act, attack, [each.role for each in self.plan.ranks]):
             return why
         if not self.running or not self._up.is_set():
             return "The run has ended." if self._up.is_set() else "The run is not launched yet."

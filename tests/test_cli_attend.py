@@ -173,6 +173,7 @@ async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None
             (["9", "pause"], f"{launch.run} has no rank 9; its hosts tell of these: 0, 1, 2."),
             (["1", "attack", "sign-flop"], "did you mean sign-flip?"),
             (["1", "attack", "on"], f"{launch.run} is not recorded on this machine; say which one:"),
+            (["1", "attack", "reverse"], "reverse is not an attack of a worker; a worker's is sign-flip"),
         ):
             done = await typed(here, "rank", *typed_words, "--run", launch.run)
             assert (done.returncode, done.stdout) == (1, ""), typed_words

@@ -231,6 +231,8 @@ async def test_a_run_starts_once(tmp_path: Path) -> None:
         (1, "attack", None, "Say which attack"),
         (1, "pause", "none", "pause takes no attack"),
         (1, "attack", "sign-flop", "sign-flop"),
+        (1, "attack", "reverse(scale=2)", "reverse is not an attack of a worker"),
+        (0, "attack", "sign-flip", "sign-flip is not an attack of a server"),
     ],
 )
 async def test_acts_that_make_no_sense_are_refused(

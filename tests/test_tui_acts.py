@@ -118,6 +118,9 @@ async def test_the_options_of_an_attack_are_typed_and_checked_before_it_begins(t
         line.value = "sign-flip(scale=x)"
         await tui.press("enter")
         await tui.until(lambda: "✖" in tui.picture() and "scale=x" in tui.picture())
+        tui.app.screen.query_one(Input).value = "reverse(scale=10)"
+        await tui.press("enter")
+        await tui.until(lambda: "✖ reverse is not an attack of a worker" in tui.picture())
         assert tui.run.acts == []
         tui.app.screen.query_one(Input).value = "sign-flip(scale=10)"
         await tui.press("enter")

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Collection
 
+from controller import acts
 from controller.cli import interruptible, terminal
 from controller.cli.attend import asking
 from controller.cli.out import complain, say, say_json
@@ -17,6 +18,7 @@ from controller.connection import HostError
 from controller.hosts import Host
 from controller.runs import find_runs
 from controller.survey import ActRefused, Found, survey
+from garfield.catalog import CatalogError
 from garfield.settings import SETTINGS, SettingError
 
 
@@ -28,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
         raise Refused(f"{options.act} takes no attack.", 2)
     try:
         return interruptible.run(_act(hosts_of(options.file, options.run), options))
-    except (HostError, ActRefused, SettingError) as error:
+    except (HostError, ActRefused, SettingError, CatalogError) as error:
         raise Refused(str(error)) from None
 
 
@@ -58,13 +60,13 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _attack(run: Found, rank: int, word: str) -> str:
-    """The attack that `word` means for that rank; "none" for off. Raises Refused, SettingError."""
+    """The attack that `word` means for that rank; "none" for off. Raises Refused, SettingError, CatalogError."""
     role = next((one["role"] for one in run.ranks() if one["rank"] == rank), "worker")
     setting = SETTINGS["attack_ps" if role == "ps" else "attack"]
     if word == "off":
         return "none"
     if word != "on":
-        return setting.parse(word)
+        return acts.attack_of(role, setting.parse(word))
     recorded = find_runs(run.run)
     named = recorded[0].values.get(setting.name) if recorded else None
     if not isinstance(named, str) or named == "none":

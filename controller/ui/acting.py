@@ -85,11 +85,11 @@ async def _which_attack(app: GarfieldApp, rank: RankNow) -> str | None:
     title, text = f"What {rank.title} on {rank.host} sends from now on", too_many(rank, app.session.now)
     chosen = await ask(app, Choice(title, listed, text=text))
     entry = catalog.ATTACKS.get(chosen) if chosen is not None else None
-    return chosen if entry is None or not entry.options else await _with_options(app, chosen, entry.options)
+    return chosen if entry is None or not entry.options else await _with_options(app, rank, chosen, entry.options)
 
 
-async def _with_options(app: GarfieldApp, name: str, options: Mapping[str, Option]) -> str | None:
-    """The attack `name` with its options as a person writes them, to begin from their defaults; None: given up."""
+async def _with_options(app: GarfieldApp, rank: RankNow, name: str, options: Mapping[str, Option]) -> str | None:
+    """The attack `name` of `rank` with options as a person writes them, beginning from the defaults; None: given up."""
     written = ", ".join(f"{key}={written_value(option.default)}" for key, option in options.items())
     typed = f"{name}({written})"
     help_ = "; ".join(f"{key}: {option.help}" for key, option in options.items())
@@ -97,7 +97,7 @@ async def _with_options(app: GarfieldApp, name: str, options: Mapping[str, Optio
     while (answer := await ask(app, Line("The attack", f"{help_}.{problem}", typed))) is not None:
         typed = answer
         try:
-            return catalog.format_attack(catalog.parse_attack(typed.strip()))
+            return acts.attack_of(rank.role, typed.strip())
         except catalog.CatalogError as error:
             problem = f"\n✖ {error}"
     return None
