@@ -59,3 +59,13 @@ def test_the_model_that_comes_here_is_told() -> None:
     stream = io.StringIO()
     Progress(state, stream).tick(1.0)
     assert stream.getvalue().endswith("the model: 3 of 9 MB are here\n")
+
+
+def test_a_loss_that_is_not_finite_any_more_is_told_and_not_the_last_that_was() -> None:
+    state = launching(lab0="running", lab1="running")
+    made = {"kind": "step", "seconds": 0.1, "parts": {}}
+    state.apply({**made, "rank": 1, "step": 1, "loss": 4.3e11})
+    state.apply({**made, "rank": 0, "step": 1, "loss": 4.3e11, "quorum": [1]})
+    assert step_line(state.now, state).endswith("loss 4.3e+11 (4.3e+11–4.3e+11)")
+    state.apply({**made, "rank": 0, "step": 2, "loss": None, "quorum": [1]})
+    assert step_line(state.now, state).endswith("loss not finite")

@@ -150,6 +150,23 @@ def test_a_host_row_has_the_columns_and_the_bar_of_its_slowest_worker(width):
     assert (f"8/8 slowest {row.slowest.rank}" in told) == (width == 118)
 
 
+@pytest.mark.parametrize("width", [78, 118])
+def test_a_loss_that_was_not_finite_is_nan(width):
+    ahead = [step_of(rank, "lab3", 31) | {"loss": None} for rank in range(16, 24)]
+    server = step_of(0, "lab1", 31) | {"loss": None, "quorum": [16], "weights": [1.0]}
+    state = big_run(*ahead, server, step_of(1, "lab1", 31) | {"loss": None})
+    columns = Columns.fitting(width, state.now.ranks.values(), True)
+
+    def told(rank: int) -> str:
+        cells = rank_cells(state.now.ranks[rank], columns, "", chosen=False, revealed=False, away=False)
+        return "".join(text for text, _ in cells)
+
+    assert [told(rank)[columns.head + columns.state :].split()[1] for rank in (16, 0, 1)] == ["nan", "nan", "–"]
+    row = next(row for row in rows(state.now, Plights(state.now)) if isinstance(row, HostRow) and row.name == "lab3")
+    told_row = "".join(text for text, _ in host_cells(row, columns, chosen=False, away=False))
+    assert told_row[columns.head + columns.state :].split()[:2] == ["31", "nan"]
+
+
 @pytest.mark.parametrize(("step", "said"), [(123_400, "≥123 416 1.60–2.30"), (123_456_400, "≥123 456 416")])
 def test_long_ranges_of_a_host_row_keep_their_place(step, said):
     state = big_run(*(step_of(rank, "lab3", step + rank) | {"loss": 0.1 * rank} for rank in range(16, 24)))

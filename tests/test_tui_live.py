@@ -56,6 +56,7 @@ async def test_a_run_whose_model_diverged_is_no_success(tmp_path):
         await tui.launch()
         tui.run.feed(records[:ends])
         await tui.until(lambda: "loss: not finite since step 41" in tui.picture())
+        await tui.until(lambda: tui.picture().count(" nan ") == len(tui.app.session.now.ranks))
         tui.run.feed(records[ends:])
         await tui.until(lambda: "! Finished, but the model diverged" in tui.picture())
         assert "since step 41; accuracy" in " ".join(tui.text("Outcome").split())

@@ -148,7 +148,10 @@ def step_line(now: Now, state: RunState) -> str:
     parts += [f"{duration(remaining)} left"] if remaining else []
     loss = state.series.band.line.newest
     low, middle, high = map(_loss, loss[1:]) if loss else ("", "", "")
-    parts += [f"loss {middle} ({low}–{high})"] if loss else []
+    if now.diverged is not None:  # the last finite losses are of long ago
+        parts.append("loss not finite")
+    elif loss:
+        parts.append(f"loss {middle} ({low}–{high})")
     parts += [f"accuracy {now.accuracy:.3f}"] if now.accuracy is not None else []
     return "  ".join(parts)
 

@@ -120,7 +120,7 @@ def rank_cells(
         word = PHASES.get(rank.phase, rank.phase)
     yield set_cell_size(f"{mark} {word}", columns.state), style
     step, loss, time = columns.measured
-    yield f"{formats.count(rank.step or None):>{step}} {formats.number(rank.loss):>{loss}} ", ""
+    yield f"{formats.count(rank.step or None):>{step}} {_loss(rank):>{loss}} ", ""
     yield f"{formats.milliseconds(rank.seconds):>{time}}  ", ""
     words = _instead_of_a_bar(rank)
     if words:
@@ -132,6 +132,12 @@ def rank_cells(
         yield from _bar(rank, columns)
     weight = None if rank.state in FALLEN else rank.weight
     yield f"  {formats.times(weight) if rank.role == 'worker' else '':>{columns.trust}}", ""
+
+
+def _loss(rank: RankNow) -> str:
+    """Its last loss; nan where that was not finite, which is nothing of a PS that had no gradients in its step."""
+    lost = rank.loss is None and rank.step and (rank.role == "worker" or rank.quorum)
+    return "nan" if lost else formats.number(rank.loss)
 
 
 def _bar(rank: RankNow | None, columns: Columns) -> Iterator[Run]:
@@ -186,7 +192,7 @@ def _ranges(row: HostRow, columns: Columns) -> str:
     """The steps and losses of a host's workers, and how long the slowest took; that is left out where both are long."""
     step, loss, time = columns.measured
     steps = formats.span(row.steps, formats.count) if row.steps else ""
-    losses = formats.span(row.losses, lambda value: formats.number(value, 2)) if row.losses else ""
+    losses = formats.span(row.losses, lambda value: formats.number(value, 2)) if row.losses else "nan" if steps else ""
     seconds = row.slowest.seconds if row.slowest is not None else None
     room = columns.numbers - 2
     least = f"≥{formats.count(min(row.steps))}" if row.steps else ""
