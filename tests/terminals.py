@@ -67,6 +67,13 @@ class Terminal:
         """Type text."""
         self._tmux("send-keys", "-l", text)
 
+    def paste(self, data: bytes) -> None:
+        """Paste as a person does, with the terminal's marks around it."""
+        file = self.folder / "pasted"
+        file.write_bytes(data)
+        self._tmux("load-buffer", str(file))
+        self._tmux("paste-buffer", "-p")
+
     def picture(self) -> str:
         """What is on the terminal."""
         return self._tmux("capture-pane", "-p")

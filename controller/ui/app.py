@@ -106,18 +106,18 @@ class GarfieldApp(App[str]):
         theme.register(self)
 
     async def on_event(self, event: events.Event) -> None:
-        """A key waits for its turn; what comes back up to the app is on its way already."""
-        if isinstance(event, events.Key) and not event.is_forwarded:
+        """What is typed or pasted waits for its turn; what comes back up to the app is on its way already."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             await self._typed.take(event)
-        elif not isinstance(event, events.Paste) or unseen_keys(self.screen) is None:
+        else:
             await super().on_event(event)
 
-    async def _act(self, key: events.Key) -> None:
-        """Do what a key does where one is."""
+    async def _act(self, key: events.Key | events.Paste) -> None:
+        """Do what a key, or what is pasted, does where one is."""
         acts = unseen_keys(self.screen)
         if acts is None:
             await super().on_event(key)
-        elif key.key in acts:
+        elif isinstance(key, events.Key) and key.key in acts:
             await self.run_action(acts[key.key])
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from typing import IO
 
 from textual.app import App
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
+
+from controller.ui.pasted import PasteParser
+
+linux_driver.XTermParser = PasteParser  # there is no other way to have the driver take it
 
 
 class Screenside:

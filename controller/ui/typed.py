@@ -2,7 +2,8 @@
 
 Textual hands each key at once to who has the focus, where it waits; a key that is no text then goes up to the app,
 which runs what it is bound to. Of ↓ and a word that come together the word would be in the field that ↓ was to leave,
-and of a word and ^s half would be saved. Here a key waits until all that the one before it led to is done.
+and of a word and ^s half would be saved. Here a key waits until all that the one before it led to is done. What is
+pasted is as a key.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Typed:
 
     def __init__(self, app: GarfieldApp, act: Callable[[events.Event], Awaitable[None]]) -> None:
         self._app, self._act = app, act
-        self._keys: deque[events.Key] = deque()
+        self._keys: deque[events.Key | events.Paste] = deque()
         self._turns = 0  # keys that had their turn
         self._came = time.monotonic()  # when the last key did
 
@@ -37,7 +38,7 @@ class Typed:
         """Seconds since the last key."""
         return time.monotonic() - self._came
 
-    async def take(self, key: events.Key) -> None:
+    async def take(self, key: events.Key | events.Paste) -> None:
         """Act on `key`, at once or when those before it have."""
         self._came = time.monotonic()
         self._keys.append(key)

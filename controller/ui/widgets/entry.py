@@ -20,4 +20,5 @@ class Entry(Input, inherit_bindings=False):
 
     def _on_paste(self, event: events.Paste) -> None:
         """The first line of it, without what would steer the terminal; the Input goes on with that."""
-        event.text = "".join(letter for letter in event.text.partition("\n")[0] if not has_control(letter))
+        line = next(iter(event.text.splitlines()), "").replace("\t", " ")
+        event.text = "".join(letter for letter in line if not has_control(letter))
