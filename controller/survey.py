@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller import acts
+from controller import acts, paths
 from controller.connection import HostError
 from controller.hosts import Host
 from controller.origin import origin_text, told_origin
@@ -33,18 +33,27 @@ def meant(word: str | None, ids: Collection[str]) -> set[str]:
     return {run for run in ids if run.startswith(word) or run in named}
 
 
+def recorded_here(run: str) -> bool:
+    """Whether the run of this id has a folder among those of this machine. Reads files."""
+    return (paths.runs_dir() / run).is_dir()
+
+
 class ActRefused(Exception):
     """What can't be done to a rank; one sentence."""
 
 
 @dataclass
 class Found:
-    """One run as the hosts tell it: `parts` by the visited host, one entry an agent, as `Visit.runs` has them."""
+    """One run as the hosts tell it: `parts` by the visited host, one entry an agent, as `Visit.runs` has them.
+
+    `recorded`: it has a folder in the runs folder of this machine.
+    """
 
     run: str
     origin: str = ""
     started: float = 0.0
     parts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -61,8 +70,9 @@ class Found:
 
     @property
     def mine(self) -> bool:
-        """The same user of the same machine launched it."""
-        return self.origin == origin_text()
+        """It was launched from here: by the same user of the same machine, who may be several people, and with its
+        records among ours."""
+        return self.recorded and self.origin == origin_text()
 
     @property
     def detached(self) -> bool:
@@ -203,11 +213,11 @@ async def survey(
     `prompter` is asked for what a login needs to know.
     """
     async with visit_all(hosts, Visit.runs, told, prompter) as visits:
-        yield Survey(visits.at, _gather(visits.answers), visits.unreachable)
+        yield Survey(visits.at, await asyncio.to_thread(_gather, visits.answers), visits.unreachable)
 
 
 def _gather(told: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
-    """What hosts tell, by run, oldest first."""
+    """What hosts tell, by run, oldest first. Reads files: not for the loop."""
     found: dict[str, Found] = {}
     for host, runs in told.items():
         for part in runs:
@@ -215,6 +225,8 @@ def _gather(told: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
             run.origin = told_origin(part.get("origin"))
             run.started = min(run.started or part["started"], part["started"])
             run.parts.setdefault(host, []).append(part)
+    for run in found.values():
+        run.recorded = recorded_here(run.run)
     return sorted(found.values(), key=lambda run: (run.started, run.run))
 
 

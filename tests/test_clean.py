@@ -15,8 +15,10 @@ import pytest
 
 from controller.agent import facts, keeping, leftovers, processes, records
 from controller.agent.journal import LINE
-from controller.cleanup import clean_plan
+from controller.cleanup import CleanPlan, Leftover, clean_plan
+from controller.cli import clean
 from controller.hosts import Host
+from controller.origin import origin_text
 from tests.clitools import command, here, needs_proc, soon
 from tests.launching import Launch, local_host, pid_of, processes_of, until_gone, write_package
 
@@ -258,3 +260,12 @@ def test_what_is_supervised_needs_its_run_to_be_named(here: Path) -> None:
     done = command(here, "clean", "--running", "--yes")
     assert done.returncode == 2
     assert "--running needs the RUN" in done.stderr
+
+
+@pytest.mark.parametrize(("recorded", "also"), [(True, ""), (False, ", also of a run that isn't recorded here")])
+def test_who_ends_what_is_supervised_is_told_where_it_may_be_anothers(here: Path, recorded: bool, also: str) -> None:
+    if recorded:
+        (here / "home/state/runs" / RUN).mkdir(parents=True)
+    process = {"pid": 1, "start": 1, "what": "1", "name": "python", "age": 2.0}
+    plan = CleanPlan([Leftover("here", RUN, origin_text(), True, [process], [])], 0, {}, [], {})
+    assert clean._question(plan) == f"End this 1 process{also}?"

@@ -109,7 +109,7 @@ async def test_a_run_of_someone_else_is_stopped_only_when_that_is_confirmed(
         ]
         refused = await typed(here, "stop", launch.run)
         assert refused.returncode == 1
-        assert "was launched by bob@far, not from here; to stop it all the same, add --yes." in refused.stderr
+        assert "it was not launched from here; to stop it all the same, add --yes." in refused.stderr
         assert len(alive(launch.run)) == 6
         done = await typed(here, "stop", launch.run, "--yes", "--json")
         assert (done.returncode, json.loads(done.stdout)["left"]) == (0, 0), done.stderr
@@ -214,12 +214,36 @@ async def test_the_question_names_whose_run_it_is(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(words, "can_ask", lambda: True)
     monkeypatch.setattr(words, "agrees", agrees)
-    run = Found("20260101-000000-aaaa", "bob@far", parts={"lab1": [{"host": "lab1", "ranks": []}]})
-    assert await words.may_act(run, "stop it", yes=False) is answer
-    assert asked == ["20260101-000000-aaaa on lab1 was launched by bob@far, not from here: stop it?"]
-    assert await words.may_act(run, "stop it", yes=True)
-    assert await words.may_act(Found("mine", origin_text()), "stop it", yes=False)
-    assert len(asked) == 1
+    rank = {"rank": 0, "step": 40, "ended": False}
+    parts = {"lab1": [{"host": "lab1", "name": "night", "ranks": [rank, rank | {"rank": 1, "ended": True}]}]}
+    run = Found("20260101-000000-aaaa", "bob@far", parts=parts, recorded=True)
+    assert await words.may_act(run, "stop it", yes=False, named=True) is answer
+    told = "on lab1, 1 of 2 ranks alive, step 40; it was not launched from here: stop it?"
+    assert asked.pop() == f"night (20260101-000000-aaaa) of bob@far {told}"
+    assert await words.may_act(run, "stop it", yes=True, named=False)
+    assert await words.may_act(Found("mine", origin_text(), recorded=True), "stop it", yes=False, named=False)
+    assert not asked
+    colleagues = Found("theirs", origin_text(), parts=parts)
+    assert await words.may_act(colleagues, "stop it", yes=False, named=True) is answer
+    assert "so it may be someone else's: stop it?" in asked.pop()
+
+
+async def test_a_run_of_the_same_user_that_is_not_recorded_here_is_stopped_only_when_it_is_named(here: Path) -> None:
+    async with going(here, name="night") as launch:
+        entries = json.loads((await typed(here, "status", "--json")).stdout)["runs"]
+        assert [entry["mine"] for entry in entries if entry["run"] == launch.run] == [False]
+        for words_typed in (["stop"], ["detach"], ["rank", "1", "pause"], ["attach", "--take"]):
+            refused = await typed(here, *words_typed)
+            assert (refused.returncode, refused.stdout) == (1, ""), words_typed
+            assert f"night ({launch.run}) of {origin_text()} on here since" in refused.stderr
+            assert "so it may be someone else's; to" in refused.stderr
+            assert "all the same, say its id or add --yes." in refused.stderr
+        assert len(alive(launch.run)) == 6
+        done = await typed(here, "stop", launch.run)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"stopping night ({launch.run}) of {origin_text()} on here since")
+        assert "3 of 3 ranks alive, step " in done.stdout
+        assert alive(launch.run) == []
 
 
 async def test_who_launched_a_run_hears_that_it_was_detached(here: Path) -> None:

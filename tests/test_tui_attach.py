@@ -27,9 +27,17 @@ RANKS = [
 ]
 
 
-def going_on(run: str, origin: str, *, connected: bool = False, ranks: list[dict] = RANKS, name: str = "") -> Found:
+def going_on(
+    run: str,
+    origin: str,
+    *,
+    connected: bool = False,
+    ranks: list[dict] = RANKS,
+    name: str = "",
+    recorded: bool = True,
+) -> Found:
     part = {"run": run, "host": "here", "name": name, "lease": None, "connected": connected, "ranks": ranks}
-    return Found(run, origin, time.time() - 7500, {"here": [part]})
+    return Found(run, origin, time.time() - 7500, {"here": [part]}, recorded)
 
 
 def said(tui: Driven) -> str:
@@ -116,13 +124,14 @@ def test_who_has_not_answered_is_named_shortly():
 
 @pytest.mark.parametrize(("key", "attached"), [("enter", []), ("t", [("r", False)]), ("T", [("r", True)])])
 async def test_someone_elses_run_is_asked_about(tmp_path, there, key, attached):
-    there["runs"] = [going_on("r", "bob@lab9", connected=True)]
+    there["runs"] = [going_on("r", "bob@lab9", connected=True, recorded=False)]
     async with driven(tmp_path) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
         await tui.until(lambda: tui.screen_name == "Question")
         assert tui.app.focused.id == "answer-cancel"
-        assert "launched by bob@lab9" in "".join(str(static.content) for static in tui.app.screen.query(Static))
+        told = "".join(str(static.content) for static in tui.app.screen.query(Static))
+        assert "launched by bob@lab9, not recorded here" in told
         if key == "enter":
             await tui.press("enter")
         else:
@@ -153,6 +162,7 @@ async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_t
     there["runs"] = [
         going_on("r1", origin_text(), name="night"),
         going_on("r2", "bob@lab9", connected=True),
+        going_on("r6", origin_text(), name="a colleague's", recorded=False),
         going_on("r3", origin_text(), name="over and out", ranks=ended),
         going_on("r4", "bob@lab9", connected=True, ranks=[]),
         going_on("r5", origin_text(), ranks=[], name="stillborn"),
@@ -161,16 +171,17 @@ async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_t
         there["plan"] = tui.app.session.plan
         await tui.press("A")
         await tui.until(lambda: tui.screen_name == "Choice")
-        assert tui.app.screen.query_one(OptionList).option_count == 3
+        assert tui.app.screen.query_one(OptionList).option_count == 4
         for words in (
             "night detached, 2 of 2 ranks, step 40, 2 h 05 m old; yours, on here",
             "r2 held, 2 of 2 ranks, step 40, 2 h 05 m old; bob@lab9, on here",
+            f"a colleague's detached, 2 of 2 ranks, step 40, 2 h 05 m old; {origin_text()}, on here",
             "over and out over, 0 of 2 ranks",
             "r4 has no rank: bob@lab9 is launching it.",
             "stillborn has no rank: its launch was given up",
         ):
             assert words in said(tui)
-        await tui.press("down", "down", "enter")
+        await tui.press("down", "down", "down", "enter")
         await tui.until(lambda: tui.screen_name == "Question")
         await tui.until(lambda: "its records and its model come here" in said(tui))
         await tui.press("y")

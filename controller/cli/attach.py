@@ -29,7 +29,7 @@ async def _attach(hosts: Collection[Host], word: str | None, options: argparse.N
     async with survey(hosts, asking(OneLine(sys.stderr), SLOW_SECONDS), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "attach FILE RUN")
-        if options.take and not await may_act(run, "take it over", options.yes):
+        if options.take and not await may_act(run, "take it over", options.yes, word is not None):
             return 1
     carrying = [host for host in hosts if host.name in run.parts]
     try:

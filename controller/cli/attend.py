@@ -12,7 +12,7 @@ from controller import moments
 from controller.cli import interruptible, terminal
 from controller.cli.out import complain, duration, say, say_json, table
 from controller.cli.progress import OneLine
-from controller.cli.words import file_and_run, hosts_of, may_act, nothing_runs, run_if_any, the_run
+from controller.cli.words import facts, file_and_run, hosts_of, may_act, nothing_runs, run_if_any, the_run
 from controller.hosts import Host
 from controller.survey import Found, Survey, Told, survey
 
@@ -112,7 +112,7 @@ async def _detach(hosts: Collection[Host], word: str | None, options: argparse.N
     async with survey(hosts, asking(OneLine(sys.stderr)), terminal.ask) as seen:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, word, "detach FILE RUN")
-        if not await may_act(run, "detach it", options.yes):
+        if not await may_act(run, "detach it", options.yes, word is not None):
             return 1
         problems = await seen.detach(run)
     complain(list(problems.values()))
@@ -132,11 +132,11 @@ async def _stop(hosts: Collection[Host], word: str | None, options: argparse.Nam
         if run is None:
             complain(nothing_runs(seen))
             return 1 if seen.unreachable else 0
-        if not await may_act(run, "stop it", options.yes):
+        if not await may_act(run, "stop it", options.yes, word is not None):
             complain(f"{run.run} goes on.")
             return 1
         tell = complain if options.json else say
-        tell(f"stopping {run.run} of {run.origin} on {', '.join(run.hosts())}")
+        tell(f"stopping {facts(run)}")
         return _told(run, await seen.stop(run, options.kill), seen, options)
 
 

@@ -16,6 +16,7 @@ from controller.cli.refused import Refused
 from controller.cli.words import file_and_run, hosts_of
 from controller.hosts import Host
 from controller.origin import origin_text
+from controller.survey import recorded_here
 
 HEADERS = ("host", "run", "by", "what", "pid", "name", "age")
 
@@ -55,7 +56,10 @@ def _rows(plan: CleanPlan) -> list[list[str]]:
 
 
 def _question(plan: CleanPlan) -> str:
-    others = sorted({left.origin for left in plan.leftovers if left.processes or left.files} - {origin_text()})
+    found = [left for left in plan.leftovers if left.processes or left.files]
+    others = sorted({left.origin for left in found} - {origin_text()})
+    if any(left.running and left.origin == origin_text() and not recorded_here(left.run) for left in found):
+        others.append("a run that isn't recorded here")  # of the same user, who may be several people
     of_others = f", also of {' and '.join(others)}" if others else ""
     todo = [f"end {_these(_processes(plan.count))}"] if plan.count else []
     todo += [f"remove {_these(_files(len(plan.files)))}"] if plan.files else []

@@ -301,4 +301,4 @@ def _add_words(command: argparse.ArgumentParser) -> None:
 
 
 def _add_yes(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--yes", action="store_true", help="don't ask, also where the run is someone else's")
+    command.add_argument("--yes", action="store_true", help="don't ask, also where the run wasn't launched from here")

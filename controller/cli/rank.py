@@ -40,7 +40,7 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
         run = the_run(seen, options.run, _command(options))
         attack = None if options.attack is None else _attack(run, options.rank, options.attack)
         what = f"{options.act} rank {options.rank}"
-        if not await may_act(run, what, options.yes):
+        if not await may_act(run, what, options.yes, options.run is not None):
             return 1
         if options.act in ("pause", "kill") or attack not in (None, "none"):
             complain(await seen.forecast(run, options.rank, options.act) or ())

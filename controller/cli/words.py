@@ -7,6 +7,7 @@ from controller.cli.asking import agrees, can_ask
 from controller.cli.refused import Refused
 from controller.hosts import Host
 from controller.hostsfile import HostsFile, HostsFileError
+from controller.origin import origin_text
 from controller.runs import RunInfo, find_runs, hosts_file, list_runs
 from controller.survey import Found, Survey
 
@@ -113,14 +114,31 @@ def _where(survey: Survey) -> str:
     return f"on {', '.join(survey.visits)}" if survey.visits else "on any host that could be asked"
 
 
-async def may_act(run: Found, doing: str, yes: bool) -> bool:
-    """Whether to act on `run`: a person's own is acted on at once, someone else's only when that is confirmed.
+def facts(run: Found) -> str:
+    """Which run it is, who launched it where, and how far it is."""
+    ranks = run.ranks()
+    alive = sum(not rank.get("ended") for rank in ranks)
+    far = f"{alive} of {len(ranks)} ranks alive" if ranks else "without a rank yet"
+    if steps := [rank["step"] for rank in ranks if rank.get("step") is not None]:
+        far += f", step {min(steps)}"
+    since = f" since {moments.told(run.started, '%Y-%m-%d %H:%M:%S')}" if run.started else ""
+    which = f"{run.name} ({run.run})" if run.name else run.run
+    return f"{which} of {run.origin} on {', '.join(run.hosts())}{since}, {far}"
 
-    Raises Refused where nobody can be asked.
+
+async def may_act(run: Found, doing: str, yes: bool, named: bool) -> bool:
+    """Whether to act on `run`: one that was launched from here at once, any other only when that is confirmed.
+
+    Several people may share a user: of one that is not recorded here, but launched by the same user of the same
+    machine, it is enough to have `named` it where nobody can be asked. Raises Refused where that isn't enough.
     """
     if run.mine or yes:
         return True
-    where = f"{run.run} on {', '.join(run.hosts())} was launched by {run.origin}, not from here"
-    if not can_ask():
-        raise Refused(f"{where}; to {doing} all the same, add --yes.")
-    return await agrees(f"{where}: {doing}?")
+    ours = run.origin == origin_text()
+    unrecorded = f"it isn't recorded in {paths.runs_dir()}, so it may be someone else's"
+    why = unrecorded if ours else "it was not launched from here"
+    if can_ask():
+        return await agrees(f"{facts(run)}; {why}: {doing}?")
+    if ours and named:
+        return True
+    raise Refused(f"{facts(run)}; {why}; to {doing} all the same, {'say its id or ' * ours}add --yes.")

@@ -116,7 +116,7 @@ def _age(run: Found, now: float) -> str:
 
 async def _how(app: GarfieldApp, run: Found) -> str | None:
     """Whether to hold the run from now on or to look on: a person is told whose it is, how old, how large."""
-    whose = "yours" if run.mine else f"launched by {run.origin}, not from here"
+    whose = "yours" if run.mine else f"launched by {run.origin}, not {'from' if run.recorded else 'recorded'} here"
     facts = f"{run.run}, {whose}: {_size(run)} on {', '.join(run.hosts())}, {_age(run, app.session.clock())} old."
     answers = [CANCEL, Answer("look", "Look on" if held(run) else "Attach", "primary")]
     if over(run):
