@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from controller.cli import export, main
+from controller.cli.words import recorded_run
 from controller.runs import Recorder, read_run
-from controller.runs.export import rows
+from controller.runs.export import Gone, rows
 from controller.runs.report import report
 from tests.clitools import command, here
 from tests.simulated import Fault, simulate
@@ -96,6 +99,33 @@ def test_several_runs_go_into_one_file(here: Path) -> None:
     refused = command(here, "export", "r1", "-o", "no/such/folder.csv")
     assert refused.returncode == 1
     assert "no/such/folder.csv can't be written" in refused.stderr
+
+
+@pytest.mark.parametrize("words", [["-o", "rows.csv"], ["-o", "rows.json"], ["-o", "rows.csv", "--metric", "loss"]])
+def test_a_run_that_goes_while_it_is_exported_is_refused(here: Path, monkeypatch, capsys, words: list[str]) -> None:
+    """It was there when it was named."""
+    for run in ("r1", "r2"):
+        record(here, run, steps=10)
+    monkeypatch.setenv("GARFIELD_HOME", str(here / "home"))
+    monkeypatch.chdir(here)
+    target = here / words[1]
+    target.write_text("mine")
+    named = read_run(here / "home/state/runs/r2")
+    monkeypatch.setattr(export, "recorded_run", lambda word: named if word == "r2" else recorded_run(word))
+    shutil.rmtree(named.folder)
+    assert main(["export", "r1", "r2", *words]) == 1
+    assert f"simulated (r2) is not there any more: {named.folder} was deleted or moved." in capsys.readouterr().err
+    assert target.read_text() == "mine"
+
+
+def test_a_run_that_goes_while_it_is_read_is_told(here: Path) -> None:
+    record(here, "r1", steps=10)
+    run = read_run(here / "home/state/runs/r1")
+    found = rows(run)
+    next(found)
+    shutil.rmtree(run.folder)
+    with pytest.raises(Gone, match=r"\(r1\) is not there any more"):
+        list(found)
 
 
 def test_rows_are_made_one_by_one(here: Path) -> None:

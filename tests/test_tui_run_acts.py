@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from controller import paths
 from controller.runs import Recorder
@@ -86,16 +87,64 @@ async def test_runs_are_exported_as_json_too(tmp_path, monkeypatch):
         await said(tui, f"Wrote {formats.plural(len(told['values']), 'value')} to ")
 
 
-async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("", "That is a folder: name a file in it."),
+        ("no/[/foo].csv", "It can't be written (No such file or directory)."),
+    ],
+)
+async def test_where_an_export_cannot_go_is_said_below_what_was_typed(tmp_path, size, typed, why):
     record_some()
-    async with driven(tmp_path) as tui:
+    async with driven(tmp_path, size=size) as tui:
         await opened(tui, 5)
         await asked_where(tui)
-        tui.app.screen.query_one(Input).value = str(tmp_path / "no" / "[/foo].csv")
+        first = tui.app.screen
+        path = f"{tmp_path}/{typed}"
+        tui.app.screen.query_one(Input).value = path
         await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Line" and tui.app.screen is not first)
+        await tui.until(lambda: f"✖ {why}" in tui.picture())
+        assert tui.app.screen.query_one(Input).value == path
+        tui.app.screen.query_one(Input).value = str(tmp_path / "r4.csv")
+        await tui.press("enter")
+        await tui.until((tmp_path / "r4.csv").exists)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("marked", [[], ["space", "space"]])
+async def test_a_run_whose_folder_is_gone_is_not_exported(tmp_path, monkeypatch, size, marked):
+    """Nor is what is beside it, and the file that is there stays."""
+    record_some()
+    monkeypatch.chdir(tmp_path)
+    async with driven(tmp_path, size=size) as tui:
+        await opened(tui, 5)
+        await tui.press(*marked)
+        await asked_where(tui)
+        target = tmp_path / ("runs.csv" if marked else "r4.csv")
+        target.write_text("mine")
+        shutil.rmtree(paths.runs_dir() / "r4")
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("y")
         await tui.until(lambda: tui.screen_name == "Message")
-        told = " ".join(str(part.content) for part in tui.app.screen.query(Static))
-        assert told == f"{tmp_path}/no/[/foo].csv can't be written (No such file or directory)."
+        await tui.until(lambda: "night (r4) is not there any more" in tui.picture())
+        assert target.read_text() == "mine"
+        assert not [path for path in tmp_path.iterdir() if target.name in path.name and path != target]
+
+
+async def test_a_damaged_run_is_exported_as_far_as_it_goes(tmp_path, monkeypatch):
+    folder = record_run("r1", steps=60)
+    monkeypatch.chdir(tmp_path)
+    (packed,) = folder.glob("*.gz")
+    packed.write_bytes(packed.read_bytes()[:-500])
+    async with driven(tmp_path) as tui:
+        await opened(tui, 1)
+        await asked_where(tui)
+        await tui.press("enter")
+        await said(tui, "Not all of it could be read: events-0001.jsonl.gz breaks off")
+        assert (tmp_path / "r1.csv").read_text().count("\n") > 100
 
 
 async def test_deleting_asks_with_names_and_bytes(tmp_path):

@@ -13,20 +13,24 @@ from controller.cli.out import complain
 from controller.cli.refused import Refused
 from controller.cli.words import recorded_run
 from controller.runs import RunInfo
-from controller.runs.export import rows, unknown, whole_file, write_csv, write_json
+from controller.runs.export import Gone, check_there, rows, unknown, whole_file, write_csv, write_json
 
 
 def main(options: argparse.Namespace) -> int:
     """Write what every run that is named measured; the exit code."""
     runs = [recorded_run(word) for word in options.runs or [None]]
-    _check(runs, options.metric)
     damage: list[str] = []
     try:
+        for run in runs:
+            check_there(run)  # all of them before the first goes out
+        _check(runs, options.metric)
         with _target(options.output) as target:
             if options.json or (options.output or "").endswith(".json"):
                 count = write_json(runs, target, options.metric, damage)
             else:
                 count = write_csv((row for run in runs for row in rows(run, options.metric, damage)), target)
+    except Gone as error:
+        raise Refused(f"Not exported: {error}") from None
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from controller.plainfile import replaceable
-from controller.runs.eventfiles import load_records
+from controller.runs.eventfiles import load_records, segments
 from controller.runs.library import RunInfo
 
 TELEMETRY = ("bytes_sent", "bytes_received", "late", "dropped")  # of a step, besides what is named below
+
+
+class Gone(Exception):
+    """The folder of a run can't be read any more; the sentence names the run."""
 
 
 class Row(NamedTuple):
@@ -34,14 +38,29 @@ def rows(run: RunInfo, metrics: Iterable[str] = (), damage: list[str] | None = N
 
     Of each step: loss, seconds, where they went (as in `seconds_compute`), bytes_sent, bytes_received, late, dropped;
     of a PS also how many it counted (`quorum`) and the share of each in the aggregate (`weight_by_0`, a row a worker).
-    Besides: accuracy, cpu (cores) and memory (bytes).
+    Besides: accuracy, cpu (cores) and memory (bytes). Raises Gone, also where the folder goes while it is read.
     """
     wanted = frozenset(metrics)
     found = _Values()
+    check_there(run)
+    if damage is not None and not segments(run.folder):
+        damage.append(f"{run.id} has no event file: what it measured is lost.")
     for record in load_records(run.folder, damage):
         for time, step, rank, metric, value in found.of(record):
             if not wanted or metric in wanted:
                 yield Row(run.id, time, step, rank, found.roles.get(rank, ""), metric, value)
+    check_there(run)
+
+
+def check_there(run: RunInfo) -> None:
+    """Raises Gone where the folder of `run` can't be listed: without one there is nothing to read, and no error."""
+    called = f"{run.name} ({run.id})" if run.name else run.id
+    try:
+        os.listdir(run.folder)
+    except FileNotFoundError:
+        raise Gone(f"{called} is not there any more: {run.folder} was deleted or moved.") from None
+    except OSError as error:
+        raise Gone(f"{called} can't be read: {run.folder}: {error.strerror or error}.") from None
 
 
 def unknown(runs: Iterable[RunInfo], metrics: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.hostsfile import HostsFile, HostsFileError
+from controller.plainfile import replaceable
 from controller.runs import RunInfo, hosts_file, read_run, removal
-from controller.runs.export import rows, whole_file, write_csv, write_json
+from controller.runs.export import Gone, rows, whole_file, write_csv, write_json
 from controller.runs.label import LabelError, relabel
 from controller.ui import attending, formats
 from controller.ui.asking import CANCEL
@@ -92,30 +93,42 @@ async def export(app: GarfieldApp, runs: Sequence[RunInfo]) -> None:
         return
     text = {form: f"{name}: {what}." for form, name, what in FORMS}[form]
     first = f"{runs[0].id if len(runs) == 1 else 'runs'}.{form}"
-    typed = await ask(app, Line("Export to", text, str(_path(first))))
-    if not typed or not typed.strip():
-        return
-    path = _path(typed)
-    if await asyncio.to_thread(os.path.exists, path):
-        question = Question(
-            "Overwrite it?", f"{path} is there already.", [CANCEL, Answer("over", "Overwrite", "error")]
-        )
-        if await ask(app, question) != "over":
+    typed, problem = str(_path(first)), ""
+    while (answer := await ask(app, Line("Export to", f"{text}{problem}", typed))) and answer.strip():
+        typed, path = answer, _path(answer)
+        damage: list[str] = []
+        try:
+            if await asyncio.to_thread(_is_there, path) and not await _overwrites(app, path):
+                return
+            count = await asyncio.to_thread(_write, runs, path, form, damage)
+        except Gone as error:
+            await ask(app, Message("Not exported", str(error)))
             return
-    damage: list[str] = []
-    try:
-        count = await asyncio.to_thread(_write, runs, path, form, damage)
-    except OSError as error:
-        await ask(app, Message("Not exported", f"{path} can't be written ({error.strerror or error})."))
-        return
-    app.say(f"Wrote {formats.plural(count, 'value')} to {path}.")
-    for sentence in damage:
-        app.say(f"Not all of it could be read: {sentence}", "warning")
+        except IsADirectoryError:
+            problem = "\n✖ That is a folder: name a file in it."
+        except OSError as error:
+            problem = f"\n✖ It can't be written ({error.strerror or error})."
+        else:
+            app.say(f"Wrote {formats.plural(count, 'value')} to {path}.")
+            for sentence in damage:
+                app.say(f"Not all of it could be read: {sentence}", "warning")
+            return
+
+
+async def _overwrites(app: GarfieldApp, path: Path) -> bool:
+    """Whether a person wants what is at `path` replaced."""
+    answers = [CANCEL, Answer("over", "Overwrite", "error")]
+    return await ask(app, Question("Overwrite it?", f"{path} is there already.", answers)) == "over"
 
 
 def _path(text: str) -> Path:
     """The path that a person typed; ~ is their home."""
     return Path(os.path.expanduser(text.strip())).absolute()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is. Raises OSError where none can be put."""
+    return replaceable(path).exists()
 
 
 def _write(runs: Sequence[RunInfo], path: Path, form: str, damage: list[str]) -> int:
