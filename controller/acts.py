@@ -52,27 +52,52 @@ def needed(role: str, values: Mapping[str, Any]) -> int | None:
     return least if isinstance(least, int) else None
 
 
-def halts(act: str, role: str, working: int, values: Mapping[str, Any]) -> bool:
-    """Whether no step can be made while only so many others of the `role` are `working`, once a rank is paused."""
+def one_acts(role: str, values: Mapping[str, Any]) -> bool:
+    """Whether one rank of the `role` acts and the others back it up: servers under mar = crash."""
+    try:
+        return role == "ps" and experiment.setup(values) == "crash-tolerant"
+    except KeyError:
+        return False
+
+
+def halts(act: str, role: str, working: int, values: Mapping[str, Any], acting: bool = False) -> bool:
+    """Whether no step can be made while only so many others of the `role` are `working`, once a rank is paused.
+
+    `acting`: it is the one that acts, where one does.
+    """
     least = needed(role, values)
-    return act == "pause" and least is not None and working < least
+    return act == "pause" and least is not None and (acting or working < least)
 
 
-def consequence(act: str, role: str, working: int, paused: int, values: Mapping[str, Any]) -> str:
-    """What the run makes of a kill or a pause of a rank, in one sentence; empty where that isn't known.
+def consequence(
+    act: str, role: str, working: int, paused: int, values: Mapping[str, Any], acting: bool | None = False
+) -> str:
+    """What the run makes of a kill, a pause or a restart of a rank, in one sentence; empty where that isn't known.
 
-    `working` and `paused` count the other ranks of its `role` that have not ended.
+    `working` and `paused` count the other ranks of its `role` that have not ended. `acting`: it is the one that acts,
+    where one does; None: it may be.
     """
     least, noun = needed(role, values), "PS" if role == "ps" else "worker"
     if least is None:
         return ""
     stay = f"{working} {noun} stays" if working == 1 else f"{working} {noun}s stay"
     stay += f" and {paused} paused, {least} needed" if paused else f", {least} needed"
+    limit = values.get("timeout")
+    limit = f"{limit:g} s" if isinstance(limit, int | float) else ""
     if working >= least:
-        return f"{stay}: the run goes on without it."
-    if act == "kill" and working + paused < least:
-        return f"{stay}: the run fails for want of them."
+        if act == "restart":
+            return f"Meanwhile {stay}: the run goes on, and it joins again."
+        if act == "kill" or acting is False:
+            return f"{stay}: the run goes on without it."
+        within = f"after {limit} (timeout)" if limit else "after the timeout"
+        still = f"no step is made until it is resumed, or another one takes over {within}."
+        if acting:
+            return f"It is the one that acts: {still}"
+        return f"{stay}: the run goes on without it, unless it is the one that acts: then {still}"
+    if act != "pause" and working + paused < least:
+        return f"{stay}: the run fails for want of them{' before it is there again' if act == 'restart' else ''}."
+    if act == "restart" and working + 1 >= least:
+        return f"{stay}: no step is made until it has joined again."
     resumed = "it is resumed" if act == "pause" and not paused else "one of them is resumed"
-    timeout = values.get("timeout")
-    fails = f"; after {timeout:g} s without one (timeout) the run fails" if isinstance(timeout, int | float) else ""
+    fails = f"; after {limit} without one (timeout) the run fails" if limit else ""
     return f"{stay}: no step is made until {resumed}{fails}."

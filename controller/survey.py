@@ -138,7 +138,7 @@ class Survey:
         return {rank: one_line(attack) for rank, attack in found.items() if isinstance(attack, str)}
 
     async def forecast(self, run: Found, rank: int, act: str) -> str:
-        """What is to be known before an attack, a pause or a kill of `rank`, as `controller.acts` says it.
+        """What is to be known before an attack, a pause, a kill or a restart of `rank`, as `controller.acts` says it.
 
         Empty where there is nothing, or the hosts don't tell enough for that.
         """
@@ -150,8 +150,8 @@ class Survey:
             role = ranks[rank]["role"]
         except (KeyError, TypeError, ValueError):
             return ""
-        if ranks[rank].get("ended"):
-            return ""  # it can't be done
+        if ranks[rank].get("ended") or (act == "pause" and ranks[rank].get("paused")):
+            return ""  # it can't be done, or ends nothing
         others = [one for one in ranks.values() if one["role"] == role and one["rank"] != rank and not one.get("ended")]
         if act == "attack":
             attacks = [one.get("attack") or ("some" if planned.get(one["rank"]) else "none") for one in others]
@@ -159,7 +159,8 @@ class Survey:
         if not planned.keys() <= ranks.keys():
             return ""  # some are on a host that was not reached
         paused = sum(bool(one.get("paused")) for one in others)
-        return acts.consequence(act, role, len(others) - paused, paused, values)
+        acting = None if acts.one_acts(role, values) else False  # hosts don't tell who does
+        return acts.consequence(act, role, len(others) - paused, paused, values, acting)
 
     async def stop(self, run: Found, kill: bool = False) -> dict[str, tuple[int | None, str]]:
         """End `run` on every host that was reached and wait for it.

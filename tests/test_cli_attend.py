@@ -46,7 +46,7 @@ def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
 
 @asynccontextmanager
 async def going(
-    here: Path, *, by: str = "", monkeypatch: pytest.MonkeyPatch | None = None, **described: Any
+    here: Path, *, by: str = "", servers: int = 1, monkeypatch: pytest.MonkeyPatch | None = None, **described: Any
 ) -> AsyncIterator[Launch]:
     """A run of ranks without torch that is not recorded here; `by`: launched by user@machine, as its agent knows.
 
@@ -55,7 +55,7 @@ async def going(
     if monkeypatch:
         user, _, machine = by.partition("@")
         monkeypatch.setattr(cluster, "origin", lambda: {"user": user, "machine": machine})
-    launch = Launch(write_package(here / "shipped"), local_host())
+    launch = Launch(write_package(here / "shipped"), local_host(workers=3 - servers, servers=servers))
     try:
         await launch.cluster.launch(described)
         await launch.steps(3)
@@ -161,10 +161,26 @@ async def test_what_comes_of_a_pause_or_a_kill_is_said_before_it(here: Path) -> 
             "0 workers stay and 1 paused, 1 needed: no step is made until one of them is resumed; after 60 s without "
             "one (timeout) the run fails.\n"
         )
+        done = await typed(here, "rank", "2", "pause", "--run", launch.run)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "here: rank 2, pause: it is paused already; resume lets it go on.\n"
+        assert len(launch.of("act", rank=2)) == 1, "and is logged once"
         assert await act(1, "resume") == ""
+        assert (
+            await act(1, "restart")
+            == "0 workers stay and 1 paused, 1 needed: no step is made until it has joined again.\n"
+        )
         assert await act(0, "kill") == "0 PSs stay, 1 needed: the run fails for want of them.\n"
     async with going(here, values=values, ranks=[*ranks, {**ranks[2], "rank": 3}]) as launch:
         assert await act(1, "kill") == "", "nothing is known of rank 3"
+    values |= {"num_ps": 2, "num_workers": 1, "mar": "crash", "fw": 0, "aggregator": "average"}
+    roles = ("ps", "ps", "worker")
+    ranks = [{"rank": rank, "role": role, "byzantine": False} for rank, role in enumerate(roles)]
+    async with going(here, servers=2, values=values, ranks=ranks) as launch:
+        assert await act(0, "pause") == (
+            "1 PS stays, 1 needed: the run goes on without it, unless it is the one that acts: then no step is made "
+            "until it is resumed, or another one takes over after 60 s (timeout).\n"
+        )
 
 
 async def test_what_cannot_be_done_to_a_rank_is_one_sentence(here: Path) -> None:

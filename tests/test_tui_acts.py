@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 
 from controller.ui.widgets.ranktable import RankTable
 from tests.simulated import simulate
 from tests.tuitools import Driven, driven
+
+
+def plain(tui: Driven) -> str:
+    """What the open question says."""
+    return str(tui.app.screen.query_one(".dialog-text Static", Static).content) if tui.screen_name == "Question" else ""
 
 
 async def choose(tui: Driven, what: str) -> None:
@@ -88,6 +93,52 @@ async def test_what_a_kill_does_to_the_quorum_is_said(tmp_path):
         await on_rank(tui, 2)
         await choose(tui, "kill …")
         await tui.until(lambda: "4 workers stay, 5 needed: the run fails for want of them." in tui.picture())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_a_restart_does_to_the_quorum_is_said(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await on_rank(tui, 2)
+        await choose(tui, "restart …")
+        await tui.until(lambda: "4 workers stay, 5 needed: the run fails for want of them before" in plain(tui))
+        tui.run.state.now.values.update(quorum="n-f", fw=1)
+        await tui.until(lambda: "4 workers stay, 4 needed: the run goes on, and it joins again." in plain(tui))
+        await tui.until(lambda: "What it held in memory is gone; what was recorded stays." in plain(tui))
+
+
+async def test_what_is_said_before_a_kill_is_so_while_the_dialog_is_open(tmp_path):
+    async with driven(tmp_path) as tui:
+        await on_rank(tui, 2)
+        tui.run.state.now.values.update(quorum=3)
+        await choose(tui, "kill …")
+        await tui.until(lambda: "4 workers stay, 3 needed: the run goes on without it." in plain(tui))
+        for rank, stay in (
+            (3, "3 workers stay, 3 needed: the run goes on"),
+            (4, "2 workers stay, 3 needed: the run f"),
+        ):
+            tui.run.feed([{"kind": "exit", "rank": rank, "code": None, "signal": 9, "asked": False}])
+            await tui.until(lambda stay=stay: stay in plain(tui))
+        tui.run.feed([{"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": False}])
+        await tui.until(lambda: "worker 2 on here has ended meanwhile: lost." in plain(tui))
+
+
+async def test_to_pause_the_server_that_acts_asks_and_to_pause_one_that_stands_by_does_not(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.launch()
+        values = {"mar": "crash", "quorum": "all", "timeout": 60.0}
+        tui.run.feed(simulate(2, 5, steps=300, until=20, outcome=False, values=values))
+        table = tui.app.screen.query_one(RankTable)
+        await tui.until(lambda: table.has_focus and table.rank is not None)
+        await tui.press("enter")
+        await choose(tui, "pause …")
+        await tui.until(
+            lambda: "It is the one that acts: no step is made until it is resumed, or another" in plain(tui)
+        )
+        await tui.press("escape")
+        await tui.until(lambda: tui.screen_name == "LiveScreen")
+        await tui.press("down", "enter")
+        await choose(tui, "pause")
+        await tui.until(lambda: tui.run.acts == [(1, "pause", None)])
 
 
 async def test_a_worker_is_turned_into_an_attacker_and_back(tmp_path):

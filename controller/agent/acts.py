@@ -38,6 +38,8 @@ def act(crew: Crew, message: Mapping[str, Any], told: Told) -> None:
 
 
 def _pause(rank: Rank, _: Mapping[str, Any]) -> str | None:
+    if rank.paused:
+        return "it is paused already; resume lets it go on"
     rank.paused = True
     return _send(rank, signal.SIGSTOP)
 

@@ -42,7 +42,7 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
         what = f"{options.act} rank {options.rank}"
         if not await may_act(run, what, options.yes, options.run is not None):
             return 1
-        if options.act in ("pause", "kill") or attack not in (None, "none"):
+        if options.act in ("pause", "kill", "restart") or attack not in (None, "none"):
             complain(await seen.forecast(run, options.rank, options.act) or ())
         host = await seen.act(run, options.rank, options.act, attack)
     if options.json:

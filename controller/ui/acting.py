@@ -111,13 +111,18 @@ def too_many(rank: RankNow, now: Now) -> str:
 
 
 def consequence(act: str, rank: RankNow, now: Now) -> str:
-    """What the run makes of a pause or the end of `rank`."""
-    return acts.consequence(act, rank.role, *_others(rank, now), now.values)
+    """What the run makes of a pause, a restart or the end of `rank`."""
+    return acts.consequence(act, rank.role, *_others(rank, now), now.values, _acts(rank, now))
 
 
 def _halts(rank: RankNow, now: Now) -> bool:
     """Whether no step is made while `rank` is paused."""
-    return acts.halts("pause", rank.role, _others(rank, now)[0], now.values)
+    return acts.halts("pause", rank.role, _others(rank, now)[0], now.values, _acts(rank, now))
+
+
+def _acts(rank: RankNow, now: Now) -> bool:
+    """Whether `rank` is the server that acts, where the others back it up."""
+    return acts.one_acts(rank.role, now.values) and now.lead() is rank
 
 
 def _others(rank: RankNow, now: Now) -> tuple[int, int]:
@@ -129,20 +134,30 @@ def _others(rank: RankNow, now: Now) -> tuple[int, int]:
 
 async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
     """Ask before a process is ended, or the whole run held up."""
-    if act == "pause":
-        answers = [CANCEL, Answer(act, "Pause it", "warning")]
-        title = f"Pause {rank.title} on {rank.host}?"
-        return await ask(app, Question(title, consequence(act, rank, now), answers)) == act
-    alive = rank.alive and rank.pid is not None
-    if act == "restart" and not alive:
+    if act == "restart" and not (rank.alive and rank.pid is not None):
         return True  # nothing is ended by it
+    label, variant = {
+        "pause": ("Pause it", "warning"),
+        "kill": ("Kill it", "error"),
+        "restart": ("Restart it", "error"),
+    }[act]
+    answers = [CANCEL, Answer(act, label, variant)]
+    text = lambda: _what_comes(act, rank, now)  # noqa: E731
+    return await ask(app, Question(f"{act.capitalize()} {rank.title} on {rank.host}?", text, answers)) == act
+
+
+def _what_comes(act: str, rank: RankNow, now: Now) -> str:
+    """What such an act does, as is now: ranks may end while the dialog is open."""
+    if now.state == "ended" or not rank.alive:
+        return f"{rank.title} on {rank.host} has ended meanwhile: {rank.state}."
+    told = consequence(act, rank, now)
+    if act == "pause":
+        return told
     does = f"{rank.title} is process {rank.pid} on {rank.host}: 1 training process is killed there at once"
-    after = "and started again as a new one, which joins the run." if act == "restart" else "by signal 9."
-    told = consequence(act, rank, now) if act == "kill" else "What it held in memory is gone; what was recorded stays."
-    label = "Kill it" if act == "kill" else "Restart it"
-    answers = [CANCEL, Answer(act, label, "error")]
-    question = Question(f"{act.capitalize()} {rank.title} on {rank.host}?", f"{does} {after}\n\n{told}", answers)
-    return await ask(app, question) == act
+    if act == "kill":
+        return f"{does} by signal 9.\n\n{told}"
+    gone = "What it held in memory is gone; what was recorded stays."
+    return f"{does} and started again as a new one. {gone}\n\n{told}".rstrip()
 
 
 async def _do(app: GarfieldApp, act: Awaitable[None], title: str) -> bool:
