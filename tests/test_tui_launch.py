@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from textual.widgets import Input, Static
+from textual import events
+from textual.widgets import Input, OptionList, Static
 
 from controller import paths
 from controller.runs import Recorder, new_run_id
+from controller.ui.screens import launching
 from tests.simulated import simulate
-from tests.tuitools import driven
+from tests.tuitools import HOSTS, Driven, driven
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -51,6 +53,52 @@ async def test_a_name_that_is_deleted_is_the_suggested_one(tmp_path):
         await tui.press("enter")
         await tui.until(lambda: tui.runs)
         assert (tui.run.name, tui.run.note) == (suggested, "")
+
+
+def post(tui: Driven, keys: str) -> None:
+    """Type letters without waiting for any."""
+    for key in keys:
+        tui.app.post_message(events.Key(key, key))
+
+
+def name(tui: Driven) -> str:
+    return tui.app.screen.query_one("#name", Input).value
+
+
+async def test_the_key_that_leads_there_pressed_twice_is_no_name(tmp_path, monkeypatch):
+    async with driven(tmp_path) as tui:
+        for seconds, called in ((60.0, re.compile(r"multi-krum-\d{4}x")), (0.0, re.compile("LLx"))):
+            monkeypatch.setattr(launching, "AGAIN", seconds)
+            post(tui, "LLL")
+            await tui.until(lambda: tui.screen_name == "Launching")
+            await tui.press("end", "x")
+            await tui.until(lambda called=called: called.fullmatch(name(tui)))
+            await tui.press("escape")
+            await tui.until(lambda: tui.screen_name == "ClusterScreen")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_is_typed_into_the_list_of_leases_is_the_name(tmp_path, size):
+    elsewhere = HOSTS.replace('"local"', '"ssh"\naddress = "lab.example"')
+    async with driven(tmp_path, elsewhere, size=size) as tui:
+        await tui.press("L")
+        await tui.until(lambda: isinstance(tui.app.focused, OptionList))
+        await tui.press("down")
+        post(tui, "night2")
+        await tui.until(lambda: name(tui) == "night2")
+        await tui.press("escape", "L")
+        await tui.until(lambda: isinstance(tui.app.focused, OptionList))
+        post(tui, "x")
+        tui.app.post_message(events.Paste("y2"))
+        await tui.until(lambda: name(tui) == "xy2")
+        await tui.press("escape", "L")
+        await tui.until(lambda: isinstance(tui.app.focused, OptionList))
+        tui.app.post_message(events.Paste("all"))
+        post(tui, "z")
+        await tui.until(lambda: name(tui) == "allz")
+        await tui.press("enter")
+        await tui.until(lambda: tui.runs)
+        assert tui.run.name == "allz"
 
 
 @pytest.fixture

@@ -114,11 +114,12 @@ class GarfieldApp(App[str]):
 
     async def _act(self, key: events.Key | events.Paste) -> None:
         """Do what a key, or what is pasted, does where one is."""
-        acts = unseen_keys(self.screen)
+        acts, name = unseen_keys(self.screen), key.key if isinstance(key, events.Key) else ""
         if acts is None:
-            await super().on_event(key)
-        elif isinstance(key, events.Key) and key.key in acts:
-            await self.run_action(acts[key.key])
+            if not (isinstance(self.screen, Modal) and self.screen.passes_over(name)):
+                await super().on_event(key)
+        elif name in acts:
+            await self.run_action(acts[name])
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, under every theme."""

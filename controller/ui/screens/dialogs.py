@@ -71,6 +71,10 @@ class Modal(ModalScreen[Result]):
         if self._over:
             self.dismiss()
 
+    def passes_over(self, key: str) -> bool:
+        """Whether `key` was not meant for what is here."""
+        return False
+
     def tick(self, charts: bool) -> None:
         """The run has new facts."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -18,6 +19,7 @@ from controller.ui.widgets.naming import Naming
 
 UNFIT = "The last check found what keeps it from starting:"
 SHOWN = 2  # of the hosts that could not
+AGAIN = 0.5  # seconds in which the key that led here, pressed once more, is no text
 LEASE = "If the hosts hear no more of this app (network down, machine off), their ranks go on for:"
 
 
@@ -32,7 +34,7 @@ class Launch:
 
 class Launching(Dialog[Launch]):
     """Name, note and, where there are any, a list of leases; Enter anywhere launches. The list has the focus at first,
-    else the name does: Enter alone launches."""
+    else the name does: Enter alone launches. What is typed or pasted into the list is for the name."""
 
     BINDINGS: ClassVar = [
         Binding("down", "app.focus_next", show=False),
@@ -48,6 +50,7 @@ class Launching(Dialog[Launch]):
         """
         super().__init__()
         self._plan, self._name, self._leases, self._own, self._unfit = plan, name, leases, own, unfit
+        self._called = 0.0  # when this was there, or the key that leads here was pressed once more
 
     def compose(self) -> ComposeResult:
         """What is launched, what it is called, how long it goes on."""
@@ -65,7 +68,31 @@ class Launching(Dialog[Launch]):
 
     def on_mount(self) -> None:
         """Enter launches at once."""
+        self._called = time.monotonic()
         self.query_one(OptionList if self._leases else "#name").focus()
+
+    def passes_over(self, key: str) -> bool:
+        """The key that leads here, pressed twice or held."""
+        again = key == "L" and time.monotonic() - self._called < AGAIN
+        if again:
+            self._called = time.monotonic()
+        return again
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter that the list has no use for."""
+        if event.is_printable and event.key != "space":
+            event.stop()
+            self._into_name(events.Key(event.key, event.character))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """The list has no use for it."""
+        self._into_name(events.Paste(event.text))
+
+    def _into_name(self, event: events.Key | events.Paste) -> None:
+        if isinstance(self.focused, OptionList):
+            name = self.query_one("#name")
+            self.set_focus(name)
+            name.post_message(event)
 
     def on_descendant_focus(self) -> None:
         """The arrows choose in the list; elsewhere they go on to the next line."""
