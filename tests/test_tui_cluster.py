@@ -121,12 +121,36 @@ async def test_a_file_changed_meanwhile_can_be_read_anew(tmp_path):
         assert not tui.app.unsaved
 
 
-async def test_sizes_are_said_as_people_say_them(tmp_path):
+async def test_a_host_of_a_run_tells_what_people_want_to_know_as_a_check_does(tmp_path):
+    facts = {
+        "python": "3.12.3",
+        "torch": "2.13.0",
+        "platform": "Linux 6.1.0",
+        "architecture": "x86_64",
+        "user": "[b]ada[/b]",
+        "cores": 8,
+        "memory": 34359738368,
+        "memory_available": 24210636800,
+        "disk": "much",
+        "gpus": "[{'name': 'A4000'}]",
+        "packages": "none",
+        "addresses": "{'lo': '127.0.0.1'}",
+        "import_seconds": 1.1911199099995429,
+        "boot": "099e1636",
+        "network": "net:[4026531833]",
+        "reached_at": "",
+        "at": 1795400643.437,
+        "agent": 15962,
+    }
     async with driven(tmp_path) as tui:
         await tui.launch()
-        facts = {"memory": 34359738368, "memory_available": 24210636800, "at": 1795400643.437, "agent": 15962}
         tui.run.feed([*simulate(until=3, outcome=False), {"kind": "facts", "host": "here", "facts": facts}])
         await tui.press("1")
-        assert "memory free 24 GB" in tui.text("#known")
-        assert "1795400643" not in tui.text("#known")
-        assert "agent" not in tui.text("#known")
+        assert [line.split() for line in tui.text("#known").split("\n")] == [
+            ["ranks", "PS", "0,", "workers", "1–5;", "rank", "1", "will", "attack"],
+            ["●", "running"],
+            ["python", "3.12.3,", "torch", "2.13.0,", "torchvision", "0.28.0"],
+            ["machine", "8", "cores,", "24/34", "GB", "free"],
+            ["system", "Linux", "6.1.0", "x86_64"],
+            ["user", "[b]ada[/b]"],
+        ]

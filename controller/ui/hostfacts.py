@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from controller.ui.session import Session
 
 HOST_MARKS = {"failed": "✖", "lost": "✖", "ended": "■", "running": "●", "ready": "✓"}
-SIZES = {"memory": "memory", "memory_available": "memory free"}  # facts in bytes
-UNTOLD = {"at", "agent"}  # facts that people have no use for: a clock in seconds, the number of a process
+PACKAGES = ("torch", "torchvision")  # whose versions a host tells when it has imported them for a run
 LEVELS = {"error": 0, "warning": 1}
 
 
@@ -126,7 +125,7 @@ def _there(check: HostCheck) -> Iterator[tuple[str, str]]:
         return
     packages = [f"{name} {version}" for name, version in (told.get("packages") or {}).items()]
     yield "python", ", ".join([str(told.get("python")), *packages])
-    yield "machine", f"{told['cores']} cores, {memory(told)} free, disk {formats.bytes_of(told.get('disk'))} free"
+    yield "machine", ", ".join(_machine(told))
     if told.get("gpus"):
         yield "gpus", cards(told)
     network = [f"listens {address}" for address in check.listens] + [f"by {way}" for way in check.ways]
@@ -142,16 +141,34 @@ def command(check: HostCheck | None) -> str:
     return next((finding.command for finding in ordered(check) if finding.command), "") if check else ""
 
 
-def of_run(known: HostNow, away: bool, width: int) -> Iterator[Content]:
-    """What the run tells of a host, or told before it went on without us, in lines of `width` cells; sizes as people
-    say them."""
+def of_run(known: HostNow, before: HostCheck | None, away: bool, width: int) -> Iterator[Content]:
+    """What the run tells of a host, or told before it went on without us, in lines of `width` cells.
+
+    Of what the host said of itself the same is told as of a check, the rest is of use to the program alone. What only a
+    check asks is as in the last one, the one `before` the run.
+    """
     state, why = known.state, known.detail.removeprefix(f"{known.name}: ")
     if away:
         state, why = "detached", "its ranks go on; A follows them again"
     yield hanging(Content(f"{HOST_MARKS.get(state, '◌')} "), Content(f"{state}{f': {why}' if why else ''}"), width)
-    for name, value in known.facts.items():
-        if name in UNTOLD:
-            continue
-        if name in SIZES and isinstance(value, int | float):
-            value = formats.bytes_of(value)
-        yield fact(SIZES.get(name, name), str(value), width)
+    told = (before.facts if before is not None else {}) | known.facts
+    parts = {
+        "python": [told.get("python"), *(f"{name} {told[name]}" for name in PACKAGES if told.get(name))],
+        "machine": _machine(told),
+        "gpus": [cards(told) if isinstance(told.get("gpus"), list) and told["gpus"] else ""],
+        "system": [" ".join(str(told[name]) for name in ("platform", "architecture") if told.get(name))],
+        "user": [told.get("user")],
+    }
+    for name, listed in parts.items():
+        if text := ", ".join(str(part) for part in listed if part):
+            yield fact(name, text, width)
+
+
+def _machine(told: Mapping[str, Any]) -> Iterator[str]:
+    """8 cores, 24/34 GB free, disk 61 GB free: as far as it is told."""
+    if cores := told.get("cores"):
+        yield f"{cores} cores"
+    if (room := memory(told)) != "–":
+        yield f"{room} free" if "/" in room else room
+    if isinstance(disk := told.get("disk"), int | float):
+        yield f"disk {formats.bytes_of(disk)} free"

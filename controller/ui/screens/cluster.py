@@ -165,7 +165,8 @@ class ClusterScreen(MainScreen):
         elif known is None:
             lines.append(hostfacts.fact("check", "not yet: P checks every host, as a launch does", width))
         else:
-            lines += hostfacts.of_run(known, hostfacts.away(self.app.session, known), width)
+            before = self.app.session.checks.of(host)
+            lines += hostfacts.of_run(known, before, hostfacts.away(self.app.session, known), width)
         return Content("\n").join(lines)
 
     def _setting_lines(self, host: Host) -> Content:
