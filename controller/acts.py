@@ -16,6 +16,11 @@ def attack_of(role: str, text: str) -> str:
     return catalog.format_attack(catalog.parse_attack(text))
 
 
+def said(act: str, attack: str | None) -> str:
+    """An act as people say it: pause, attack sign-flip, attack off."""
+    return f"{act} {'off' if attack == 'none' else attack}" if attack else act
+
+
 def why_not(rank: int, act: str, attack: str | None, roles: Sequence[str]) -> str | None:
     """Why that makes no sense in a run whose ranks have these `roles`, in one sentence; None if it does."""
     if act not in ACTS:
@@ -23,7 +28,7 @@ def why_not(rank: int, act: str, attack: str | None, roles: Sequence[str]) -> st
     if not 0 <= rank < len(roles):
         return f"There is no rank {rank}; this run has ranks 0 to {len(roles) - 1}."
     if (act == "attack") != (attack is not None):
-        return "Say which attack, or none." if act == "attack" else f"{act} takes no attack."
+        return "Say which attack, or none for off." if act == "attack" else f"{act} takes no attack."
     try:
         if attack is not None:
             attack_of(roles[rank], attack)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from controller import acts
 from controller.bringing import Bringing
 from controller.connection import Ways
 from controller.feed import Record
@@ -183,5 +184,5 @@ class Sessions:
 
 def _acted(message: Mapping[str, Any]) -> str:
     """What was done to a rank, and by whom."""
-    what = f" {message['attack']}" if message.get("attack") else ""
-    return f"{message['act']}{what} rank {message['rank']}, by {message.get('by') or 'someone'}"
+    act = acts.said(message["act"], message.get("attack"))
+    return f"{act} rank {message['rank']}, by {message.get('by') or 'someone'}"

@@ -8,6 +8,12 @@ from typing import Any
 from garfield import catalog
 
 UNPROTECTED = ("vanilla", "average")  # rules that tolerate no Byzantine input and drop none
+SETUPS = {  # each in few words
+    "vanilla": "one trusted parameter server, no defence",
+    "AggregaThor-like": "one trusted parameter server, workers may lie",
+    "crash-tolerant": "several trusted parameter servers, one acts and the others stand by",
+    "ByzSGD-like": "several parameter servers, some of which may lie, as may workers",
+}
 
 
 def setup(values: Mapping[str, Any]) -> str:

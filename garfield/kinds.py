@@ -32,7 +32,7 @@ def _parse_float(raw: Any) -> float:
 
 
 def _parse_flag(raw: Any) -> bool:
-    """True or False as people write them: True, false, yes, no, on, off, 1, 0."""
+    """A flag as people write it: True, false, yes, no, on, off, 1, 0."""
     if isinstance(raw, bool):
         return raw
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -101,7 +101,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
 EXPECTED = {
     "int": "a whole number is needed",
     "float": "a finite number is needed",
-    "flag": "True or False is needed",
+    "flag": "true or false (or yes, no) is needed",
     "text": "a single line of text is needed",
     "choice": "one of the choices is needed",
     "dataset": "the name of a data set is needed, as in mnist or synthetic(size=1000)",

@@ -178,19 +178,19 @@ SETTINGS: dict[str, Setting] = _setting_table(
 )
 
 
-def find_setting(name: str) -> Setting:
-    """The parameter called `name`; a SettingError names the nearest one when there is none."""
+def find_setting(name: str, lists: str = "python -m garfield.trainer --help") -> Setting:
+    """The parameter called `name`; a SettingError names a near one, or what `lists` all, when there is none."""
     try:
         return SETTINGS[name]
     except KeyError:
         near = get_close_matches(name, SETTINGS, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else "python -m garfield.trainer --help lists them."
+        hint = f"did you mean {near[0]}?" if near else f"{lists} lists them."
         raise SettingError(f"{name}: there is no such parameter; {hint}") from None
 
 
 def experiment_setting(name: str) -> Setting:
     """The parameter called `name` if an experiment may set it; else a SettingError that says where it comes from."""
-    setting = find_setting(name)
+    setting = find_setting(name, "python -m controller keys")
     if setting.scope == "placement":
         raise SettingError(
             f"{name}: follows from where the hosts place their servers and workers and can't be set in an experiment."

@@ -214,7 +214,10 @@ async def test_more_liars_than_declared_are_told_of_and_lie_all_the_same(here: P
         assert told == "With it 2 workers lie, and fw declares 1: the result may be what the attack makes of it.\n"
         assert await attack(2, "sign-flip") == told, "a rank counts once"
         assert await attack(2, "off") == ""
-        assert await attack(1, "off") == ""
+        done = await typed(here, "rank", "1", "attack", "off", "--run", launch.run)
+        assert done.stdout == f"{launch.run}: attack off rank 1 on here: done\n"
+        told = [record["text"] for record in await launch.until(lambda: launch.of("act", act="attack", attack="none"))]
+        assert told[0].startswith("attack off rank 2, by ")
         assert await attack(2, "sign-flip") == ""
     async with going(here, values={"fw": 1}, ranks=[*ranks[:2], {**ranks[2], "byzantine": True}]) as launch:
         assert "With it 2 workers lie" in await attack(1, "sign-flip"), "one lies as the experiment says"

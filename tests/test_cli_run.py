@@ -153,6 +153,8 @@ REFUSED = {
     "not TOML": ("[[host\n", [], "hosts.toml"),
     "unknown key": (SMALL.replace("workers", "colour = 3\nworkers"), [], "line 5"),
     "unknown parameter": (SMALL, ["--set", "stepz=3"], "did you mean steps?"),
+    "no such parameter": (SMALL, ["--set", "foo=1"], "there is no such parameter; python -m controller keys lists"),
+    "no flag": (SMALL, ["--set", "bench=maybe"], "true or false (or yes, no) is needed"),
     "no value": (SMALL, ["--set", "steps"], "--set name=value"),
     "unknown model": (SMALL, ["--set", "model=convent"], "did you mean convnet?"),
     "krum with too few": (SMALL, ["--set", "aggregator=krum", "--set", "fw=1"], "krum needs n >= 2f+3"),

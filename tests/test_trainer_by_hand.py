@@ -157,7 +157,7 @@ REFUSED = {
     "--aggregator krumm": "did you mean krum?",
     "--aggregator krum --fw 1 --num_workers 3": "krum needs n >= 2f+3",
     "--rank 7": "rank = 7",
-    "--log maybe": "log = 'maybe': True or False is needed",
+    "--log maybe": "log = 'maybe': true or false (or yes, no) is needed",
     "--master host:port": "master = 'host:port'",
     "--master 127.0.0.1:0": "host:port is needed",
     "--nothing 3": "unrecognized arguments: --nothing 3",

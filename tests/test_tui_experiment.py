@@ -11,7 +11,7 @@ from textual.widgets import OptionList
 from controller.ui.screens.experiment import ExperimentScreen
 from controller.ui.widgets.field import Field
 from controller.ui.widgets.lines import Parts
-from garfield import catalog
+from garfield import catalog, experiment
 from tests.recording import said
 from tests.tuitools import driven
 
@@ -247,3 +247,20 @@ async def test_the_help_of_a_parameter_is_whole_on_the_smallest_terminal(tmp_pat
         await tui.until(lambda: "gradients that a server waits for" in tui.text("#about-text"))
         await tui.pilot.pause()
         assert text.region.bottom <= tui.app.screen.query_one("#about").content_region.bottom
+
+
+async def test_the_setup_is_told_in_words(tmp_path):
+    async with driven(tmp_path, size=(120, 40)) as tui:
+        await tui.press("2")
+        told = "setup: AggregaThor-like (one trusted parameter server, workers may lie)"
+        await tui.until(lambda: told in " ".join(tui.text("#checks").split()))
+
+
+def test_every_setup_is_explained():
+    made = {
+        experiment.setup({"num_ps": servers, "aggregator": rule, "mar": mar})
+        for servers in (1, 2)
+        for rule in ("vanilla", "median")
+        for mar in ("crash", "median")
+    }
+    assert made == set(experiment.SETUPS)

@@ -39,7 +39,7 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
         complain(list(seen.unreachable.values()))
         run = the_run(seen, options.run, _command(options))
         attack = None if options.attack is None else _attack(run, options.rank, options.attack)
-        what = f"{options.act} rank {options.rank}"
+        what = f"{acts.said(options.act, attack)} rank {options.rank}"
         if not await may_act(run, what, options.yes, options.run is not None):
             return 1
         if options.act in ("pause", "kill", "restart") or attack not in (None, "none"):
@@ -48,7 +48,7 @@ async def _act(hosts: Collection[Host], options: argparse.Namespace) -> int:
     if options.json:
         say_json({"run": run.run, "rank": options.rank, "act": options.act, "attack": attack, "host": host})
     else:
-        say(f"{run.run}: {what}{f' {attack}' if attack else ''} on {host}: done")
+        say(f"{run.run}: {what} on {host}: done")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,7 +21,8 @@ from garfield.catalog.kinds import (
 )
 
 Entry = Rule | PreAggregation | Attack | Dataset | Split | Model | Schedule
-MOST_LISTED = 30  # names that a sentence lists
+MOST_LISTED = 30  # names that a sentence lists,
+FEW = 10  # and how many of more than those
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*\Z")
 _PLUS = re.compile(r"\+(?![^()]*\))")  # not the one in (scale=1e+8)
@@ -70,12 +71,12 @@ def _unknown(name: str, what: str, known: Mapping[str, Entry], other: Mapping[st
     wrong = f"there is no {what} {name!r}"
     if near := get_close_matches(name, known, 1, 0.6):
         return f"{wrong}; did you mean {near[0]}?"
-    nearest = get_close_matches(name, known, 1, 0)[0]
-    there = f", and there are {_listed(known)}" if len(known) <= MOST_LISTED else ""
-    return f"{wrong}; the nearest name is {nearest}{there}."
+    return f"{wrong}; there are {_listed(list(known))}."
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > MOST_LISTED:
+        names = [*names[:FEW], f"{len(names) - FEW} more"]
     *most, last = names
     return f"{', '.join(most)} and {last}"
 

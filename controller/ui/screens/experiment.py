@@ -21,6 +21,7 @@ from controller.ui.widgets.form import Form
 from controller.ui.widgets.lines import finding_line, rank_numbers, worth_telling
 from controller.ui.widgets.panel import Panel
 from garfield import catalog
+from garfield.experiment import SETUPS
 from garfield.settings import SETTINGS, Setting, SettingError
 
 ORIGINS = {"default": "", "file": "file", "preset": "preset", "set": "--set", "placement": "hosts"}
@@ -119,7 +120,7 @@ class ExperimentScreen(MainScreen):
         others = [finding_line(check) for check in worth_telling(plan.checks()) if check.level != "error"]
         lines = [*refused, *told, *others]  # what has to be changed is in sight however low the terminal is
         if plan.ok and not self.has_class("-narrow"):
-            lines += [Content(""), Content.styled(f"setup: {plan.setup}", "$muted")]
+            lines += [Content(""), Content.styled(f"setup: {plan.setup} ({SETUPS[plan.setup]})", "$muted")]
             lines += [
                 Content.styled(f"{host.name}: {rank_numbers(plan.ranks_on(host))}", "$muted")
                 for host in plan.hosts[:12]
