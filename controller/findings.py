@@ -44,7 +44,7 @@ def judge(host: Host, facts: Mapping[str, Any], values: Mapping[str, Any], lease
             return
     yield from _packages(host, facts, values)
     yield from _room(host, facts)
-    yield from _gpus(host, facts)
+    yield from _gpus(host, facts, values)
     yield from _data(host, facts, values)
     if facts.get("ends_at_logout"):
         lasts = "" if math.isfinite(lease) else ", as this one would be"
@@ -150,8 +150,13 @@ def _room(host: Host, facts: Mapping[str, Any]) -> Iterator[CheckFinding]:
         yield CheckFinding("error", "disk", text, preflight.on_host(host, "du -xhd2 ~ | sort -h | tail"))
 
 
-def _gpus(host: Host, facts: Mapping[str, Any]) -> Iterator[CheckFinding]:
+def _gpus(host: Host, facts: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[CheckFinding]:
     cards = {card["index"]: card for card in facts.get("gpus", ())}
+    ranks = host.servers + host.workers
+    if values["backend"] == "nccl" and host.gpus is None and ranks > len(cards):  # of those it lists the plan knows
+        has = f"only {len(cards)} for its {ranks} ranks" if cards else "none that nvidia-smi lists"
+        text = f"{host.name}: backend = nccl needs a GPU for each rank, and it has {has}; use backend = gloo, or see:"
+        yield CheckFinding("error", "gpus", text, preflight.on_host(host, "nvidia-smi -L"))
     if host.gpus and (absent := [number for number in host.gpus if number not in cards]):
         has = f"has {', '.join(map(str, cards))}" if cards else "has none that nvidia-smi lists"
         text = f"{host.name}: gpus = {list(host.gpus)}, and it {has}: there is no {absent[0]}. See them with:"

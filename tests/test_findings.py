@@ -87,6 +87,20 @@ def test_gpus() -> None:
     assert "none that nvidia-smi lists" in judged(replace(LAB, gpus=(0,)))[0].text
 
 
+def test_nccl_needs_a_gpu_for_each_rank() -> None:
+    def told(host: Host, count: int, backend: str = "nccl") -> list[tuple[str, str]]:
+        cards = [{"index": index, "name": "H100", "memory": 1, "used": 0, "held": []} for index in range(count)]
+        judged = findings.judge(host, FACTS | {"gpus": cards}, VALUES | {"backend": backend}, 15.0)
+        return [(finding.level, finding.text) for finding in judged]
+
+    needs = "lab: backend = nccl needs a GPU for each rank, and it has"
+    assert told(LAB, 0) == [("error", f"{needs} none that nvidia-smi lists; use backend = gloo, or see:")]
+    assert told(LAB, 2) == [("error", f"{needs} only 2 for its 3 ranks; use backend = gloo, or see:")]
+    assert told(LAB, 3) == told(LAB, 0, "gloo") == []
+    ((level, text),) = told(replace(LAB, gpus=(0, 1, 2)), 2)
+    assert (level, "there is no 2" in text) == ("error", True)
+
+
 def test_a_clock_is_judged_by_what_is_certain() -> None:
     assert list(findings.judge_clock(LAB, 1.4, 0.5)) == []
     (finding,) = findings.judge_clock(LAB, -3.0, 0.5)
