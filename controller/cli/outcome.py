@@ -74,11 +74,10 @@ def how_to_return(run_id: str) -> list[str]:
 
 def _last_words(now: Now) -> list[str]:
     """The last lines of stderr of the rank that is to blame, and which ends followed from its."""
-    rank = now.ranks.get(now.root_rank) if now.root_rank is not None else None
-    if rank is None or rank.exit is None:
+    if now.root_exit is None:
         return []
     others = ", ".join(now.ranks[other].title for other in collateral(now))
-    lines = [f"  | {line}" for line in rank.exit.stderr[-10:]]
+    lines = [f"  | {line}" for line in now.root_exit.stderr[-10:]]
     return lines + ([f"collateral, ended because of it: {others}"] if others else [])
 
 

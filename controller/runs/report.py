@@ -38,8 +38,8 @@ class Report:
     @property
     def last_words(self) -> list[str]:
         """The last lines of stderr of the rank that is to blame for a failed run."""
-        rank = self.now.ranks.get(self.now.root_rank) if self.now.root_rank is not None else None
-        return list(rank.exit.stderr) if rank is not None and rank.exit and self.run.outcome == "failed" else []
+        facts = self.now.root_exit
+        return list(facts.stderr) if facts is not None and self.run.outcome == "failed" else []
 
     @property
     def split(self) -> str:

@@ -15,7 +15,8 @@ _STDERR = 20  # last lines of stderr that are told with a cause
 
 
 def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
-    """The root cause is the first end that no one asked for; or the kill, though asked for, of a rank that it needed.
+    """The root cause is the first end that no one asked for; or the kill or restart, though asked for, of a rank that
+    it needed.
 
     A rank that ended because it lost another one is a cause only until that other one's end is known: the news of it
     may come second, and that other one may itself have ended because of a third. What ends after a stop is no cause.
@@ -26,24 +27,25 @@ def judge(state: RunState, rank: RankNow, facts: Exit) -> None:
             return
     elif before is None or (facts.code == LOST_A_RANK and rank.rank not in before.missing):
         return
-    killed = _killed_before(now, rank, facts)
-    if killed is None:
-        state.blame(sentence(now, rank, facts), rank.rank)
-    else:
-        state.blame(sentence(now, killed, killed.exit), killed.rank)
+    blame(state, *(_asked_before(now, rank, facts) or (rank, facts)))
 
 
-def judge_killed(state: RunState, rank: RankNow, facts: Exit) -> None:
-    """`rank` was killed as somebody asked: that is the cause if another one has ended because of it already."""
+def judge_asked(state: RunState, rank: RankNow, facts: Exit) -> None:
+    """`rank` ended as somebody asked: that is the cause if another one has ended because of it already."""
     before = _provisional(state.now)
     if before is not None and rank.rank in before.missing:
-        state.blame(sentence(state.now, rank, facts), rank.rank)
+        blame(state, rank, facts)
+
+
+def blame(state: RunState, rank: RankNow, facts: Exit) -> None:
+    """That end of `rank` is the root cause."""
+    state.blame(sentence(state.now, rank, facts), rank.rank, facts)
 
 
 def kills(now: Now) -> str:
-    """The ranks that somebody killed, for a run that failed and no rank says why; may be empty."""
-    killed = [rank for rank in now.ranks.values() if rank.kill_asked and rank.exit is not None]
-    return "; ".join(sentence(now, rank, rank.exit) for rank in killed)
+    """The ranks that somebody killed or restarted, for a run that failed and no rank says why; may be empty."""
+    asked = [(rank, facts) for rank in now.ranks.values() if (facts := _as_asked(rank)) is not None]
+    return "; ".join(sentence(now, rank, facts) for rank, facts in asked)
 
 
 def judge_host(state: RunState, host: HostNow, text: str) -> None:
@@ -57,11 +59,14 @@ def judge_host(state: RunState, host: HostNow, text: str) -> None:
 def sentence(now: Now, rank: RankNow, facts: Exit) -> str:
     """How `rank` ended, and what a PS that noticed says of it."""
     how = ending(facts) if facts.code != 0 else "it ended before the run did"
-    if rank.kill_asked and facts.signal is not None:
-        how += ", as asked"
-    told = f"{rank.title} on {rank.host}: {how}{last_words(rank, facts)}"
+    again = facts is rank.restarted  # what it said since is no reason for that
+    if (rank.kill_asked or again) and facts.signal is not None:
+        how += ", as asked, to be started again" if again else ", as asked"
+    told = f"{rank.title} on {rank.host}: {how}{'' if again else last_words(rank, facts)}"
     witness = next((s for s in now.servers() if s is not rank and s.failure and rank.rank in s.missing), None)
-    return told if witness is None or rank.failure else f"{told}; {witness.title} says: {witness.failure}"
+    return (
+        told if witness is None or (rank.failure and not again) else f"{told}; {witness.title} says: {witness.failure}"
+    )
 
 
 def last_words(rank: RankNow, facts: Exit) -> str:
@@ -84,9 +89,9 @@ def cause(now: Now) -> dict[str, Any] | None:
     {"rank", "role", "host", "step", "code", "signal", "stderr": its last lines, "collateral": ranks}
     """
     rank = now.ranks.get(now.root_rank) if now.root_rank is not None else None
-    if rank is None or rank.exit is None:
+    facts = now.root_exit
+    if rank is None or facts is None:
         return None
-    facts = rank.exit
     return {
         "rank": rank.rank,
         "role": rank.role,
@@ -102,10 +107,15 @@ def cause(now: Now) -> dict[str, Any] | None:
 def _provisional(now: Now) -> RankNow | None:
     """The rank that is the cause so far, if it ended because it lost another one."""
     before = now.ranks.get(now.root_rank) if now.root_rank is not None else None
-    return before if before is not None and before.exit is not None and before.exit.code == LOST_A_RANK else None
+    return before if now.root_exit is not None and now.root_exit.code == LOST_A_RANK else None
 
 
-def _killed_before(now: Now, rank: RankNow, facts: Exit) -> RankNow | None:
-    """The rank that somebody had killed, if `rank` ended because it lost one."""
+def _asked_before(now: Now, rank: RankNow, facts: Exit) -> tuple[RankNow, Exit] | None:
+    """The rank whose end somebody had asked for, and that end, if `rank` ended because it lost one."""
     lost = [now.ranks[number] for number in rank.missing if number in now.ranks] if facts.code == LOST_A_RANK else []
-    return next((other for other in lost if other.kill_asked and other.exit is not None), None)
+    return next(((other, end) for other in lost if (end := _as_asked(other)) is not None), None)
+
+
+def _as_asked(rank: RankNow) -> Exit | None:
+    """How `rank` ended when somebody had it killed or restarted; None where nobody did."""
+    return rank.exit if rank.kill_asked and rank.exit is not None else rank.restarted

@@ -36,8 +36,8 @@ def failure(state: RunState, record: Mapping[str, Any]) -> None:
         return
     state.say("✖", f"{rank.title} on {rank.host}: {sentence}", rank.host, rank.rank)
     root = state.now.ranks.get(state.now.root_rank) if state.now.root_rank is not None else None
-    if root is not None and root.exit is not None and root.rank in missing:
-        state.blame(causes.sentence(state.now, root, root.exit), root.rank)  # the witness spoke after the exit
+    if root is not None and state.now.root_exit is not None and root.rank in missing:
+        causes.blame(state, root, state.now.root_exit)  # the witness spoke after the exit
 
 
 def exited(state: RunState, record: Mapping[str, Any]) -> None:
@@ -48,6 +48,8 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     rank, facts = state.rank_of(record), _exit_facts(state, record)
     if record.get("restarting") is True:
         rank.state, rank.phase, rank.detail, rank.pid = "starting", "", "it is started again", None
+        rank.restarted = facts
+        causes.judge_asked(state, rank, facts)
         state.say("i", f"{rank.title} on {rank.host} {ending(facts)}, to be started again", rank.host, rank.rank)
         return
     rank.exit, rank.pid = facts, None
@@ -58,7 +60,7 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.state in ("failed", "lost"):
         causes.judge(state, rank, facts)
     elif rank.kill_asked:
-        causes.judge_killed(state, rank, facts)
+        causes.judge_asked(state, rank, facts)
     _tell_exit(state, rank, facts)
     if rank.role == "ps":
         telemetry.lead_changed(state)

@@ -124,6 +124,7 @@ class RankNow:
     missed: bool = False  # another rank has lost its link to it
     backup: bool = False  # a PS that only adopted the last model
     kill_asked: bool = False  # somebody had it killed while the run went on
+    restarted: Exit | None = None  # how its life before ended, as somebody restarted it; until it has made a step
     end: str | None = None  # the reason it gave itself: finished or stopped
     exit: Exit | None = None
     failure: str | None = None
@@ -175,6 +176,7 @@ class Now:
     accuracies: dict[int, float] = field(default_factory=dict)
     root_cause: str | None = None
     root_rank: int | None = None
+    root_exit: Exit | None = None  # how that rank ended
     problems: list[str] = field(default_factory=list)
     remedy: str = ""  # the command that mends the first of them that one mends
     hosts: dict[str, HostNow] = field(default_factory=dict)

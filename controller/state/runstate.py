@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.state import endings, quorum, telemetry
+from controller.state.exits import Exit
 from controller.state.fields import (
     LONGEST,
     BadRecord,
@@ -83,9 +84,9 @@ class RunState:
         self.now.logged += 1
         self.now.log.append(LogLine(self.now.last, level, host, rank, sentence[:LONGEST]))
 
-    def blame(self, sentence: str, rank: int | None = None) -> None:
-        """State the root cause of the run's end."""
-        self.now.root_cause, self.now.root_rank = sentence, rank
+    def blame(self, sentence: str, rank: int | None = None, facts: Exit | None = None) -> None:
+        """State the root cause of the run's end; where it is a rank's end, which one's and how that ended."""
+        self.now.root_cause, self.now.root_rank, self.now.root_exit = sentence, rank, facts
 
     def set_host_state(self, host: HostNow, state: str, detail: str = "") -> None:
         """Move `host` to `state`, which began now."""

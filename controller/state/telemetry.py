@@ -66,7 +66,7 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
         raise BadRecord("there is one weight a member")
     time = maybe_number(record, "time") or state.now.last
 
-    rank.step, rank.loss, rank.seconds, rank.parts = made, loss, seconds, parts
+    rank.step, rank.loss, rank.seconds, rank.parts, rank.restarted = made, loss, seconds, parts, None
     rank.bytes_sent, rank.bytes_received = sent, received
     rank.held = rank.resumed
     if not rank.held:  # else its own clock went on while it was held, in whichever part of the step that was
