@@ -128,10 +128,10 @@ class Attached(Sessions):
         if len(failures) == len(coming):
             raise LaunchError(failures[0])
 
-    async def stop(self, kill: bool = False) -> None:
+    async def stop(self, kill: bool = False, by: str | None = None) -> None:
         """As `Sessions.stop`."""
         if any(session.attached for session in self._sessions.values()):
-            await super().stop(kill)
+            await super().stop(kill, by)
 
     async def leave(self) -> None:
         """As `Sessions.leave`."""

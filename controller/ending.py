@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from controller.origin import origin_text
 from controller.state import RunState
 
 GOODBYE_SECONDS = 30.0  # longest stop: the ladder takes 8 s, a lost connection 12 s to be noticed
@@ -22,7 +23,7 @@ class ClusterLike(Protocol):
 
     async def launch(self, description: Mapping[str, Any] | None = None) -> None: ...
 
-    async def stop(self, kill: bool = False) -> None: ...
+    async def stop(self, kill: bool = False, by: str | None = None) -> None: ...
 
     async def act(self, rank: int, act: str, attack: str | None = None, by: str | None = None) -> None: ...
 
@@ -94,7 +95,7 @@ class Goodbyes:
 
     async def _tell_to_end(self, kill: bool) -> None:
         try:
-            await self._cluster.stop(kill=kill)
+            await self._cluster.stop(kill=kill, by=origin_text() if self._stopping.is_set() else None)
         except Exception as error:  # the goodbyes are still waited for; a host that heard nothing ends by its lease
             self._tell(f"The hosts could not be told to stop: {sentence(error)}")
 

@@ -13,7 +13,7 @@ from controller.channel import Channel
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.inbox import Inbox
-from controller.origin import origin_text
+from controller.origin import origin_text, stop_reason
 from controller.turns import take_all
 from controller.wire import WireError
 
@@ -111,10 +111,11 @@ class HostTalk:
         """Wait until what was sent is on its way."""
         await self._channel.drain()
 
-    def stop(self, kill: bool, reason: str) -> None:
-        """Tell the host to end the run. Before the agent is there, closing the connection is enough."""
+    def stop(self, kill: bool, by: str | None) -> None:
+        """Tell the host to end the run; `by` as in `stop_reason`. Before the agent is there, closing the connection is
+        enough."""
         if self._tasks:
-            self._stop = {"type": "stop", "kill": kill, "reason": reason}
+            self._stop = {"type": "stop", "kill": kill, "reason": stop_reason(kill, by)}
             self.send(self._stop)
         elif not self.ended.done():
             self._tasks = [asyncio.create_task(self._close())]

@@ -15,6 +15,7 @@ from controller.connection import Ways
 from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
+from controller.origin import told_stop
 from controller.plan import Plan
 from controller.prompts import Prompter
 
@@ -46,13 +47,18 @@ class Sessions:
         self._followers: list[asyncio.Task[None]] = []
         self._bringing = Bringing(plan, emit)
 
-    async def stop(self, kill: bool = False) -> None:
-        """Tell every host to end the run; the second time, or with `kill`, by SIGKILL. `ended` waits for the end."""
+    async def stop(self, kill: bool = False, by: str | None = None) -> None:
+        """Tell every host to end the run; the second time, or with `kill`, by SIGKILL. `ended` waits for the end.
+
+        `by` is who of us asked for that, who has told it already; None where the run ends by itself.
+        """
         kill, self._stopping = kill or self._stopping, True
+        if by:
+            self._told_once.add(f"{'kill' if kill else 'stop'}, by {by}")
         for name, session in self._sessions.items():
             if not session.ended.done() and name not in self._reported:
                 self._state(session.host, "stopping")
-            session.stop(kill, "killed" if kill else "stopped")
+            session.stop(kill, by)
 
     async def act(self, rank: int, act: str, attack: str | None = None, by: str | None = None) -> None:
         """Do something to one rank and wait until it is done, as `LiveRun.act` says. Raises HostError."""
@@ -128,6 +134,8 @@ class Sessions:
             for entry in message["ranks"]:
                 self._emit({"kind": kind, "host": host.name, **entry})
         elif kind == "stopping" and host.name not in self._reported:
+            if act := told_stop(message["reason"]):
+                self._tell_once(*act)
             self._state(host, "stopping", f"{message['stage']}: {message['reason']}")
         elif kind == "warm" and message["state"] == "ended":
             self._emit({"kind": "output", **about, "stream": "agent", "lines": [message.get("text", "")]})

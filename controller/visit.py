@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from controller.connection import HostError, Ways
 from controller.hosts import Host
 from controller.hostsession import HostSession
-from controller.origin import origin_text
+from controller.origin import origin_text, stop_reason
 from controller.prompts import Prompter
 
 Answer = TypeVar("Answer")
@@ -52,7 +52,7 @@ class Visit:
         """
         if told:
             self._told.append(told)
-        message = {"type": "stop", "run": run, "kill": kill, "reason": f"stopped by {origin_text()}"}
+        message = {"type": "stop", "run": run, "kill": kill, "reason": stop_reason(kill, origin_text())}
         return await self._session.ask(message, "ended", seconds=STOP_WITHIN)
 
     async def clean_plan(self, run: str | None = None, running: bool = False) -> dict[str, Any]:

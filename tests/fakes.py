@@ -28,6 +28,7 @@ class FakeCluster:
         self.records, self.launch_error, self.hangs, self.deaf = records, launch_error, set(hangs), deaf
         self.answer = {"left": left, "unconfirmed": list(unconfirmed)}
         self.stops: list[bool] = []
+        self.asked_by: list[str | None] = []
         self.holds = True
         self.acts: list[tuple[int, str, str | None]] = []
         self.launching, self.stopping, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -53,8 +54,9 @@ class FakeCluster:
             self.emit({key: value for key, value in record.items() if key not in ("n", "received")})
             await asyncio.sleep(0)
 
-    async def stop(self, kill: bool = False) -> None:
+    async def stop(self, kill: bool = False, by: str | None = None) -> None:
         self.stops.append(kill)
+        self.asked_by.append(by)
         self.stopping.set()
         if "stop" in self.hangs and not kill:
             await asyncio.Event().wait()

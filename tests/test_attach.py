@@ -16,6 +16,7 @@ from controller.agent import service
 from controller.cluster import Cluster, visit
 from controller.hosts import Host
 from controller.liverun import LiveRun, RunRefused
+from controller.origin import origin_text
 from controller.plan import make_plan
 from controller.runs import load_records, load_state, read_run
 from tests.fakes import FakeCluster
@@ -143,6 +144,9 @@ async def test_one_holds_the_run_and_the_others_look_on(package: Path, tmp_path:
     await taker.stop()
     assert [(await run.wait())["left"] for run in (taker, looks_on, first)] == [0, 0, 0]
     assert looks_on.state.now.outcome["outcome"] == "stopped"
+    for run in (taker, looks_on, first):
+        acts = [record["text"] for record in load_records(run.folder) if record.get("act") in ("stop", "kill")]
+        assert acts == [f"stop, by {origin_text()}"], run.folder
 
 
 async def test_the_folder_of_a_run_is_recorded_again_and_what_was_there_is_kept(package: Path) -> None:

@@ -15,6 +15,7 @@ from controller import cluster
 from controller.agent.processes import read_process
 from controller.cli import words
 from controller.origin import origin_text
+from controller.runs import load_records
 from controller.runs.recorder import Recorder
 from controller.survey import Found
 from tests.clitools import ENDLESS, alive, command, here, launched, needs_proc, soon
@@ -41,6 +42,8 @@ def test_another_process_sees_the_run_and_stops_it(here: Path) -> None:
         told = run.end()
         assert run.process.returncode == 130
     assert (told["outcome"], told["left"]) == ("stopped", 0)
+    acts = [record["text"] for record in load_records(here / "home/state/runs" / name) if record["kind"] == "act"]
+    assert acts[1:] == [f"stop, by {origin_text()}"]
     assert alive(name) == []
 
 

@@ -15,6 +15,7 @@ import pytest
 from controller import preflight
 from controller.cluster import LaunchError, visit
 from controller.hosts import Host
+from controller.origin import origin_text
 from tests.launching import Launch, environment_of, local_host, processes_of, until_gone, write_package
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks run on Linux")
@@ -189,6 +190,23 @@ async def test_several_visits_at_once_stop_it_as_one(package: Path) -> None:
     await asyncio.gather(*(one.close() for one in visits))
     assert (await launch.cluster.ended())["left"] == 0
     assert len(launch.of("end", reason="stopped")) == len(launch.of("exit", code=0)) == 3
+
+
+async def test_who_stops_and_who_kills_it_from_elsewhere_are_told_once_each(package: Path) -> None:
+    launch = Launch(package, local_host("one", **AWKWARD), local_host("two", servers=0, **AWKWARD))
+    await launch.cluster.launch()
+    await launch.steps(3)
+    other, another = [await visit(launch.plan.hosts[0]) for _ in range(2)]
+    stopping = asyncio.create_task(other.stop(launch.run))
+    await launch.until(lambda: launch.of("act"))
+    assert (await another.stop(launch.run, kill=True))["left"] == 0
+    await stopping
+    await asyncio.gather(other.close(), another.close())
+    assert (await launch.cluster.ended())["left"] == 0
+    by = origin_text()
+    assert [(record["act"], record["text"]) for record in launch.of("act")] == [
+        ("stop", f"stop, by {by}"), ("kill", f"kill, by {by}"),
+    ]  # fmt: skip
 
 
 async def test_host_record_names_every_process_and_goes_with_the_run(package: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from controller import ending, liverun
 from controller.cli.outcome import told
 from controller.hosts import Host
 from controller.liverun import LiveRun, RunRefused
+from controller.origin import origin_text
 from controller.plan import Plan, make_plan
 from controller.runs import load_records, load_state, read_run
 from tests.fakes import FakeCluster
@@ -115,6 +116,7 @@ async def test_a_launch_that_fails_is_one_sentence(tmp_path: Path) -> None:
     assert (outcome["outcome"], outcome["root_cause"]) == ("failed", "here: that Python has no torch.")
     assert run.state.now.problems == ["here: that Python has no torch."]
     assert cluster.stops == [False]
+    assert cluster.asked_by == [None], "its hosts would tell others of a stop that nobody asked for"
 
 
 async def test_a_stop_during_the_launch_ends_it(tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ async def test_stopping_a_run(tmp_path: Path) -> None:
         await run.stop()
         outcome = await run.wait()
     assert (outcome["outcome"], outcome["steps"], outcome["root_cause"]) == ("stopped", 20, None)
-    assert cluster.stops == [False]
+    assert (cluster.stops, cluster.asked_by) == ([False], [origin_text()])
 
 
 @pytest.mark.parametrize("obstacle", [{"deaf": True}, {"hangs": ["stop"]}])
@@ -180,7 +182,7 @@ async def test_a_cluster_that_never_says_goodbye_is_named(tmp_path: Path, monkey
     cluster.answer = {}
     run = a_run(tmp_path, cluster)
 
-    async def deaf(kill: bool = False) -> None:
+    async def deaf(kill: bool = False, by: str | None = None) -> None:
         cluster.stops.append(kill)
 
     cluster.stop = deaf

@@ -91,14 +91,14 @@ class Agent:
     def begin_stop(self, ladder: stopping.Ladder, reason: str) -> None:
         """End everything below us, then ourselves. Asked again, it goes on with the faster of the two ladders."""
         if self.stop:
-            self.stop.hurry(ladder)
+            self.stop.hurry(ladder, reason)
             return
 
-        def told(stage: str) -> None:
+        def told(stage: str, reason: str) -> None:
             self.journal.put({"type": "stopping", "stage": stage, "reason": reason})
 
         self.crew.close()
-        self.stop = stopping.Stopping(self.loop, self.crew.ranks, ladder, told, self._bye)
+        self.stop = stopping.Stopping(self.loop, self.crew.ranks, ladder, reason, told, self._bye)
         self.stop.look()
 
     def _bye(self, left: list[processes.Process]) -> None:

@@ -20,7 +20,7 @@ LOOK_EVERY = 0.05
 
 
 class Stopping:
-    """One climb of a ladder; calls `done(left)` when no process is left, or when the last wait is over.
+    """One climb of a ladder, for a `reason`; calls `done(left)` when no process is left, or when the last wait is over.
 
     SIGINT goes to the ranks alone, what follows to every process below the agent. SIGCONT after each, for what is
     stopped. Once all ranks have ended the rest gets SIGKILL at once: it is nothing that could still save something.
@@ -31,19 +31,20 @@ class Stopping:
         loop: Loop,
         ranks: Mapping[int, Rank],
         ladder: Ladder,
-        told: Callable[[str], None],
+        reason: str,
+        told: Callable[[str, str], None],
         done: Callable[[list[processes.Process]], None],
     ) -> None:
         self._loop, self._ranks, self._told, self._done = loop, ranks, told, done
-        self._steps = list(ladder)
+        self._steps, self._reason = list(ladder), reason
         self._next = 0.0
         self._finished = False
         self._timer: Timer | None = None
 
-    def hurry(self, ladder: Ladder) -> None:
-        """Go on with `ladder` if that ends sooner than what is left of this one."""
+    def hurry(self, ladder: Ladder, reason: str) -> None:
+        """Go on with `ladder`, for its own `reason`, if that ends sooner than what is left of this one."""
         if sum(wait for _, wait in ladder) < sum(wait for _, wait in self._steps):
-            self._steps, self._next = list(ladder), 0.0
+            self._steps, self._reason, self._next = list(ladder), reason, 0.0
             self.look()
 
     def look(self) -> None:
@@ -65,7 +66,7 @@ class Stopping:
         if now >= self._next:
             number, wait = self._steps.pop(0)
             self._next = now + wait
-            self._told(signal.Signals(number).name if ranks else "sweep")
+            self._told(signal.Signals(number).name if ranks else "sweep", self._reason)
             self._send(number, [one for one in alive if number != signal.SIGINT or one.pid in ranks])
         elif not self._steps:
             self._send(signal.SIGKILL, alive)  # what was started after the last look
