@@ -11,6 +11,8 @@ from tests.simulated import simulate
 from tests.tuitools import HOSTS, Driven, driven
 
 FAR = HOSTS.replace('connection = "local"', 'address = "192.0.2.1"')
+BOTH = HOSTS.replace("[experiment]", '[[host]]\nname = "far"\naddress = "192.0.2.1"\nworkers = 1\n\n[experiment]')
+ATTACH = "python -m controller attach fake"
 
 
 async def running(tui: Driven) -> None:
@@ -75,6 +77,27 @@ async def test_detaching_says_what_it_means_and_asks(tmp_path, size):
         await tui.press("1")
         await tui.until(lambda: "detached: its ranks go on; A follows them again" in tui.picture())
         assert any(row.split()[1:2] == ["here"] and "◌ detached" in row for row in tui.picture().split("\n"))
+
+
+MEANS = "Detached, it goes on until it has finished, also with this app closed"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "means"),
+    [
+        (HOSTS, f"{MEANS}. This machine keeps what it measures: A here, or {ATTACH}, follows it again."),
+        (FAR, f"{MEANS} or this machine off. Its hosts keep what it measures: A here, or {ATTACH} from any machine,"),
+        (BOTH, f"{MEANS}. Its hosts keep what it measures: A here, or {ATTACH} from any machine, follows it again."),
+    ],
+)
+@pytest.mark.parametrize("key", ["D", "q"])
+async def test_what_is_promised_of_a_detached_run_can_be_on_its_hosts(tmp_path, hosts, means, key):
+    async with driven(tmp_path, hosts, size=(120, 40)) as tui:
+        await running(tui)
+        await tui.press(key)
+        await tui.until(lambda: tui.screen_name == "Question")
+        said = " ".join(str(tui.app.screen.query_one(".dialog-text Static", Static).content).split())
+        assert means in said
 
 
 async def test_who_detaches_is_told_of_those_that_nobody_resumes(tmp_path):

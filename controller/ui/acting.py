@@ -215,10 +215,12 @@ def _held_still(now: Now) -> str:
 
 def meaning(app: GarfieldApp) -> str:
     """What becomes of a detached run."""
-    run = shlex.quote(app.session.run.run_id)
+    run, local = shlex.quote(app.session.run.run_id), [host.local for host in app.session.run.plan.hosts]
+    also = "also with this app closed" + ("" if any(local) else " or this machine off")  # it needs all of its hosts
+    keep, where = ("This machine keeps", "") if all(local) else ("Its hosts keep", " from any machine")
     return (
-        "Detached, it goes on until it has finished, also with this app closed or this machine off. Its hosts keep "
-        f"what it measures: A here, or python -m controller attach {run} from any machine, follows it again."
+        f"Detached, it goes on until it has finished, {also}. {keep} what it measures: A here, or "
+        f"python -m controller attach {run}{where}, follows it again."
     )
 
 
