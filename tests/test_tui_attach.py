@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from contextlib import asynccontextmanager
 
@@ -15,11 +16,12 @@ from controller.liverun import LiveRun, RunRefused
 from controller.origin import origin_text
 from controller.runs import Recorder
 from controller.survey import Found, Survey
+from controller.ui import attending
 from controller.ui.screens.waiting import Answers
 from tests.fakerun import FakeRun
 from tests.recording import opened
 from tests.simulated import simulate
-from tests.tuitools import HOSTS, Driven, driven
+from tests.tuitools import BOUND, HOSTS, Driven, driven
 
 RANKS = [
     {"rank": 0, "role": "ps", "step": 41, "ended": False},
@@ -186,6 +188,47 @@ async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_t
         await tui.until(lambda: "its records and its model come here" in said(tui))
         await tui.press("y")
         await tui.until(lambda: there["attached"] == [("r3", False)])
+
+
+async def test_a_run_is_looked_at_again_once_it_is_chosen(tmp_path, there):
+    there["runs"] = [going_on("r1", origin_text(), name="night"), going_on("r2", origin_text(), name="day")]
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        there["plan"] = tui.app.session.plan
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        ended = [rank | {"ended": True, "step": 300} for rank in RANKS]
+        there["runs"] = [going_on("r1", origin_text(), name="night", ranks=ended)]
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: "0 of 2 ranks, step 300 on here" in said(tui))
+        assert "It is over, and its hosts wait to tell" in said(tui)
+        await tui.press("escape")
+        there["runs"] = [going_on("r1", origin_text(), name="night"), going_on("r2", origin_text(), name="day")]
+        await tui.press("A")
+        await tui.until(lambda: tui.screen_name == "Choice")
+        there["runs"] = there["runs"][1:]
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: "night has ended since it was listed" in said(tui))
+        await tui.press("enter")
+        assert there["attached"] == []
+
+
+async def test_the_key_is_heard_before_what_asks_the_hosts_is_there(tmp_path, there, monkeypatch):
+    begun, done = threading.Event(), threading.Event()
+
+    def load(_hosts):
+        begun.set()
+        assert done.wait(BOUND)
+
+    monkeypatch.setattr(attending, "_load", load)
+    async with driven(tmp_path) as tui:
+        await tui.press("A")
+        try:
+            await tui.until(lambda: "Which runs go on" in tui.picture() and begun.is_set())
+        finally:
+            done.set()
+        await tui.until(lambda: tui.screen_name == "Message")
 
 
 async def test_a_run_without_a_rank_is_not_offered(tmp_path, there):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from controller.ui import formats
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.screens.secret import asking_on
-from controller.ui.screens.waiting import Answers, patiently
+from controller.ui.screens.waiting import AT_ONCE, Answers, patiently
 from controller.ui.talks import ask
 
 if TYPE_CHECKING:
@@ -22,12 +24,8 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
 
     `only` is the id of the one run that is wanted.
     """
-    from controller.attaching import not_reached
-    from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
-
     hosts = list(hosts) or [host for host in app.session.draft.file.hosts if host.enabled]
-    answers = Answers([host.name for host in hosts], _bound(hosts))
-    seen = await patiently(app, "Which runs go on", answers.said, _look(app, hosts, answers))
+    seen = await look(app, "Which runs go on", hosts, after=0)
     if seen is None:
         return
     found, unasked = [run for run in seen.runs if only in (None, run.run)], list(seen.unreachable.values())
@@ -44,30 +42,62 @@ async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | Non
         options = [(run.run, run.name or run.run, _listed(run, app.session.clock())) for run in runs.values()]
         keys = "⏎ follows it here   esc leaves it"
         chosen = await ask(app, Choice("Runs that go on", options, text="\n".join(besides), keys=keys))
-    how = await _how(app, runs[chosen]) if chosen is not None else None
-    if how is None or app.session.running:
+    if chosen is None:
         return
     carrying = [host for host in hosts if host.name in runs[chosen].parts]  # who wasn't reached is not asked again
+    run = runs[chosen] if len(runs) == 1 and not besides else await _again(app, runs[chosen], carrying)
+    how = await _how(app, run) if run is not None else None
+    if how is None or app.session.running:
+        return
+    from controller.attaching import not_reached
+    from controller.liverun import LiveRun, RunRefused  # as a launch, loaded once it is asked for
+
     coming = LiveRun.attach(carrying, chosen, take=how == "take", prompter=asking_on(app))
     try:
-        run = await patiently(app, "Attaching", lambda: "Its hosts are asked what it is.", coming)
+        live = await patiently(app, "Attaching", lambda: "Its hosts are asked what it is.", coming)
     except RunRefused as error:
         await ask(app, Message("It can't be followed", str(error)))
         return
-    if run is None or app.session.running:
+    if live is None or app.session.running:
         return
-    app.session.follow(run)
+    app.session.follow(live)
     app.show_run()
-    if silent := not_reached(run.plan, runs[chosen], seen.unreachable):
+    if silent := not_reached(live.plan, run, seen.unreachable):
         app.say(silent)
+
+
+async def look(app: GarfieldApp, title: str, hosts: Collection[Host], after: float = AT_ONCE) -> Survey | None:
+    """What `hosts` tell, shown as waited for with `title` as `patiently` says; None when that was given up."""
+    answers = Answers([host.name for host in hosts], _bound(hosts))
+    return await patiently(app, title, answers.said, _look(app, hosts, answers), after)
 
 
 async def _look(app: GarfieldApp, hosts: Collection[Host], answers: Answers) -> Survey:
     """What `hosts` tell; the connections are closed again."""
+    await asyncio.to_thread(_load, hosts)
     from controller.survey import survey
 
     async with survey(hosts, answers.told, asking_on(app)) as seen:
         return seen
+
+
+def _load(hosts: Collection[Host]) -> None:
+    """Import what asking `hosts` takes, while the screen shows that the key was heard."""
+    importlib.import_module("controller.survey")
+    if not all(host.local for host in hosts):
+        importlib.import_module("controller.ssh")
+
+
+async def _again(app: GarfieldApp, run: Found, hosts: Collection[Host]) -> Found | None:
+    """`run` as `hosts` tell of it now: a list of runs may have been open for long. None where it is over."""
+    seen = await look(app, f"How {run.name or run.run} is now", hosts)
+    if seen is None:
+        return None
+    now = next((one for one in seen.runs if one.run == run.run), run if seen.unreachable else None)
+    if now is None:
+        text = f"{run.name or run.run} has ended since it was listed: {', '.join(run.hosts())} tell of it no more."
+        await ask(app, Message("It is over", text))
+    return now
 
 
 def _bound(hosts: Collection[Host]) -> float | None:

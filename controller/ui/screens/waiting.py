@@ -53,15 +53,17 @@ class Waiting(Dialog[None]):
 
 
 async def patiently(
-    app: App[Any], title: str, told: Callable[[], str], work: Coroutine[Any, Any, Result]
+    app: App[Any], title: str, told: Callable[[], str], work: Coroutine[Any, Any, Result], after: float = AT_ONCE
 ) -> Result | None:
     """The result of `work`, shown as waited for where it takes more than a moment; None when that was given up.
+
+    That moment is `after` seconds; 0 where something else is shown next anyway, for a sign that the key was heard.
 
     Raises what `work` raises.
     """
     task = asyncio.create_task(work)
     try:
-        done, _ = await asyncio.wait({task}, timeout=AT_ONCE)
+        done, _ = await asyncio.wait({task}, timeout=after)
         if not done:
             await ask(app, Waiting(title, told, task))
         return task.result() if task.done() else None
