@@ -35,6 +35,17 @@ async def test_a_launch_shows_its_stages_then_the_run_then_the_outcome(tmp_path)
         assert len(tui.runs) == 2
 
 
+async def test_what_a_launch_does_is_told_in_full_on_a_small_terminal(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.launch()
+        tui.run.feed(list(simulate())[:2])
+        await tui.until(lambda: "the first PS" in tui.text("Checklist"))
+        told = " ".join(tui.text("Checklist").split())
+        assert "Python, packages, memory, the address of the first PS · code in place" in told
+        assert "its ranks are copies of that process · ranks started" in told
+        assert "…" not in told
+
+
 async def test_a_failed_run_says_its_root_cause_and_where_to_look(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.launch()

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from controller.ui import formats
+from controller.ui.widgets.lines import hanging
 
 if TYPE_CHECKING:
     from controller.state import HostNow, Now, RankNow
@@ -98,7 +99,7 @@ class Checklist(Static):
             Content.assemble((f"{doing} {now.name or now.run}", "bold"), (f"   {elapsed}", "$muted")),
             Content(""),
         ]
-        lines += [self._line(stage).truncate(self.content_size.width, ellipsis=True) for stage in stages(now, moment)]
+        lines += [self._line(stage) for stage in stages(now, moment)]
         failed = [host for host in now.hosts.values() if host.state in FAILED]
         for host in failed[:NAMED]:
             lines.append(Content.assemble(("✖ ", "$text-error"), Content(f"{host.name}: {host.detail or host.state}")))
@@ -111,6 +112,5 @@ class Checklist(Static):
         style = {"✓": "$text-success", "◌": "$text-warning", "·": "$muted"}[stage.mark]
         rest = stage.waiting or (stage.explanation if stage.mark == "·" else "")
         counts = f"{stage.done} of {stage.total}" if stage.total > 1 else ""
-        return Content.assemble(
-            (f"{stage.mark} ", style), f"{stage.title:<20} {counts:<10} ", Content.styled(rest, "$muted")
-        )
+        head = Content.assemble((f"{stage.mark} ", style), f"{stage.title:<20} {counts:<10} ")
+        return hanging(head, Content.styled(rest, "$muted"), self.content_size.width)
