@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from controller.state import cause
-from tests.simulated import state_of
+from controller.state import RunState, cause
+from controller.ui.rankrows import Plights
+from tests.simulated import sentences, state_of
 
 RESTARTED = {"kind": "exit", "rank": 2, "code": None, "signal": 9, "asked": True, "restarting": True}
 AGAIN = {"kind": "started", "rank": 2, "pid": 77, "incarnation": 2}
@@ -50,3 +51,61 @@ def test_a_rank_that_came_again_and_ends_later_ends_by_itself() -> None:
     state.apply(ENDED_2 | {"code": 1, "stderr": ["RuntimeError: no memory"]})
     assert state.now.root_cause is not None
     assert state.now.root_cause.startswith("worker 2 on here: exit code 1: RuntimeError: no memory; PS 0 says: ")
+
+
+WORKERS = [2, 3, 4, 5, 6]
+
+
+def crash_tolerant() -> RunState:
+    """Two servers of which PS 0 was killed and PS 1 acts."""
+    state = state_of(2, 5, steps=60, until=20, values={"mar": "crash", "quorum": "all"})
+    state.apply({"kind": "act", "act": "kill", "rank": 0})
+    state.apply({"kind": "lost", "rank": 1, "peer": 0, "step": 21, "text": "PS rank 0 is gone at step 21"})
+    state.apply({"kind": "exit", "rank": 0, "code": None, "signal": 9, "asked": True})
+    made(state, 1, 21, WORKERS)
+    return state
+
+
+def made(state: RunState, rank: int, step: int, quorum: list[int]) -> None:
+    facts = {"loss": 1.0, "seconds": 0.1, "parts": {}, "quorum": quorum}
+    state.apply({"kind": "step", "rank": rank, "step": step, **facts})
+
+
+def test_a_server_that_comes_again_does_not_act_while_the_one_that_does_is_paused() -> None:
+    state = crash_tolerant()
+    now = state.now
+    state.apply({"kind": "act", "act": "pause", "rank": 1})
+    assert now.paused()
+    state.apply(AGAIN | {"rank": 0})
+    for phase in ("join", "train"):
+        state.apply({"kind": "phase", "rank": 0, "phase": phase})
+    assert (now.lead(), now.paused(), now.remaining()) == (now.ranks[1], True, None)
+    assert Plights(now).of(now.ranks[0]) == ""
+    state.apply({"kind": "act", "act": "resume", "rank": 1})
+    made(state, 0, 22, [])
+    made(state, 1, 22, WORKERS)
+    assert (now.lead(), now.step, now.paused()) == (now.ranks[1], 22, False)
+    state.apply({"kind": "back", "rank": 1, "peer": 0, "step": 22, "text": "PS rank 0 is back at step 22."})
+    assert sentences(state)[-1] == "PS 1 on here: PS rank 0 is back at step 22."
+
+
+def test_a_server_that_comes_again_acts_once_it_makes_steps() -> None:
+    state = crash_tolerant()
+    state.apply(AGAIN | {"rank": 0})
+    made(state, 0, 22, [])
+    state.apply({"kind": "exit", "rank": 1, "code": None, "signal": 9, "asked": False})
+    made(state, 0, 23, WORKERS)
+    assert (state.now.lead(), state.now.step) == (state.now.ranks[0], 23)
+
+
+def test_a_rank_that_comes_again_is_missed_until_it_is_said_to_be_back() -> None:
+    state = state_of(1, 5, steps=60, until=20, values={"quorum": 4, "fw": 0, "aggregator": "median"})
+    state.apply({"kind": "lost", "rank": 0, "peer": 2, "step": 21, "text": "worker rank 2 is gone"})
+    state.apply({"kind": "act", "act": "pause", "rank": 3})
+    assert state.now.unmet == ("worker",)
+    state.apply(RESTARTED)
+    state.apply(AGAIN)
+    assert state.now.unmet == ("worker",)
+    assert Plights(state.now).of(state.now.ranks[2]) == ""
+    state.apply({"kind": "back", "rank": 0, "peer": 2, "step": 22, "text": "worker rank 2 is back"})
+    assert state.now.unmet == ()

@@ -49,6 +49,7 @@ def exited(state: RunState, record: Mapping[str, Any]) -> None:
     if record.get("restarting") is True:
         rank.state, rank.phase, rank.detail, rank.pid = "starting", "", "it is started again", None
         rank.restarted = facts
+        rank.forget_absence()
         causes.judge_asked(state, rank, facts)
         state.say("i", f"{rank.title} on {rank.host} {ending(facts)}, to be started again", rank.host, rank.rank)
         return

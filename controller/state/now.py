@@ -122,6 +122,7 @@ class RankNow:
     held: bool = False  # its last step is one that it was paused in, its time that of the pause
     stalled: bool = False  # another rank goes on without it, though it is connected
     missed: bool = False  # another rank has lost its link to it
+    returning: bool = False  # it was started again, and none of those that missed it has said that it is back
     backup: bool = False  # a PS that only adopted the last model
     kill_asked: bool = False  # somebody had it killed while the run went on
     restarted: Exit | None = None  # how its life before ended, as somebody restarted it; until it has made a step
@@ -137,6 +138,11 @@ class RankNow:
     def alive(self) -> bool:
         """It has not ended, as far as is known."""
         return self.state in ALIVE
+
+    def forget_absence(self) -> None:
+        """A new life begins: what others told of the one before doesn't go for it, but that it is back is news."""
+        self.returning = self.returning or self.stalled or self.missed
+        self.stalled = self.missed = False
 
     @property
     def title(self) -> str:
@@ -154,6 +160,7 @@ class Now:
     values: dict[str, Any] = field(default_factory=dict)
     quorum: int | None = None  # how many workers the run needs
     server_quorum: int | None = None  # how many PSs the run needs
+    one_acts: bool = False  # one PS acts, the others back it up
     unmet: tuple[str, ...] = ()  # the roles, PS or worker, of which too few work for a step
     total_steps: int | None = None
     steps_per_epoch: int | None = None

@@ -43,4 +43,4 @@ def _keeps_still(rank: RankNow) -> str:
     """Why nothing of `rank` counts though it has not fallen; empty where it may."""
     if rank.state == "paused":
         return "paused"
-    return "stalled" if rank.stalled else "not connected" if rank.missed else ""
+    return "stalled" if rank.stalled else "not connected" if rank.missed or rank.returning else ""

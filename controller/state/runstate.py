@@ -113,6 +113,7 @@ def _run(state: RunState, record: Mapping[str, Any]) -> None:
     state.series.band.expected = {rank.rank for rank in ranks if rank.role == "worker"}
     now.quorum = _derived(experiment.gradient_quorum, values)
     now.server_quorum = _derived(experiment.model_quorum, values)
+    now.one_acts = _derived(lambda values: int(experiment.setup(values) == "crash-tolerant"), values) == 1
     now.total_steps = _derived(experiment.total_steps, values)
     now.steps_per_epoch = _derived(experiment.steps_per_epoch, values)
 
@@ -193,8 +194,10 @@ def _started(state: RunState, record: Mapping[str, Any]) -> None:
     if rank.state == "waiting" or not rank.alive:  # else its own first words were quicker than the agent's
         rank.state, rank.phase, rank.detail = "starting", "", ""
         rank.exit = rank.end = rank.failure = None
-        rank.missing, rank.stalled, rank.kill_asked = [], False, False
+        rank.missing, rank.kill_asked = [], False
+        rank.forget_absence()
     rank.pid, rank.incarnation = pid, maybe_integer(record, "incarnation") or 1
+    rank.backup = state.now.one_acts and rank.role == "ps" and rank.incarnation > 1  # another one acts by now
 
 
 def _output(state: RunState, record: Mapping[str, Any]) -> None:

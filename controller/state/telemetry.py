@@ -137,8 +137,8 @@ def lost(state: RunState, record: Mapping[str, Any]) -> None:
 def back(state: RunState, record: Mapping[str, Any]) -> None:
     """What another rank sends counts again. The first to say so is told."""
     rank, peer, sentence = state.rank_of(record), _peer(state, record), text(record, "text")
-    if peer.stalled or peer.missed:
-        peer.stalled = peer.missed = False
+    if peer.stalled or peer.missed or peer.returning:
+        peer.stalled = peer.missed = peer.returning = False
         state.say("i", f"{rank.title} on {rank.host}: {sentence}", rank.host, peer.rank)
 
 
