@@ -109,3 +109,27 @@ def test_a_rank_that_comes_again_is_missed_until_it_is_said_to_be_back() -> None
     assert Plights(state.now).of(state.now.ranks[2]) == ""
     state.apply({"kind": "back", "rank": 0, "peer": 2, "step": 22, "text": "worker rank 2 is back"})
     assert state.now.unmet == ()
+
+
+def test_the_accuracy_is_that_of_the_server_that_acts_and_in_the_end_of_the_lowest() -> None:
+    def evaluated(rank: int, step: int, accuracy: float) -> float | None:
+        state.apply({"kind": "evaluation", "rank": rank, "step": step, "accuracy": accuracy})
+        return state.now.accuracy
+
+    state = state_of(2, 5, steps=60, until=20, values={"mar": "crash", "quorum": "all"})
+    assert evaluated(0, 20, 0.1) == 0.1
+    state.apply({"kind": "exit", "rank": 0, "code": None, "signal": 9, "asked": False})
+    made(state, 1, 20, WORKERS)
+    assert evaluated(1, 20, 0.2) == 0.2
+    state.apply(AGAIN | {"rank": 0})
+    made(state, 0, 21, [])
+    assert evaluated(1, 20, 0.2) == 0.2, "of the same step it is that of the one that acts"
+    assert evaluated(1, 40, 0.4) == 0.4
+    assert evaluated(0, 60, 0.6) == 0.6, "both have the last model"
+    assert evaluated(1, 60, 0.6) == 0.6
+    assert state.now.accuracies == {0: 0.6, 1: 0.6}
+    state = state_of(3, 5, steps=60, until=20, values={"mar": "crash", "quorum": "all"})
+    for rank, step in ((0, 20), (1, 40)):
+        evaluated(rank, step, step / 100)
+        state.apply({"kind": "exit", "rank": rank, "code": None, "signal": 9, "asked": False})
+    assert state.now.accuracy == 0.4, "and while the next one has none the newest there is"

@@ -115,6 +115,7 @@ class RankNow:
     late: int = 0
     dropped: int = 0
     accuracy: float | None = None
+    evaluated: int = 0  # the step that has this accuracy
     weight: float | None = None
     work: float | None = None  # seconds of a step that it didn't wait for others, the mean of the recent ones
     in_quorum: bool | None = None
@@ -220,8 +221,14 @@ class Now:
         return next(iter([*making, *able]), None)
 
     def judge(self) -> RankNow | None:
-        """The PS whose accuracy is the run's: the lowest surviving one that is no attacker, which may be none."""
-        return next((s for s in self.servers() if s.state not in FALLEN and not s.byzantine), None)
+        """The PS whose accuracy is the run's: the lowest surviving one that is no attacker, which may be none.
+
+        Where one acts it is the one that has the newest: one that came again has still that of its life before.
+        """
+        judges = [s for s in self.servers() if s.state not in FALLEN and not s.byzantine]
+        if self.one_acts:
+            return max(judges, key=lambda s: (s.evaluated, not s.backup, -s.rank), default=None)
+        return next(iter(judges), None)
 
     def progress(self) -> float | None:
         """How much of the run is done, 0 to 1; None while its length isn't known."""

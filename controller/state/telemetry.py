@@ -98,7 +98,7 @@ def evaluation(state: RunState, record: Mapping[str, Any]) -> None:
     rank, made, accuracy = state.rank_of(record), integer(record, "step"), number(record, "accuracy")
     if not 0 <= accuracy <= 1:
         raise BadRecord("an accuracy is from 0 to 1")
-    rank.accuracy = accuracy
+    rank.accuracy, rank.evaluated = accuracy, made
     state.now.accuracies[rank.rank] = accuracy
     _append(state.series.accuracy, rank.rank, made, accuracy)
     judge_accuracy(state)
@@ -151,13 +151,14 @@ def _peer(state: RunState, record: Mapping[str, Any]) -> RankNow:
 
 
 def judge_accuracy(state: RunState) -> None:
-    """The run's accuracy: that of the lowest surviving PS that is no attacker and has one."""
+    """The run's accuracy: that of the PS that judges; while it has none that of another honest one that has."""
     judges = [s for s in state.now.servers() if not s.byzantine and s.accuracy is not None]
     judge = state.now.judge()
     if judge is not None and judge.accuracy is not None:
         state.now.accuracy = judge.accuracy
     elif judges:
-        state.now.accuracy = judges[0].accuracy
+        newest = max(judges, key=lambda s: s.evaluated)
+        state.now.accuracy = (newest if state.now.one_acts else judges[0]).accuracy
 
 
 def _append(lines: dict[int, Line], rank: int, made: int, value: float) -> None:
