@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
+from contextlib import asynccontextmanager
 
 import pytest
 from textual.widgets import Static
 
+from controller import paths, survey
+from controller.runs import Recorder
+from controller.survey import Found, Survey
 from tests.simulated import simulate
 from tests.tuitools import HOSTS, Driven, driven
 
@@ -196,3 +201,61 @@ async def test_what_a_rank_says_is_no_command_to_copy(tmp_path):
         assert "Copy the command" not in tui.picture()
         await tui.press("y")
         assert tui.app.clipboard == ""
+
+
+def left_behind(monkeypatch, tui: Driven) -> dict:
+    """A run that this app launched, and what the hosts tell of it."""
+    told: dict = {"runs": [], "unreachable": {}, "asked": 0}
+
+    @asynccontextmanager
+    async def seen(hosts, told_=None, prompter=None):
+        told["asked"] += 1
+        yield Survey({}, told["runs"], told["unreachable"])
+
+    monkeypatch.setattr(survey, "survey", seen)
+    description = {"name": "night", "hosts": [{"name": "here"}], "values": {}}
+    recorder = Recorder(paths.runs_dir() / tui.run.run_id, description)
+    recorder.close({"outcome": "detached", "seconds": 4.0})
+    return told
+
+
+async def test_a_launch_asks_where_the_run_that_was_detached_goes_on(tmp_path, monkeypatch):
+    async with driven(tmp_path) as tui:
+        await running(tui)
+        told = left_behind(monkeypatch, tui)
+        await tui.press("D")
+        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.press("D")
+        await tui.until(lambda: not tui.app.session.running)
+        ranks = [{"rank": 0, "role": "ps", "step": 41, "ended": False}]
+        part = {"run": "fake", "host": "here", "lease": None, "connected": False, "ranks": ranks}
+        told["runs"] = [Found("fake", "ada@lab1", time.time(), {"here": [part]}, True)]
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Question")
+        said = str(tui.app.screen.query_one(".dialog-text Static", Static).content)
+        assert "night goes on, left to itself: 1 of 1 rank, step 41 on here. A follows it." in said
+        assert f"python -m controller stop {tmp_path / 'hosts.toml'} fake ends it." in said
+        assert tui.app.focused.id == "answer-cancel"
+        await tui.press("enter")
+        await tui.until(lambda: tui.screen_name != "Question")
+        told["runs"], told["unreachable"] = [], {"here": "here: no answer within 10 s."}
+        await tui.press("L")
+        await tui.until(lambda: tui.screen_name == "Question")
+        said = str(tui.app.screen.query_one(".dialog-text Static", Static).content)
+        assert "night was left to itself and may still go on: here could not be asked." in said
+        await tui.press("right", "enter")
+        await tui.until(lambda: tui.screen_name == "Launching")
+
+
+async def test_a_launch_does_not_ask_about_a_detached_run_that_is_over_nor_twice_whether_it_is(tmp_path, monkeypatch):
+    async with driven(tmp_path) as tui:
+        await running(tui)
+        told = left_behind(monkeypatch, tui)
+        tui.run.feed([{"kind": "outcome", "outcome": "detached", "left": None, "seconds": 4.0}])
+        await tui.until(lambda: not tui.app.session.running)
+        for _ in range(2):
+            await tui.press("L")
+            await tui.until(lambda: tui.screen_name == "Launching")
+            assert told["asked"] == 1
+            await tui.press("escape")
+            await tui.until(lambda: tui.screen_name != "Launching")

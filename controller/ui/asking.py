@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from controller.draft import Draft
 from controller.hostvalues import format_lease, parse_lease
-from controller.ui import acting, editing, formats, hostfacts
+from controller.ui import acting, attending, editing, formats, hostfacts
 from controller.ui.screens.dialogs import CANCEL, Answer, Question
 from controller.ui.screens.launching import Launching
 from controller.ui.screens.stopping import Stopping
@@ -46,7 +46,7 @@ def refusal(session: Session) -> str:
 async def launch(app: GarfieldApp) -> None:
     """Ask for its name and how long it goes on without us, then launch; first ask if another run still goes on."""
     session = app.session
-    if session.elsewhere is not None and not await _beside(app):
+    if not await _beside(app):
         return
     if not session.can_launch:
         return
@@ -62,17 +62,18 @@ async def launch(app: GarfieldApp) -> None:
 
 
 async def _beside(app: GarfieldApp) -> bool:
-    """Whether to launch though a run that was started elsewhere goes on."""
+    """Whether to launch though a run goes on that was started elsewhere, or left to itself."""
     session = app.session
     await asyncio.to_thread(session.look_for_last_run)
-    other = session.elsewhere
+    other = session.elsewhere or session.left
     if other is None:
         return True
-    hosts = f" on {', '.join(other.hosts[:6])}{' …' if len(other.hosts) > 6 else ''}" if other.hosts else ""
-    text = (
-        f"{other.name} runs{hosts}, started elsewhere. Two runs on the same hosts slow each other down.\n\n"
-        f"{session.ends_elsewhere()} ends it."
-    )
+    if session.elsewhere is not None:
+        hosts = f" on {', '.join(other.hosts[:6])}{' …' if len(other.hosts) > 6 else ''}" if other.hosts else ""
+        goes_on = f"{other.name} runs{hosts}, started elsewhere."
+    elif not (goes_on := await attending.goes_on(app, other)):
+        return True
+    text = f"{goes_on} Two runs on the same hosts slow each other down.\n\n{session.ends(other)} ends it."
     answers = [CANCEL, Answer("launch", "Launch beside it", "warning")]
     return await ask(app, Question("Another run goes on", text, answers)) == "launch"
 

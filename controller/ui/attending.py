@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from controller.hosts import Host
     from controller.survey import Found, Survey
     from controller.ui.app import GarfieldApp
+    from controller.ui.session import Elsewhere
 
 
 async def attach(app: GarfieldApp, hosts: Collection[Host] = (), only: str | None = None) -> None:
@@ -79,6 +80,27 @@ async def _look(app: GarfieldApp, hosts: Collection[Host], answers: Answers) -> 
 
     async with survey(hosts, answers.told, asking_on(app)) as seen:
         return seen
+
+
+async def goes_on(app: GarfieldApp, left: Elsewhere) -> str:
+    """How a run that was left to itself goes on, or that it may, on hosts of the plan; empty where it doesn't."""
+    session = app.session
+    hosts = [host for host in session.plan.hosts if host.local or host.name in left.hosts]
+    if not hosts:
+        return ""
+    seen = await look(app, f"Does {left.name} still go on?", hosts)
+    if seen is None:
+        return f"{left.name} was left to itself and may still go on: its hosts were not asked."
+    run = next((one for one in seen.runs if one.run == left.id), None)
+    if run is not None:
+        told = f"{left.name} goes on, left to itself: {_size(run)} on {', '.join(run.hosts())}. A follows it."
+        return "" if over(run) else told
+    silent = [name for name in seen.unreachable if name in left.hosts]
+    if silent:
+        return f"{left.name} was left to itself and may still go on: {', '.join(silent)} could not be asked."
+    if {host.name for host in hosts} >= set(left.hosts):
+        session.over.add(left.id)
+    return ""
 
 
 def _load(hosts: Collection[Host]) -> None:

@@ -39,7 +39,7 @@ def launcher(plan: Plan, name: str, note: str, hosts_text: str, prompter: Prompt
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A run that another controller on this machine holds: its id, its name, the names of its hosts."""
+    """A run that goes on without us: its id, its name, the names of its hosts."""
 
     id: str
     name: str
@@ -64,7 +64,8 @@ class Session:
         self.pinned: Curves | None = None  # a finished run beneath the charts of the one that is looked at
         self.last_run: str | None = None  # the newest recorded run in a line
         self.elsewhere: Elsewhere | None = None  # the newest recorded run, if another controller runs it now
-        self.left: str | None = None  # the name of the newest recorded run, if it was left to itself
+        self.left: Elsewhere | None = None  # the newest recorded run, if it was left to itself and may go on
+        self.over: set[str] = set()  # the ids of those that were left and are known to have ended
         self._launcher = launcher
         self.version = 0  # of the draft: it counts the changes
         self._plan: Plan | None = None
@@ -238,12 +239,15 @@ class Session:
 
     def _tell_last_run(self, newest: RunInfo | None) -> None:
         self.last_run = self.elsewhere = self.left = None
-        if newest is None or (self.run is not None and newest.id == self.run.run_id):
+        if newest is None:
+            return
+        there = Elsewhere(newest.id, newest.name or newest.id, newest.hosts)
+        self.left = there if newest.outcome == "detached" and newest.id not in self.over else None
+        if self.run is not None and newest.id == self.run.run_id:
             return
         if newest.outcome == "running":
-            self.elsewhere = Elsewhere(newest.id, newest.name or newest.id, newest.hosts)
+            self.elsewhere = there
             return
-        self.left = (newest.name or newest.id) if newest.outcome == "detached" else None
         facts = [newest.name or newest.id, newest.outcome]
         facts += [f"accuracy {newest.accuracy:.3f}"] if newest.accuracy is not None else []
         facts += [formats.plural(newest.steps, "step")] if newest.steps else []
@@ -251,10 +255,9 @@ class Session:
         facts += [newest.root_cause] if newest.root_cause and newest.outcome == "failed" else []
         self.last_run = ", ".join(facts)
 
-    def ends_elsewhere(self) -> str:
-        """The command that ends the run that was started elsewhere."""
-        words = ["python", "-m", "controller", "stop", str(self.path), *([self.elsewhere.id] if self.elsewhere else [])]
-        return shlex.join(words)
+    def ends(self, run: Elsewhere) -> str:
+        """The command that ends it."""
+        return shlex.join(["python", "-m", "controller", "stop", str(self.path), run.id])
 
     def farewell(self) -> str:
         """What is said on the terminal after the app has gone; empty when no run was started."""

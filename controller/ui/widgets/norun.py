@@ -49,12 +49,12 @@ def _lines(session: Session) -> list[Content]:
             Content(""),
             Content.assemble(("! ", "$text-warning"), f"{session.elsewhere.name} is running, started elsewhere."),
             Content.assemble(("  A", "bold $primary"), "  follows it here"),
-            Content.styled(f"  {session.ends_elsewhere()} ends it", "$muted"),
+            Content.styled(f"  {session.ends(session.elsewhere)} ends it", "$muted"),
         ]
     elif session.left is not None:
         lines += [
             Content(""),
-            Content.assemble(("! ", "$text-warning"), f"{session.left} was left to itself, and may still go on."),
+            Content.assemble(("! ", "$text-warning"), f"{session.left.name} was left to itself, and may still go on."),
             Content.assemble(("  A", "bold $primary"), "  asks the hosts, and follows it here"),
         ]
     elif session.last_run:
