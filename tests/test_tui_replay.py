@@ -81,6 +81,17 @@ async def test_it_plays_from_its_start_and_pauses_at_its_end(tmp_path, small):
         assert screen.replay.state.now.step == 60
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_key_line_says_pause_while_it_plays(tmp_path, small, size):
+    record_run("r1", "night", steps=60)
+    async with driven(tmp_path, size=size) as tui:
+        screen = await opened(tui)
+        screen.speed = SPEEDS[0]
+        for does in ("play", "pause", "play"):
+            await tui.until(lambda: f"␣ {does} " in tui.picture().split("\n")[-1])  # noqa: B023
+            await tui.press("space")
+
+
 async def test_it_stands_still_while_it_is_paused(tmp_path, small):
     record_run("r1", "night", steps=60)
     async with driven(tmp_path) as tui:

@@ -74,6 +74,37 @@ async def test_a_run_is_named_and_noted_anew(tmp_path):
         await tui.until(lambda: "can't be read" in tui.picture())
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_run_that_is_renamed_while_filtered_stays_under_the_cursor(tmp_path, size):
+    """Until the words change; with others it is as hidden as any."""
+    record_run("r1", "krum", seed=1, steps=5)
+    record_run("r2", "night", seed=2, steps=5)
+    async with driven(tmp_path, size=size) as tui:
+        table = await opened(tui, 2)
+        await tui.press("slash")
+        await tui.write("night")
+        await tui.press("enter", "n")
+        await tui.until(lambda: tui.screen_name == "Renaming")
+        await tui.write("day")
+        await tui.press("enter")
+        await said(tui, "has not all words of the filter any more")
+        assert [run.name for run in table.runs] == ["day"]
+        assert table.run_here.id == "r2"
+        await tui.press("slash")
+        await tui.write("nowhere")
+        await tui.until(lambda: not table.runs)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_can_be_done_to_a_run_is_named_beside_it(tmp_path, size):
+    record_run("r1", "krum", steps=5)
+    async with driven(tmp_path, size=size) as tui:
+        await opened(tui, 1)
+        assert "n name  b pin  r again  x export  del delete" in tui.picture()
+        await tui.press("question_mark")
+        await tui.until(lambda: "or take its mark away, and go on to the" in tui.picture())
+
+
 async def test_runs_are_exported_as_json_too(tmp_path, monkeypatch):
     record_run("r1", "krum", note="the good one", steps=20)
     monkeypatch.chdir(tmp_path)

@@ -52,10 +52,15 @@ async def test_a_row_of_several_runs_is_compared_marked_exported_and_not_taken_f
         table = await opened(tui, 5)
         await tui.press("g", "down", "down")
         assert isinstance(table.run_here, RunGroup)
+        keys = tui.picture().split("\n")[-1]
+        assert "del delete" in keys
+        assert not [key for key in ("n name", "b pin", "r again") if key in keys]
         for key in ("n", "r", "b"):
             await tui.press(key)
             await said(tui, "These are 2 runs: g shows each by itself.")
-        await tui.press("enter")
+        await tui.press("up")
+        await tui.until(lambda: "n name  b pin  r again" in tui.picture().split("\n")[-1])
+        await tui.press("down", "enter")
         await tui.until(lambda: tui.screen_name == "CompareScreen")
         await tui.until(lambda: "no parameter but the seed differs" in tui.picture())
         assert tui.app.screen.query_one(Table).titles == ["", "A krum ×2"]

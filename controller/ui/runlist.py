@@ -17,6 +17,8 @@ class RunList:
         """All of them, newest first; None until they are read."""
         self.words: Sequence[str] = ()
         """What a run has to have to be shown, all of it."""
+        self.kept = ""
+        """The id of the run that is shown without having them: it was renamed under the cursor."""
         self.together = False
         """Those that differ in the seed alone are one row."""
         self.by, self.reverse = STARTED.title, True
@@ -28,9 +30,22 @@ class RunList:
         self.columns: list[RunColumn] = []
         """What is shown of each row."""
 
+    def ask(self, words: Sequence[str]) -> None:
+        """Show the runs that have all these words."""
+        if words != self.words:
+            self.words, self.kept = words, ""
+        self.arrange()
+
+    def hides(self, run: str) -> bool:
+        """Whether the run of this id has not all words that are asked for."""
+        return any(one.id == run and not self._has_all(one) for one in self.every or ())
+
+    def _has_all(self, run: RunInfo) -> bool:
+        return all(mentions(run, word) for word in self.words)
+
     def arrange(self) -> None:
         """Follow what is asked for."""
-        found = [run for run in self.every or () if all(mentions(run, word) for word in self.words)]
+        found = [run for run in self.every or () if run.id == self.kept or self._has_all(run)]
         rows = grouped(found) if self.together else found
         self.columns = columns_of(rows)
         self.rows = ordered(rows, self.ordering, self.reverse)

@@ -30,6 +30,7 @@ class MainScreen(SizedScreen[None]):
     _version = -1  # of the draft that is shown
     SIGNS: ClassVar[Mapping[str, Sequence[tuple[str, str]]]] = {}  # what ? explains beside the keys, by what it is of
     ready = False  # composed and shown once: it may be told of changes
+    _key_facts: tuple[object, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,12 +56,22 @@ class MainScreen(SizedScreen[None]):
         self._sign_size(self.app.size)
         yield TopBar(self.MODE)
         yield from self.body()
-        yield KeyBar()
+        yield KeyBar(self.key_told)
         yield Static(id="too-small", markup=False)
 
     def body(self) -> ComposeResult:
         """The screen's own widgets."""
         yield from ()
+
+    def key_told(self, action: str, told: str) -> str:
+        """What the key line says that an act does here and now, where it isn't `told`; empty: it isn't offered."""
+        return told
+
+    def keys_follow(self, *facts: object) -> None:
+        """Write the key line anew where `facts`, by which `key_told` differs, are others than before."""
+        if facts != self._key_facts:
+            self._key_facts = facts
+            self.query_one(KeyBar).refresh()
 
     def draft_changed(self) -> None:
         """Hosts, parameters or the preset changed, here or on another screen."""

@@ -39,7 +39,6 @@ class ChartScreen(MainScreen):
         Binding("e", "smooth", show=False, tooltip="Smooth the curves: exponential moving average 0, 0.6, 0.9"),
         Binding("o", "log_scale", show=False, tooltip="Logarithmic or linear loss axis"),
     ]
-    VIEW_KEYS = "h x axis  e smooth  o log"  # that say how charts are drawn
     PANELS: ClassVar[tuple[str, ...]] = tuple(MEASURES)  # what takes turns on a terminal with room for one
 
     def __init__(self) -> None:
@@ -64,10 +63,15 @@ class ChartScreen(MainScreen):
         return bool(self.app.kept["log_scale"])
 
     @property
+    def view_keys(self) -> str:
+        """The keys that say how charts are drawn."""
+        return "h x axis  e smooth  o log"
+
+    @property
     def chart_keys(self) -> str:
         """The keys that act on all charts, for the foot of the first one."""
         acts = "  m n acts" if self.check_action("mark", ()) else ""
-        keys = f"v values{acts}  {self.VIEW_KEYS}" if self.cursor is None else f"← → move{acts}  esc no cursor"
+        keys = f"v values{acts}  {self.view_keys}" if self.cursor is None else f"← → move{acts}  esc no cursor"
         return f"{keys}  c next" if self.cramped else keys
 
     def keys_of(self, name: str) -> str:

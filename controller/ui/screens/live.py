@@ -53,7 +53,6 @@ class LiveScreen(ChartScreen):
         Binding("d", "draw", "draw", tooltip="Draw the loss of the rank under the cursor by itself, or no longer"),
         Binding("b", "pin", "pin", tooltip="Pin a finished run beneath the charts, to compare with; or unpin it"),
     ]
-    VIEW_KEYS = f"{ChartScreen.VIEW_KEYS}  d rank  b pin"
     PANELS = ("loss", "accuracy", "trust", "rate", "bytes")
 
     SIGNS: ClassVar = {
@@ -206,6 +205,15 @@ class LiveScreen(ChartScreen):
             keys=UNZOOM if self._zoomed is not None else "",
         )
 
+    @property
+    def view_keys(self) -> str:
+        """As everywhere, and what is drawn beside."""
+        return f"{super().view_keys}  d rank  b {self.key_told('pin', 'pin')}"
+
+    def key_told(self, action: str, told: str) -> str:
+        """Pinning is undone by the same key."""
+        return "unpin" if action == "pin" and self.app.session.pinned is not None else told
+
     def keys_of(self, name: str) -> str:
         """As everywhere; a chart that has the whole place says first how it is left."""
         keys = super().keys_of(name)
@@ -215,6 +223,7 @@ class LiveScreen(ChartScreen):
         """What each chart shows, its newest value, and its keys."""
         for name in MEASURES:
             self._entitle(name)
+        self.keys_follow(self.app.session.pinned)
 
     def _entitle(self, name: str) -> None:
         loss = name == "loss"

@@ -110,6 +110,11 @@ class ReplayScreen(LiveScreen):
         """Show the moment."""
         super().tick(charts)
         self.query_one(ReplayBar).show(playing=self.playing, speed=self.speed, moment=self.moment)
+        self.keys_follow(self.playing, self.app.session.pinned)
+
+    def key_told(self, action: str, told: str) -> str:
+        """While it plays the space bar pauses."""
+        return "pause" if action == "play" and self.playing else super().key_told(action, told)
 
     # --- playing
 

@@ -25,8 +25,10 @@ from controller.ui.widgets.runtable import ENDS, MARKED, RunGroup, RunTable, mem
 
 LOOK_EVERY = 5.0  # seconds between looks at the folder while the screen is shown
 FEWEST = 2  # runs that can be compared
+MARK = "Mark the run, or take its mark away, and go on to the next one"
 LIST_ACTS = ("filter", "compare", "sort", "group", "reverse")
-RUN_ACTS = ("mark", "rename", "pin", "again")  # on the run under the cursor
+ONE_ACTS = ("rename", "pin", "again")  # on the run under the cursor, not on several that are a row
+RUN_ACTS = ("mark", *ONE_ACTS)
 CHOSEN_ACTS = ("export", "delete")  # on the marked runs or that one
 
 
@@ -37,7 +39,7 @@ class RunsScreen(MainScreen):
     AUTO_FOCUS = "RunTable"
     BINDINGS: ClassVar = [
         Binding("slash", "filter", "filter", key_display="/", tooltip="Show only runs that have all words one types"),
-        Binding("space", "mark", "mark", key_display="␣", tooltip="Mark the run, or take its mark away"),
+        Binding("space", "mark", "mark", key_display="␣", tooltip=MARK),
         Binding("c", "compare", "compare", tooltip="Compare the marked runs"),
         Binding("s", "sort", "sort", tooltip="Order by the next column; a click on a column's title does too"),
         Binding("g", "group", "seeds", tooltip="Finished runs that differ in the seed alone as one, or each by itself"),
@@ -101,8 +103,7 @@ class RunsScreen(MainScreen):
 
     def _show(self) -> None:
         shown, table = self._list, self.query_one(RunTable)
-        shown.words = self.query_one("#run-filter", Input).value.split()
-        shown.arrange()
+        shown.ask(self.query_one("#run-filter", Input).value.split())
         self.set_class(shown.every == [], "-empty")
         self.set_class(bool(shown.every) and not shown.rows, "-none-found")
         table.show(shown.rows, shown.columns, shown.marked, shown.ordering.title, shown.reverse)
@@ -126,13 +127,26 @@ class RunsScreen(MainScreen):
         self.query_one("#run").display = run is not None
         if isinstance(run, RunGroup):
             self.query_one("#run-told", Static).update(Content("\n").join(told_together(run)))
-            self.query_one("#run", Panel).entitle(run.name, "⏎ compares them  x export")
+            self.query_one("#run", Panel).entitle(run.name, "⏎ compares them  x export  del delete")
         elif run is not None:
             self.query_one("#run-told", Static).update(Content("\n").join(told(run)))
             identity = f" · {wire.one_line(run.id, 60)}" if run.name else ""
-            pinned = self.app.session.pinned is not None and self.app.session.pinned.run.id == run.id
-            keys = f"b {'unpin' if pinned else 'pin'}  r again  x export"
-            self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}{' · pinned' if pinned else ''}", keys)
+            keys = f"n name  b {self.key_told('pin', 'pin')}  r again  x export  del delete"
+            pinned = " · pinned" if self._pinned else ""
+            self.query_one("#run", Panel).entitle(f"{title_of(run)}{identity}{pinned}", keys)
+        self.keys_follow(isinstance(run, RunGroup), self._pinned)
+
+    @property
+    def _pinned(self) -> bool:
+        """The run under the cursor is."""
+        run, pinned = self.query_one(RunTable).run_here, self.app.session.pinned
+        return run is not None and not isinstance(run, RunGroup) and pinned is not None and pinned.run.id == run.id
+
+    def key_told(self, action: str, told: str) -> str:
+        """Of a row of several runs none of the acts on one; of the pinned run that it is unpinned."""
+        if action in ONE_ACTS and isinstance(self.query_one(RunTable).run_here, RunGroup):
+            return ""
+        return "unpin" if action == "pin" and self._pinned else told
 
     @on(RunTable.Moved)
     def _moved(self) -> None:
@@ -263,7 +277,10 @@ class RunsScreen(MainScreen):
 
     async def _rename(self, run: RunInfo) -> None:
         if await recorded.rename(self.app, run):
+            self._list.kept = run.id
             await self._read()
+            if self._list.hides(run.id):
+                self.app.say("It has not all words of the filter any more; it stays listed until these change.")
 
     def action_export(self) -> None:
         """Export."""

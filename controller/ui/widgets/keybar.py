@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import events
@@ -17,8 +18,10 @@ ALWAYS = ("question_mark", "q")
 class KeyBar(Widget):
     """Made from the active bindings; a click on a key does what the key does."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, told: Callable[[str, str], str] = lambda _, text: text, **options) -> None:
+        """`told` says of an act and what it is called what is said of it now; nothing: it isn't offered."""
         super().__init__(**options)
+        self._told = told
         self._ends: list[tuple[int, str]] = []  # where each entry ends, and its key, for clicks
 
     def on_mount(self) -> None:
@@ -53,15 +56,11 @@ class KeyBar(Widget):
         entries, seen = [], set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if (
-                binding.show
-                and active.enabled
-                and binding.description
-                and not seen & {binding.action, binding.description}
-            ):
-                seen |= {binding.action, binding.description}
+            does = self._told(binding.action, binding.description)
+            if binding.show and active.enabled and does and not seen & {binding.action, does}:
+                seen |= {binding.action, does}
                 turn = 0 if binding.key.isupper() else 1 if binding.key == "ctrl+s" else 2 if binding.priority else 3
-                told = Content.assemble((self.app.get_key_display(binding), "bold $primary"), f" {binding.description}")
+                told = Content.assemble((self.app.get_key_display(binding), "bold $primary"), f" {does}")
                 entries.append((turn, binding.key, told))
         return [(key, told) for _, key, told in sorted(entries, key=lambda entry: entry[0])]
 
