@@ -205,6 +205,12 @@ class Draft:
         """Every rank placed, and everything checked."""
         return make_plan(self.file.hosts, self.values(), self.lease, self._problems())
 
+    def take(self, file: HostsFile) -> None:
+        """Go on with `file`, read from disk since: texts that are no value go, a preset stays if it has that."""
+        self.file.take(file)
+        self._typed.clear()
+        self._preset = self._preset if self._preset in self.file.presets else None
+
     def save(self, overwrite: bool = False) -> None:
         """Write the file; texts that are no value stay unsaved. Raises as HostsFile.save does."""
         self.file.save(overwrite)

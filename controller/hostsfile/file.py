@@ -92,6 +92,11 @@ class HostsFile:
         return self._saved is None or self._state.text != self._saved.text
 
     @property
+    def digest(self) -> str | None:
+        """What names the content that was read or saved last; None when there is none on disk yet."""
+        return self._digest
+
+    @property
     def saved(self) -> HostsFile | None:
         """The file as it was read or saved last, to compare with; None when it isn't on disk yet."""
         return None if self._saved is None else HostsFile(self.path, self._saved.text, self._digest)
@@ -315,6 +320,11 @@ class HostsFile:
         except OSError:
             return True
         return digest != self._digest
+
+    def take(self, file: HostsFile) -> None:
+        """Go on with what `file` says, read from disk since; one step of undo leads back to what was here."""
+        self._states.append(file._state)
+        self._mark, self._saved, self._digest = file._mark, file._state, file._digest
 
     def save(self, overwrite: bool = False) -> None:
         """Write the text, whole or not at all; mode, group and symbolic links are kept.

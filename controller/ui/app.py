@@ -22,6 +22,7 @@ from controller.ui.curtain import Curtain
 from controller.ui.departure import Departure
 from controller.ui.kept import Kept
 from controller.ui.litter import Litter
+from controller.ui.ondisk import OnDisk
 from controller.ui.pace import Pace
 from controller.ui.screens.base import MainScreen
 from controller.ui.screens.cluster import ClusterScreen
@@ -102,6 +103,7 @@ class GarfieldApp(App[str]):
         self._fault_told = False
         self.departure = Departure(self)
         self.talks = Talks(self)
+        self.on_disk = OnDisk(self)
         self._typed = Typed(self, self._act)
         theme.register(self)
 
@@ -141,7 +143,7 @@ class GarfieldApp(App[str]):
         self.open_first_screen()
         self.set_interval(TICK, self._tick)
         self._litter.take_over()
-        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
+        self.app_resume_signal.subscribe(self, self._resumed)
         self.departure.listen()
         self.call_after_refresh(self._painted)
 
@@ -164,7 +166,18 @@ class GarfieldApp(App[str]):
         self._look_around()
         self.set_interval(LOOK_EVERY, self._look_around)
 
+    def _resumed(self, _: object) -> None:
+        self.screen.refresh(layout=True)
+        self._look_around()
+
+    def on_app_focus(self) -> None:
+        """One comes back from elsewhere: perhaps from an editor with the hosts file in it."""
+        self._look_around()
+
     def _look_around(self) -> None:
+        if not self.is_running or not self.screen_stack:
+            return  # the app is leaving
+        self.run_worker(self.on_disk.look(), exit_on_error=False, group="on disk")
         if not self.session.running:
             self.run_worker(self._look_for_last_run, thread=True, exit_on_error=False, group="last run", exclusive=True)
 
@@ -272,8 +285,6 @@ class GarfieldApp(App[str]):
         session = self.session
         if session.running:
             self.say("A run goes on: S stops it.", "warning")
-        elif session.plan is None or not session.plan.ok:
-            self.push_screen(Message("This can't be launched", asking.refusal(session)))
         else:
             self.talks.begin("launch", partial(asking.launch, self))
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from controller.draft import Draft
 from controller.hostvalues import format_lease, parse_lease
 from controller.ui import acting, attending, editing, formats, hostfacts
-from controller.ui.screens.dialogs import CANCEL, Answer, Question
-from controller.ui.screens.launching import Launching
+from controller.ui.screens.dialogs import CANCEL, Answer, Message, Question
+from controller.ui.screens.launching import Launch, Launching
 from controller.ui.screens.stopping import Stopping
 from controller.ui.talks import ask
 from controller.ui.undoing import Texts, differences
@@ -44,21 +44,40 @@ def refusal(session: Session) -> str:
 
 
 async def launch(app: GarfieldApp) -> None:
-    """Ask for its name and how long it goes on without us, then launch; first ask if another run still goes on."""
+    """Ask for its name and how long it goes on without us, then launch; first ask if another run still goes on.
+
+    What is launched is what was shown: a hosts file that was changed on disk meanwhile is shown first.
+    """
     session = app.session
-    if not await _beside(app):
+    news = await app.on_disk.look(launching=True)
+    if session.can_launch and not await _beside(app):
         return
-    if not session.can_launch:
-        return
+    said = Launch(None, "", "")
+    while session.can_launch:
+        shown = session.version
+        chosen = await ask(app, _launching(session, said, news))
+        if chosen is None:
+            return
+        said = chosen
+        later = await app.on_disk.look(launching=True)
+        if session.version == shown and later in ("", news) and session.can_launch:
+            app.launch(None if chosen.lease is None else parse_lease(chosen.lease), chosen.name, chosen.note)
+            return
+        news = later
+    if not session.running:
+        text = refusal(session)
+        await ask(app, Message("This can't be launched", f"{text}\n\n{news}" if news else text))
+
+
+def _launching(session: Session, said: Launch, news: str) -> Launching:
+    """The last question: what would start, and what a person `said` of it before."""
     own = format_lease(session.plan.lease)
     leases = [(text, text, why) for text, why in ({own: "as the hosts file says"} | LEASES).items()]
     if all(host.local for host in session.plan.hosts):
         leases = []  # they are where this app is: no network comes between, and without the machine they are gone too
-    name = session.draft.run_name(session.clock())
+    name = said.name or session.draft.run_name(session.clock())
     unfit = hostfacts.unfit(session, session.plan.hosts)
-    chosen = await ask(app, Launching(session.plan.summary(), name, leases, own, unfit))
-    if chosen is not None and session.can_launch:
-        app.launch(None if chosen.lease is None else parse_lease(chosen.lease), chosen.name, chosen.note)
+    return Launching(session.plan.summary(), name, leases, said.lease or own, unfit, note=said.note, news=news)
 
 
 async def _beside(app: GarfieldApp) -> bool:

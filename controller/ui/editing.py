@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from controller import wire
@@ -95,10 +96,9 @@ async def changed_on_disk(app: GarfieldApp, error: ChangedOnDisk) -> bool:
     answer = await ask(app, Question(title, str(error), answers))
     try:
         if answer == "reload":
-            HostsFile.open(app.session.path)  # before ours is dropped: theirs may be no hosts file, or gone
-            app.session.open()
-            app.open_first_screen()
+            app.session.draft.take(await asyncio.to_thread(HostsFile.open, app.session.path))
             app.draft_changed()
+            app.say(f"Read {app.session.path.name} again; u brings back what was here.")
         elif answer == "overwrite":
             app.session.draft.file.save(overwrite=True)
     except HostsFileError as error:

@@ -42,26 +42,38 @@ class Launching(Dialog[Launch]):
     ]
 
     def __init__(
-        self, plan: str, name: str, leases: Sequence[tuple[str, str, str]], own: str, unfit: Sequence[str] = ()
+        self,
+        plan: str,
+        name: str,
+        leases: Sequence[tuple[str, str, str]],
+        own: str,
+        unfit: Sequence[str] = (),
+        *,
+        note: str = "",
+        news: str = "",
     ) -> None:
         """`plan` is what would start, `name` what it is called unless a person says otherwise, `own` the plan's lease.
 
-        `unfit` are sentences about hosts that failed their last check. All is shown as it is.
+        `unfit` are sentences about hosts that failed their last check, `news` is what became of the hosts file. All is
+        shown as it is.
         """
         super().__init__()
         self._plan, self._name, self._leases, self._own, self._unfit = plan, name, leases, own, unfit
         self._called = 0.0  # when this was there, or the key that leads here was pressed once more
+        self._note, self._news = note, news
 
     def compose(self) -> ComposeResult:
         """What is launched, what it is called, how long it goes on."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(" Launch ")
             yield Static(Content(self._plan).stylize("bold"), markup=False, classes="above")
+            if self._news:
+                yield Static(Content.styled(f"! {self._news}", "$text-warning"), markup=False, classes="above")
             if self._unfit:
                 more = [f"and {len(self._unfit) - SHOWN} more"] if len(self._unfit) > SHOWN else []
                 told = [UNFIT, *(f"✖ {sentence}" for sentence in self._unfit[:SHOWN]), *more]
                 yield Static(Content("\n".join(told)), markup=False, classes="above")
-            yield Naming(self._name)
+            yield Naming(self._name, self._note)
             if self._leases:
                 yield Static(LEASE, markup=False)
                 yield listed(self._leases, self._own)
