@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from textual import events
+from textual.widgets._toast import Toast
 
 from controller.ui.screens.dialogs import Message, Question
 from controller.ui.talks import ask
 from controller.ui.widgets.ranktable import RankTable
 from tests.recording import opened, record_run
 from tests.simulated import simulate
-from tests.tuitools import Driven, driven
+from tests.tuitools import HOSTS, Driven, driven
 
 
 async def in_one_go(tui: Driven, *keys: str) -> None:
@@ -177,3 +179,36 @@ async def starting(tui: Driven) -> None:
     await tui.launch()
     tui.run.feed(record for record in simulate(until=20, outcome=False) if record["kind"] in ("run", "act"))
     await tui.until(lambda: "◌ launching" in tui.picture())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)])
+async def test_what_is_said_in_passing_is_not_over_a_dialog_and_not_lost(tmp_path, size):
+    elsewhere = HOSTS.replace('"local"', '"ssh"\naddress = "lab.example"')
+    async with driven(tmp_path, elsewhere, size=size, toasts=True) as tui:
+        for severity in ("error", "information"):
+            tui.app.notify(f"an {severity} in passing", severity=severity, timeout=600)
+        await tui.until(lambda: "an error in" in tui.picture() and "an information in" in tui.picture())
+        await tui.press("L")
+        await tui.until(lambda: "until finished" in tui.picture() and "⏎ launches" in tui.picture())
+        assert not tui.app.screen.query(Toast)
+        tui.app.notify("said over it", timeout=600)
+        await tui.until(lambda: "said over it" in tui.picture())
+        assert "until finished" in tui.picture()
+        assert "⏎ launches" in tui.picture()
+        tui.app.push_screen(Message("Above", ""))
+        await tui.until(lambda: "⏎ or esc closes" in tui.picture())
+        await tui.press("escape")
+        assert tui.screen_name == "Launching"
+        assert not tui.app.screen.query(Toast)
+        await tui.press("escape")
+        for words in ("an error in", "an information in", "said over it"):
+            await tui.until(lambda words=words: words in tui.picture())
+
+
+async def test_a_dialog_in_too_small_a_terminal_has_no_other_words_over_it(tmp_path):
+    async with driven(tmp_path, size=(40, 10), toasts=True) as tui:
+        tui.app.push_screen(Message("Something", "happened"))
+        await tui.until(lambda: "happened" in tui.picture())
+        tui.app.notify("said over it", timeout=600)
+        await tui.until(lambda: tui.app.screen.query(Toast))
+        assert not tui.app.screen.query(Toast).first().display

@@ -128,11 +128,15 @@ async def driven(
     launch: bool = False,
     ahead: bool = False,
     clock: Callable[[], float] = time.time,
+    toasts: bool = False,
 ) -> AsyncIterator[Driven]:
-    """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file."""
+    """An app on a hosts file of `text`, with `folder` as its home; None: there is no such file.
+
+    What is said in passing is only shown as `toasts` if these are wanted.
+    """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GARFIELD_HOME", str(folder / "home"))  # before there is an app, which reads what was kept
         app, runs = staged(folder, text, launch=launch, ahead=ahead, clock=clock)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=toasts) as pilot:
             await pilot.pause()
             yield Driven(app, pilot, app.session.path, runs)

@@ -36,6 +36,7 @@ from controller.ui.screens.sized import unseen_keys
 from controller.ui.session import Session
 from controller.ui.stylesheet import Sheet
 from controller.ui.talks import Talks
+from controller.ui.toasts import Toasts
 from controller.ui.typed import Typed
 from controller.ui.widgets.lines import findings, worth_telling
 from controller.ui.widgets.status import run_title
@@ -102,7 +103,7 @@ class GarfieldApp(App[str]):
         self.styled = -1  # the change of the theme, by number, that widgets are styled with from now on
         self._fault_told = False
         self.departure = Departure(self)
-        self.talks = Talks(self)
+        self.talks, self.toasts = Talks(self), Toasts(self)
         self.on_disk = OnDisk(self)
         self._typed = Typed(self, self._act)
         theme.register(self)

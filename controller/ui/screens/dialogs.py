@@ -66,6 +66,15 @@ class Modal(ModalScreen[Result]):
         self.answered.set()
         return self.gone
 
+    def on_mount(self) -> None:
+        """What was said in passing before is not over it."""
+        self.app.toasts.make_way()
+
+    def on_unmount(self) -> None:
+        """It is said again, unless another question is asked."""
+        if self.app.is_running and self.app.screen_stack and not isinstance(self.app.screen, Modal):
+            self.app.toasts.come_back()
+
     def on_screen_resume(self) -> None:
         """What was over it has gone."""
         if self._over:
