@@ -47,6 +47,11 @@ def said(tui: Driven) -> str:
     return " ".join(tui.picture().replace("│", " ").split())
 
 
+def asks(tui: Driven, dialog: str) -> bool:
+    """Whether this kind of dialog is there and takes keys."""
+    return tui.screen_name == dialog and tui.app.focused is not None
+
+
 @pytest.fixture
 def there(monkeypatch):
     """What the hosts tell, and how runs were attached to."""
@@ -78,14 +83,14 @@ async def test_a_run_of_ones_own_is_followed_once_it_is_said_which_that_is(tmp_p
     async with driven(tmp_path, size=size) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.until(lambda: "Attach to night [/foo]?" in tui.picture())
         assert "20260101-1, yours: 2 of 2 ranks, step 40 on here, 2 h 05 m old." in said(tui)
         assert tui.app.focused.id == "answer-cancel"
         await tui.press("enter")
         assert there["attached"] == []
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.press("y")
         await tui.until(lambda: tui.screen_name == "LiveScreen")
         assert there["attached"] == [("20260101-1", False)]
@@ -108,9 +113,9 @@ async def test_who_is_waited_for_is_said_until_all_have_answered_or_it_is_given_
         await tui.press("A")
         await tui.until(lambda: tui.screen_name == "Waiting")
         there["answer"].set()
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: asks(tui, "Choice"))
         await tui.press("enter")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.press("y")
         await tui.until(lambda: tui.screen_name == "LiveScreen")
         words = [notice.message for notice in tui.app._notifications]
@@ -130,7 +135,7 @@ async def test_someone_elses_run_is_asked_about(tmp_path, there, key, attached):
     async with driven(tmp_path) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         assert tui.app.focused.id == "answer-cancel"
         told = "".join(str(static.content) for static in tui.app.screen.query(Static))
         assert "launched by bob@lab9, not recorded here" in told
@@ -145,7 +150,7 @@ async def test_no_run_and_hosts_that_could_not_be_asked_are_told(tmp_path, there
     there["unreachable"] = {"lab2": "lab2: [/no] way there."}
     async with driven(tmp_path) as tui:
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: asks(tui, "Message"))
         await tui.until(lambda: "lab2: [/no] way there." in tui.picture())
 
 
@@ -153,9 +158,9 @@ async def test_a_run_that_cannot_be_followed_is_told(tmp_path, there):
     there["runs"], there["refuses"] = [going_on("r", origin_text())], "Its hosts don't say what r is."
     async with driven(tmp_path) as tui:
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.press("y")
-        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: asks(tui, "Message"))
         await tui.until(lambda: "Its hosts don't say what r is." in tui.picture())
 
 
@@ -172,7 +177,7 @@ async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_t
     async with driven(tmp_path) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: asks(tui, "Choice"))
         assert tui.app.screen.query_one(OptionList).option_count == 4
         for words in (
             "night detached, 2 of 2 ranks, step 40, 2 h 05 m old; yours, on here",
@@ -184,7 +189,7 @@ async def test_of_several_runs_those_with_ranks_are_offered_and_marked_as_what_t
         ):
             assert words in said(tui)
         await tui.press("down", "down", "down", "enter")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.until(lambda: "its records and its model come here" in said(tui))
         await tui.press("y")
         await tui.until(lambda: there["attached"] == [("r3", False)])
@@ -195,20 +200,20 @@ async def test_a_run_is_looked_at_again_once_it_is_chosen(tmp_path, there):
     async with driven(tmp_path, size=(80, 24)) as tui:
         there["plan"] = tui.app.session.plan
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: asks(tui, "Choice"))
         ended = [rank | {"ended": True, "step": 300} for rank in RANKS]
         there["runs"] = [going_on("r1", origin_text(), name="night", ranks=ended)]
         await tui.press("enter")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.until(lambda: "0 of 2 ranks, step 300 on here" in said(tui))
         assert "It is over, and its hosts wait to tell" in said(tui)
         await tui.press("escape")
         there["runs"] = [going_on("r1", origin_text(), name="night"), going_on("r2", origin_text(), name="day")]
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Choice")
+        await tui.until(lambda: asks(tui, "Choice"))
         there["runs"] = there["runs"][1:]
         await tui.press("enter")
-        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: asks(tui, "Message"))
         await tui.until(lambda: "night has ended since it was listed" in said(tui))
         await tui.press("enter")
         assert there["attached"] == []
@@ -228,14 +233,14 @@ async def test_the_key_is_heard_before_what_asks_the_hosts_is_there(tmp_path, th
             await tui.until(lambda: "Which runs go on" in tui.picture() and begun.is_set())
         finally:
             done.set()
-        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: asks(tui, "Message"))
 
 
 async def test_a_run_without_a_rank_is_not_offered(tmp_path, there):
     there["runs"] = [going_on("r5", origin_text(), ranks=[], name="stillborn")]
     async with driven(tmp_path) as tui:
         await tui.press("A")
-        await tui.until(lambda: tui.screen_name == "Message")
+        await tui.until(lambda: asks(tui, "Message"))
         await tui.until(lambda: "stillborn has no rank" in tui.picture())
 
 
@@ -248,7 +253,7 @@ async def test_who_deletes_the_record_of_a_run_that_may_go_on_is_told_and_may_at
         recorder.close({"outcome": outcome})
         table = await opened(tui, 1)
         await tui.press("delete")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.until(lambda: "it may still be running on lab1, lab2, and is not ended by this." in said(tui))
         assert tui.app.focused.id == "answer-cancel"
         there["runs"] = [going_on("r0", origin_text()), going_on("r1", origin_text())]
@@ -258,13 +263,13 @@ async def test_who_deletes_the_record_of_a_run_that_may_go_on_is_told_and_may_at
         await tui.until(lambda: tui.screen_name == "RunsScreen")
         there["runs"] = []
         await tui.press("delete")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.pilot.click("#answer-attach")
         await tui.until(lambda: "Nothing of r1 runs on here." in said(tui))
         await tui.press("enter")
         assert len(table.runs) == 1
         await tui.press("delete")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         await tui.pilot.click("#answer-delete")
         await tui.until(lambda: not table.runs)
 
@@ -276,6 +281,6 @@ async def test_where_a_run_goes_on_here_none_is_offered_for_a_record_that_is_del
             Recorder(paths.runs_dir() / run, {"name": run, "values": {}}).close({"outcome": "detached"})
         await opened(tui, 2)
         await tui.press("delete")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: asks(tui, "Question"))
         assert not tui.app.screen.query("#answer-attach")
         assert "it may still be running, and is not ended by this." in said(tui)

@@ -224,14 +224,14 @@ async def test_a_launch_asks_where_the_run_that_was_detached_goes_on(tmp_path, m
         await running(tui)
         told = left_behind(monkeypatch, tui)
         await tui.press("D")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: tui.screen_name == "Question" and tui.app.focused is not None)
         await tui.press("D")
         await tui.until(lambda: not tui.app.session.running)
         ranks = [{"rank": 0, "role": "ps", "step": 41, "ended": False}]
         part = {"run": "fake", "host": "here", "lease": None, "connected": False, "ranks": ranks}
         told["runs"] = [Found("fake", "ada@lab1", time.time(), {"here": [part]}, True)]
         await tui.press("L")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: tui.screen_name == "Question" and tui.app.focused is not None)
         said = str(tui.app.screen.query_one(".dialog-text Static", Static).content)
         assert "night goes on, left to itself: 1 of 1 rank, step 41 on here. A follows it." in said
         assert f"python -m controller stop {tmp_path / 'hosts.toml'} fake ends it." in said
@@ -240,11 +240,11 @@ async def test_a_launch_asks_where_the_run_that_was_detached_goes_on(tmp_path, m
         await tui.until(lambda: tui.screen_name != "Question")
         told["runs"], told["unreachable"] = [], {"here": "here: no answer within 10 s."}
         await tui.press("L")
-        await tui.until(lambda: tui.screen_name == "Question")
+        await tui.until(lambda: tui.screen_name == "Question" and tui.app.focused is not None)
         said = str(tui.app.screen.query_one(".dialog-text Static", Static).content)
         assert "night was left to itself and may still go on: here could not be asked." in said
         await tui.press("right", "enter")
-        await tui.until(lambda: tui.screen_name == "Launching")
+        await tui.until(lambda: tui.screen_name == "Launching" and tui.app.focused is not None)
 
 
 async def test_a_launch_does_not_ask_about_a_detached_run_that_is_over_nor_twice_whether_it_is(tmp_path, monkeypatch):
@@ -255,7 +255,7 @@ async def test_a_launch_does_not_ask_about_a_detached_run_that_is_over_nor_twice
         await tui.until(lambda: not tui.app.session.running)
         for _ in range(2):
             await tui.press("L")
-            await tui.until(lambda: tui.screen_name == "Launching")
+            await tui.until(lambda: tui.screen_name == "Launching" and tui.app.focused is not None)
             assert told["asked"] == 1
             await tui.press("escape")
             await tui.until(lambda: tui.screen_name != "Launching")

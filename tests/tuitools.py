@@ -77,7 +77,7 @@ class Driven:
         """Launch the plan with the lease that the file says."""
         before = len(self.runs)
         await self.press("L")
-        await self.until(lambda: self.screen_name == "Launching")
+        await self.until(lambda: self.screen_name == "Launching" and self.app.focused is not None)
         await self.press("enter")
         await self.until(lambda: len(self.runs) > before)
 

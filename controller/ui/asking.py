@@ -83,6 +83,9 @@ def _launching(session: Session, said: Launch, news: str) -> Launching:
 async def _beside(app: GarfieldApp) -> bool:
     """Whether to launch though a run goes on that was started elsewhere, or left to itself."""
     session = app.session
+    detached = session.now is not None and (session.now.outcome or {}).get("outcome") == "detached"
+    if session.elsewhere is None and session.left is None and not detached:
+        return True
     await asyncio.to_thread(session.look_for_last_run)
     other = session.elsewhere or session.left
     if other is None:
