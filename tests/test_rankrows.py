@@ -146,7 +146,7 @@ def test_a_host_row_has_the_columns_and_the_bar_of_its_slowest_worker(width):
     start = columns.head + columns.state + columns.numbers
     assert told[start : start + columns.bar] == slowest[start : start + columns.bar]
     assert "█" in told[start:]
-    assert told[:start].split()[-3:] == ["31", "0.50", "200"]
+    assert told[:start].split()[-3:] == ["31", "0.50", f"{row.slowest.mean * 1000:.0f}"]
     assert (f"8/8 slowest {row.slowest.rank}" in told) == (width == 118)
 
 
@@ -293,6 +293,25 @@ def test_a_time_bar_never_is_longer_than_its_place(parts, width):
     drawn = sum(len(text) for text, _ in runs)
     assert drawn <= width
     assert drawn == width or math.isclose(full, 0.0) or full < 1e-300
+
+
+def test_how_long_a_step_takes_is_a_mean_without_the_first_one_and_those_that_were_paused_in():
+    state = state_of(until=0)
+    made = step_of(1, "here", 0)
+
+    def means(*seconds: float) -> list[float]:
+        listed = []
+        for step, took in enumerate(seconds, 1):
+            state.apply(made | {"step": step, "seconds": took, "received": state.now.last})
+            listed.append(round(state.now.ranks[1].mean, 6))
+        return listed
+
+    assert means(0.9, 0.1, 0.2, 0.3) == [0.9, 0.1, 0.15, 0.2]
+    state.now.ranks[1].resumed = True
+    state.apply(made | {"step": 5, "seconds": 99.0, "loss": 0.5, "received": state.now.last})
+    columns = Columns.fitting(118, state.now.ranks.values(), False)
+    cells = rank_cells(state.now.ranks[1], columns, "", chosen=False, revealed=False, away=False)
+    assert "".join(text for text, _ in cells)[columns.head + columns.state :].split()[:3] == ["5", "0.500", "200"]
 
 
 def test_waiting_is_not_own_work():

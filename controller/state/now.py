@@ -117,6 +117,7 @@ class RankNow:
     accuracy: float | None = None
     evaluated: int = 0  # the step that has this accuracy
     weight: float | None = None
+    mean: float | None = None  # seconds of a step, the mean of the recent ones without the first, which warms up
     work: float | None = None  # seconds of a step that it didn't wait for others, the mean of the recent ones
     in_quorum: bool | None = None
     resumed: bool = False  # its next step is the one that it was held in

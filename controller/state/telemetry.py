@@ -72,6 +72,8 @@ def step(state: RunState, record: Mapping[str, Any]) -> None:
     if not rank.held:  # else its own clock went on while it was held, in whichever part of the step that was
         work = sum(seconds for part, seconds in parts.items() if part not in WAITING)
         rank.work = work if rank.work is None else rank.work + (work - rank.work) * max(1 / made, RECENT)
+        counted = max(1, made - 1)
+        rank.mean = seconds if rank.mean is None else rank.mean + (seconds - rank.mean) * max(1 / counted, RECENT)
     if rank.alive and rank.state != "paused":
         rank.resumed = False
         rank.state = "running"

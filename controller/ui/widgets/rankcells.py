@@ -121,7 +121,7 @@ def rank_cells(
     yield set_cell_size(f"{mark} {word}", columns.state), style
     step, loss, time = columns.measured
     yield f"{formats.count(rank.step or None):>{step}} {_loss(rank):>{loss}} ", ""
-    yield f"{formats.milliseconds(rank.seconds):>{time}}  ", ""
+    yield f"{formats.milliseconds(rank.mean):>{time}}  ", ""
     words = _instead_of_a_bar(rank)
     if words:
         yield (
@@ -193,7 +193,7 @@ def _ranges(row: HostRow, columns: Columns) -> str:
     step, loss, time = columns.measured
     steps = formats.span(row.steps, formats.count) if row.steps else ""
     losses = formats.span(row.losses, lambda value: formats.number(value, 2)) if row.losses else "nan" if steps else ""
-    seconds = row.slowest.seconds if row.slowest is not None else None
+    seconds = row.slowest.mean if row.slowest is not None else None
     room = columns.numbers - 2
     least = f"≥{formats.count(min(row.steps))}" if row.steps else ""
     told = next((said for said in (f"{steps} {losses}", f"{least} {losses}") if len(said) <= room), least)

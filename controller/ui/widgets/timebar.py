@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.state import WAITING
+from controller.ui.rankrows import WORK_STEPS
 
 # The glyph of each class and the parts of a step that it stands for, in the order they happen.
 TIME_CLASSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -20,6 +21,7 @@ TIME_TOLD = (
     ("▒", "loading: a worker reads samples, a PS applies the step; both merge models where there are several PSs"),
     ("█", "computing: a worker its gradient; a PS aggregates"),
     (">", "sending: a worker its gradient; PSs exchange models"),
+    ("ms", f"ms/step: the mean of about {WORK_STEPS} steps; the bar is of the last one"),
     ("+", "the workers of a host in one row, with the bar of the slowest of them; Enter shows each"),
 )
 
