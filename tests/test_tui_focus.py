@@ -7,6 +7,7 @@ from textual import events
 from textual.widgets import DataTable
 
 from controller import paths
+from controller.ui.screens.dialogs import Answer, Question
 from controller.ui.screens.hostform import HostForm
 from controller.ui.screens.logs import Sources
 from controller.ui.widgets.entry import Entry
@@ -98,6 +99,31 @@ async def test_a_run_is_stopped_and_the_app_left_in_too_small_a_terminal(tmp_pat
         await tui.until(lambda: tui.app.session.stopping)
         await tui.press("q")
         await tui.until(lambda: tui.screen_name == "Stopping")
+
+
+async def test_a_question_says_in_five_rows_what_it_asks_and_which_keys_answer(tmp_path):
+    async with driven(tmp_path, size=(80, 24)) as tui:
+        await tui.launch()
+        asks = {"S": ["esc Cancel", "S Stop the run"], "q": ["esc Stay", "S Stop, quit"]}
+        for key, lines in asks.items():
+            await resize(tui, 20, 5)
+            await tui.press(key)
+            await tui.until(lambda lines=lines: all(line in tui.picture() for line in lines))
+            assert tui.picture().startswith(("Stop ", "A run goes on"))
+            focused = tui.app.focused
+            await resize(tui, 80, 24)
+            await tui.until(lambda: "← → choose   ⏎ presses   esc closes" in tui.picture())
+            assert lines[0] not in tui.picture()
+            assert tui.app.focused is focused
+            await tui.press("escape")
+        await resize(tui, 20, 5)
+        tui.app.push_screen(Question("Which?", "", [Answer("a", "One"), Answer("b", "Two"), Answer("c", "Three")]))
+        await tui.until(lambda: "→→⏎ Three" in tui.picture() and "→⏎ Two" in tui.picture())
+        chosen = []
+        tui.app.push_screen(Question("Sure?", "", [Answer("a", "No"), Answer("b", "Yes")]), chosen.append)
+        await tui.until(lambda: "y Yes" in tui.picture())
+        await tui.press("y")
+        await tui.until(lambda: chosen == ["b"])
 
 
 async def test_what_is_told_of_a_host_goes_with_the_last_one(tmp_path):

@@ -41,6 +41,7 @@ class Answer:
 
 
 CANCEL = Answer("cancel", "Cancel")
+ROOM = (50, 12)  # the smallest terminal that a question's buttons are seen in
 Result = TypeVar("Result")
 
 
@@ -136,11 +137,24 @@ class Question(Dialog[str]):
         with Vertical(classes="dialog") as frame:
             frame.border_title = Content(f" {self._title} ")
             frame.border_subtitle = Content(f" {self.KEYS} ")
+            yield Static(self._told_briefly(), markup=False, classes="briefly")
             with VerticalScroll(classes="dialog-text", can_focus=False):
                 yield Static(self._text, markup=False)
             with Horizontal(classes="buttons"):
                 for answer in self._answers:
                     yield Button(Content(answer.text), variant=answer.variant, id=f"answer-{answer.value}")
+
+    def _told_briefly(self) -> Content:
+        """The title and a line for each answer with its key, as there is no room for buttons."""
+        first, *others = self._answers
+        lines = [f"esc {first.label}"]
+        for steps, answer in enumerate(others, 1):
+            lines.append(f"{answer.key or ('y' if len(others) == 1 else '→' * steps + '⏎')} {answer.label}")
+        return Content("\n").join([Content(self._title).stylize("bold"), *map(Content, lines)])
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Of a few rows the first are for what can be done."""
+        self.set_class(event.size.width < ROOM[0] or event.size.height < ROOM[1], "-tiny")
 
     def on_mount(self) -> None:
         """The first answer has the focus."""
