@@ -128,6 +128,11 @@ class Attached(Sessions):
         if len(failures) == len(coming):
             raise LaunchError(failures[0])
 
+    @property
+    def catching_up(self) -> bool:
+        """As `Sessions.catching_up`."""
+        return self._merge.behind
+
     async def stop(self, kill: bool = False, by: str | None = None) -> None:
         """As `Sessions.stop`."""
         if any(session.attached for session in self._sessions.values()):

@@ -107,6 +107,11 @@ class LiveRun:
         return self._cluster is None or self._cluster.holds
 
     @property
+    def catching_up(self) -> bool:
+        """What is known of it is of the past: it was come to, and its hosts still tell what happened before."""
+        return self._cluster is not None and self._cluster.catching_up
+
+    @property
     def running(self) -> bool:
         """It was started and has no outcome yet."""
         return self._task is not None and not self._task.done()

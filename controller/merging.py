@@ -44,6 +44,11 @@ class Merge:
         self._go_on()
 
     @property
+    def behind(self) -> bool:
+        """Some of the past is still to come, or to be passed on."""
+        return bool(self._reached or self._held)
+
+    @property
     def unheard(self) -> list[str]:
         """The sources that are waited for and have told nothing yet."""
         return [source for source, reached in self._reached.items() if reached == -math.inf]

@@ -69,6 +69,11 @@ class Sessions:
         """The run is ours, not another controller's at whose side we look on."""
         return all(session.holds for session in self._sessions.values())
 
+    @property
+    def catching_up(self) -> bool:
+        """What is told is of before we came; the present is not reached yet."""
+        return False
+
     async def detach(self) -> None:
         """Have the run go on without us until its ranks have finished; `leave` is to follow. Raises HostError."""
         await asyncio.gather(*(session.detach() for session in self._sessions.values() if not session.ended.done()))

@@ -30,6 +30,7 @@ class FakeCluster:
         self.stops: list[bool] = []
         self.asked_by: list[str | None] = []
         self.holds = True
+        self.catching_up = False
         self.acts: list[tuple[int, str, str | None]] = []
         self.launching, self.stopping, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.player: asyncio.Task[None] | None = None

@@ -71,6 +71,7 @@ async def test_a_run_that_was_left_is_followed_from_its_beginning_and_stopped(pa
     assert (run.run_id, run.plan.values["quorum"]) == (first.run_id, "n-f")
     await run.start()
     await _until(lambda: run.state.now.ranks[2].step > left_at[2] + 5)
+    await _until(lambda: not run.catching_up)
     now = run.state.now
     assert (now.name, now.ranks[1].state, now.state) == ("night", "paused", "running")
     assert now.started == pytest.approx(first.state.now.started, abs=1)
@@ -171,6 +172,20 @@ async def test_runs_that_are_not_there_are_refused_in_one_sentence(package: Path
     absent = Host("absent", connection="local", python="/nowhere/python")
     with pytest.raises(RunRefused, match=r"No host tells of a run no-such. absent could not be asked"):
         await LiveRun.attach([local_host(), absent], "no-such")
+
+
+async def test_a_run_that_is_come_to_catches_up_with_its_past(package: Path, tmp_path: Path) -> None:
+    first = _run(package)
+    await first.start()
+    await _until(lambda: min(_steps(first)) > 3)
+    assert not first.catching_up
+    run = await LiveRun.attach([local_host()], first.run_id, folder=tmp_path / "again")
+    coming = asyncio.create_task(run.start())
+    await _until(lambda: run.catching_up)
+    await coming
+    await _until(lambda: not run.catching_up and min(_steps(run)) > 3)
+    await first.stop()
+    assert [(await one.wait())["left"] for one in (first, run)] == [0, 0]
 
 
 async def test_no_spool_and_no_socket_outlives_its_run(package: Path) -> None:

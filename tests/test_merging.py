@@ -36,6 +36,7 @@ async def test_a_record_waits_for_all_that_may_come_before_it() -> None:
     _tell(merge, "a", 5, "a5")
     await _idle()
     assert passed == []
+    assert merge.behind
     _tell(merge, "b", 3, "b3")
     await _idle()
     assert passed == ["a1", "b3"]
@@ -43,7 +44,9 @@ async def test_a_record_waits_for_all_that_may_come_before_it() -> None:
     await _idle()
     assert passed == ["a1", "b3"]  # b may still tell of the time before a5
     merge.arrive("b")
+    assert merge.behind  # all is told, not passed on
     await _idle()
+    assert not merge.behind
     assert passed == ["a1", "b3", "a5", "now"]
     merge.put({"what": "later"})
     assert passed[-1] == "later"

@@ -96,6 +96,10 @@ async def test_a_run_of_ones_own_is_followed_once_it_is_said_which_that_is(tmp_p
         assert there["attached"] == [("20260101-1", False)]
         tui.app.session.run.feed(simulate(until=5, outcome=False))
         await tui.until(lambda: "● running, attached" in tui.app.run_text(120))
+        tui.app.session.run.catching_up = True
+        tui.app.session.run.feed(simulate(until=6, outcome=False))
+        await tui.until(lambda: "◌ catching up" in tui.picture().split("\n")[0])
+        assert "running" not in tui.picture().split("\n")[0]
 
 
 async def test_who_is_waited_for_is_said_until_all_have_answered_or_it_is_given_up(tmp_path, there):

@@ -253,7 +253,7 @@ class GarfieldApp(App[str]):
         """The run at the right end of the top line."""
         now = self.session.now
         if now is not None and now.hosts:
-            return run_title(now, width=width)
+            return run_title(now, width=width, past=self.session.run.catching_up)
         if self.session.run is not None:
             return "no run"  # yet: it has told nothing
         if self.session.elsewhere is not None:

@@ -22,6 +22,7 @@ class FedRun:
         self.plan, self.folder = plan, folder
         self.state = RunState()
         self.holds = True
+        self.catching_up = False
         self._subscribers: list[Callable[[Sequence[Record]], None]] = []
         self._over = asyncio.Event()
 

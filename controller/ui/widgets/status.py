@@ -18,12 +18,14 @@ ROOMY = 100
 LONGEST_BAR, SHORTEST_BAR = 30, 6
 
 
-def run_title(now: Now, *, width: int = 120) -> str:
-    """The run and its state in a few words, for the top line."""
+def run_title(now: Now, *, width: int = 120, past: bool = False) -> str:
+    """The run and its state in a few words, for the top line; `past`: what is known is of before we came to it."""
     if now.state == "ended" and now.outcome:
         word = now.outcome["outcome"]
         mark = OUTCOME_MARKS.get(word, "■")
         state = "! diverged" if word == "finished" and now.diverged is not None else f"{mark} {word}"
+    elif past:
+        state = "◌ catching up"
     else:
         state = f"{RUN_MARKS.get(now.state, '?')} {now.state}{', attached' if now.attached else ''}"
     gone = [host for host in now.hosts.values() if host.state in ("failed", "lost")]
