@@ -15,7 +15,7 @@ from controller.ui.widgets import legend
 from controller.ui.widgets.axis import KINDS, Axis, between, said, ticks
 from controller.ui.widgets.braille import BLANK, DOT_BITS, Canvas
 from controller.ui.widgets.chart import Chart
-from controller.ui.widgets.curve import BENEATH, LINES, Curve, Upright
+from controller.ui.widgets.curve import BENEATH, DASH, LINES, Curve, Upright
 from controller.ui.widgets.plot import headings
 from controller.ui.widgets.scale import Scale
 from tests.simulated import simulate
@@ -235,9 +235,21 @@ def test_several_acts_in_one_column_are_all_told():
     )
     assert "".join(headings({2: [pause]}, 40).values()) == "P rank 3: pause"
     assert "".join(headings({2: [pause, kill]}, 60).values()) == "P rank 3: pause · K rank 3: kill"
-    assert "".join(headings({2: [pause, kill]}, 20).values()) == "2 acts: PK"
-    assert headings({2: [pause, kill, on], 4: [kill]}, 6) == {2: "3", 4: "K"}
-    assert headings({2: [pause] * 12}, 4) == {2: "+"}
+    assert "".join(headings({2: [pause, kill]}, 22).values()) == "2 acts: pause, kill"
+    assert "".join(headings({2: [pause, pause, kill]}, 30).values()) == "3 acts: 2× pause, kill"
+    assert "".join(headings({2: [pause, kill]}, 20).values()) == "2 acts"
+    assert headings({2: [pause, kill, on], 5: [kill]}, 6) == {2: "3", 3: "×", 5: "K"}
+    assert headings({2: [pause] * 12}, 4) == {1: "1", 2: "2", 3: "×"}
+
+
+def test_acts_that_are_too_near_to_be_read_one_by_one_are_counted_together():
+    one, two, four = ([Upright(10, "A", "rank 4: attack on")] * count for count in (1, 2, 4))
+    assert headings({2: four, 4: two}, 6) == {2: "6", 3: "×"}  # no 42
+    assert headings({2: four, 5: two}, 8) == {2: "4", 3: "×", 5: "2", 6: "×"}
+    assert headings({2: four, 4: one}, 60) == dict(enumerate("5 acts: 5× attack on", 2))
+    assert headings({2: one, 3: one, 4: one}, 6) == {2: "3", 3: "×"}
+    assert headings({0: four, 6: one, 7: two}, 8) == {0: "4", 1: "×", 6: "3", 7: "×"}
+    assert headings({3: four, 4: four, 5: four, 6: one}, 8) == dict(enumerate("13×", 3))
 
 
 def test_words_of_an_act_stand_where_there_is_room_for_them():
@@ -296,6 +308,42 @@ async def test_a_curve_beneath_is_dashed_and_last_in_the_legend():
         app.chart.show([Curve("pinned: night", flat, BENEATH), SHORT])
         assert next(row for row in text_of(app.chart) if "pinned" in row).index("short") < 20
         assert app.chart.newest == 100.0
+
+
+@pytest.mark.parametrize("apart", [1, 2, 40, 199])
+@pytest.mark.parametrize("rise", [0.0, 0.0001, 1.0])
+async def test_a_curve_beneath_is_dashed_everywhere(apart, rise):
+    """Also between points that are far apart, and where it hardly moves."""
+    app = Stage()
+    async with app.run_test(size=(80, 20)):
+        points = [(float(step), *[1.0 + step * rise] * 3) for step in range(1, 201, apart)]
+        app.chart.show([Curve("pinned: night", points, BENEATH)])
+        plot = [row[row.index("│") + 1 if "│" in row else row.index("┤") + 1 :] for row in text_of(app.chart)[:-3]]
+        cells = ["".join(column).strip() != "" for column in zip(*plot, strict=True)]
+        drawn = cells[1 : len(cells) - cells[::-1].index(True)]
+        assert len(drawn) > 60
+        assert drawn == [(cell + 1) % DASH != 0 for cell in range(len(drawn))]
+
+
+@pytest.mark.parametrize("height", [5, 7])
+async def test_a_low_chart_has_a_legend_where_a_curve_lies_beneath(height):
+    """And its axis; what the cursor reads stands in place of both."""
+    app = Stage()
+    async with app.run_test(size=(60, height)):
+        beneath = Curve("pinned: night", SHORT.points, BENEATH)
+        app.chart.show([beneath, SHORT])
+        rows = text_of(app.chart)
+        assert rows[-1].rstrip() == "  ━━ A short   ╺╸ pinned: night"
+        assert rows[-2].lstrip().startswith("└0")
+        app.chart.point_at(100.0)
+        rows = text_of(app.chart)
+        assert rows[-1].lstrip().startswith("▏step 100")
+        assert "└" not in "".join(rows)
+        app.chart.point_at(None)
+        assert text_of(app.chart)[-2].lstrip().startswith("└0")
+        app.chart.show([SHORT])
+        assert text_of(app.chart)[-1].lstrip().startswith("└0")
+        assert "━━" not in "".join(text_of(app.chart))
 
 
 def test_a_legend_counts_what_it_has_no_room_for():

@@ -22,6 +22,11 @@ def chart(tui: Driven, name: str) -> Chart:
     return tui.app.screen.query_one(f"#{name} Chart", Chart)
 
 
+def words_of(shown: Chart) -> str:
+    """All that a chart shows."""
+    return "".join(shown.render_line(row).text for row in range(shown.size.height))
+
+
 async def living(tui: Driven, until: int = 60, **options) -> LiveScreen:
     """The Live screen of a run that goes on, its charts drawn."""
     await tui.launch()
@@ -271,6 +276,22 @@ async def test_a_run_is_pinned_from_the_list_and_its_name_is_text(tmp_path):
         await tui.until(lambda: tui.picture().count("b pin ") == 2)
         await tui.press("3")
         await tui.until(lambda: "b pin " in tui.picture())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_every_chart_says_which_curve_is_the_pinned_one(tmp_path, size):
+    record_run("r1", "night", seed=1, steps=20)
+    record_run("r2", "day", seed=2, steps=20)
+    async with driven(tmp_path, size=size) as tui:
+        await opened(tui, 2)
+        await tui.press("down", "b")
+        await said(tui, "is pinned beneath")
+        await tui.press("up")
+        screen = await replaying(tui, 2)  # which has fewer rows for a chart
+        for _ in screen.PANELS:
+            for shown in screen.charts:
+                await tui.until(lambda: "╺╸ pinned: night" in words_of(shown))  # noqa: B023
+            await tui.press("c")
 
 
 async def test_a_pinned_run_that_is_gone_is_forgotten(tmp_path):

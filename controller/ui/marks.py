@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from controller.state import Mark
 
 LETTERS = {"pause": "P", "resume": "R", "kill": "K", "restart": "S", "attack on": "A", "attack off": "a"}
+TOLD = (
+    *((letter, act) for act, letter in LETTERS.items()),
+    ("3×", "so many acts, at the same step or too near to be told apart: the cursor reads them"),
+)  # what ? says of the signs
 
 
 def uprights(marks: Iterable[Mark]) -> Iterator[Upright]:

@@ -59,7 +59,7 @@ class LiveScreen(ChartScreen):
         "Bars of the ranks: where the time of a step went": TIME_TOLD,
         "! beside a rank: what is out of the ordinary": PLIGHTS_TOLD,
         "Trust: how much a PS listened to each worker": TRUST_TOLD,
-        "Letters on the charts: what was done to a rank": tuple((letter, act) for act, letter in marks.LETTERS.items()),
+        "Letters on the charts: what was done to a rank": marks.TOLD,
     }
     NEXT = "L launches again"  # what can be done once the run has ended
     LOGS = "4"  # the key to what its ranks printed

@@ -30,6 +30,7 @@ class Canvas:
         self._dots = bytearray(columns * rows)
         self._layers = bytearray(columns * rows)
         self._letters: dict[int, str] = {}  # by cell
+        self.gap = 0  # cells from one column of them that nothing is drawn in to the next; 0: there is none
 
     def dot(self, x: int, y: int, layer: int) -> None:
         """Set one dot."""
@@ -44,7 +45,7 @@ class Canvas:
     def column(self, x: int, top: int, bottom: int, layer: int, kept: int = ALL_BITS) -> None:
         """Set the dots of column `x` from `top` down to `bottom`, both included; of each cell only those in `kept`."""
         top, bottom = max(top, 0), min(bottom, self.height - 1)
-        if top > bottom or not 0 <= x < self.width:
+        if top > bottom or not 0 <= x < self.width or (self.gap and (x >> 1) % self.gap == 0):
             return
         layers, dots, runs = self._layers, self._dots, RUN_BITS[x & 1]
         first, last = top >> 2, bottom >> 2

@@ -20,6 +20,7 @@ from controller.ui.widgets.plot import Plot, crossed, headings, painted, styles,
 from controller.ui.widgets.scale import Scale, label
 
 LEGEND_HEIGHT = 8  # rows from which a legend and an axis of two lines fit
+LOW_LEGEND_HEIGHT = 5  # rows from which the legend has one, where a curve lies beneath
 LEGEND_SHARE = 4  # a legend takes at most this part of the rows
 LOW_SHARE = 3  # what is read takes at most this part of the rows of a low chart
 LEFT = 2  # cells between the labels of the y axis and the plot
@@ -122,10 +123,10 @@ class Chart(Widget):
         """Put the cursor at `x` and tell what the curves say there; None: there is no cursor."""
         if x == self._cursor:
             return
-        self._cursor = x
+        appears, self._cursor = (x is None) != (self._cursor is None), x
         if self._strips is not None and self._plot is not None:
             room, self._words = len(self._words), self._written(self._plot)
-            if len(self._words) != room:
+            if appears or len(self._words) != room:
                 self._strips = None  # the plot is higher or lower now
         self.refresh()
 
@@ -222,7 +223,8 @@ class Chart(Widget):
         x_axis = Scale(0, max(self._end or 0, *(curve.points[-1][0] for curve in curves)) or 1)
         words = len(self._written(Plot(0, width, 0, x_axis, curves, {})))
         above = tall and bool(self._marks)  # a row for what is marked; in a low chart that is in the plot's first one
-        rows = height - (words + 2 + above if tall else max(1, words))
+        scaled = tall or self._cursor is None or not words  # in a low chart what is read stands in place of the axis
+        rows = height - (words + 2 + above if tall else words + scaled)
         y_axis = self._y_axis(curves)
         ticks = {
             rows - 1 - round(y_axis.place(tick) * (rows - 1)): self._tick(tick)
@@ -250,7 +252,7 @@ class Chart(Widget):
                 drawn = "".join(text for text, _ in runs)
                 heads = headings(uprights, canvas.columns, {at for at, cell in enumerate(drawn) if cell != " "})
             yield self._strip((edge, "chart--axis"), *crossed(runs, heads if first else lines, over=first))
-        if tall or not self._words:
+        if scaled:
             for text in x_axis_rows(self._kind, x_axis, canvas.columns, tall):
                 yield self._strip((" " * (margin + 1) + text, "chart--axis"))
 
@@ -260,12 +262,13 @@ class Chart(Widget):
         yield self._strip((self._empty.center(self.size.width), "chart--text"))
 
     def _written(self, plot: Plot) -> list[Strip]:
-        """The rows of words: the legend, or what the cursor reads; in a low chart only that, in place of the axis."""
+        """The rows of words: the legend, or what the cursor reads; in a low chart a legend only of curves beneath."""
         width, height = self.size
         tall = height >= LEGEND_HEIGHT
         most = max(1, height // LEGEND_SHARE)
         if self._cursor is None:
-            lines = legend.wrapped(legend.entries(plot.curves), width - LEFT, most) if tall else []
+            told = tall or (height >= LOW_LEGEND_HEIGHT and any(curve.dashed for curve in plot.curves))
+            lines = legend.wrapped(legend.entries(plot.curves), width - LEFT, most) if told else []
         else:
             acts = plot.uprights.get(plot.column(self._cursor), ())
             head = legend.heading(self._kind, self._cursor, acts)

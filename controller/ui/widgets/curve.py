@@ -89,11 +89,9 @@ def _columns(canvas: Canvas, axis: Scale, points: Sequence[Point]) -> Iterator[t
 def draw_line(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int) -> None:
     """The means, averaged within a column of dots and joined between columns."""
     before: tuple[int, int] | None = None
+    canvas.gap = DASH if curve.dashed else 0  # also within a line from one point to the next
     for column, points in _columns(canvas, x_axis, curve.points):
         here = column, _row(canvas, y_axis, sum(point[2] for point in points) / len(points))
-        if curve.dashed and (column >> 1) % DASH == 0:
-            before = None
-            continue
         if before is None:
             canvas.dot(*here, layer)
         elif column == before[0] + 1:
@@ -101,6 +99,7 @@ def draw_line(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer:
         else:
             canvas.segment(*before, *here, layer)
         before = here
+    canvas.gap = 0
 
 
 def draw_letters(canvas: Canvas, curve: Curve, x_axis: Scale, y_axis: Scale, layer: int, place: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,25 +84,52 @@ def headings(uprights: Mapping[int, Sequence[Upright]], columns: int, taken: Col
     """The character of each column of the row above the uprights: what is marked at each.
 
     In as many words as there is room for to its right before the next one, or to its left; at least its letter or, of
-    several in one column, how many they are. Words stay off the columns that are `taken`.
+    several, how many they are. Those that are too near for a blank between them are one. Words stay off the columns
+    that are `taken`.
     """
     heads: dict[int, str] = {}
     free = 0  # the column after the words of the one before
-    starts = sorted(uprights)
-    for start, end in zip(starts, [*starts[1:], columns + 1], strict=False):
-        here = uprights[start]
-        letters = "".join(mark.letter for mark in here)
-        shortest = letters if len(here) == 1 else str(len(here)) if len(here) < 10 else "+"
+    groups = _apart(uprights, columns)
+    starts = [_start(*group, columns) for group in groups]
+    for start, end, (_, here) in zip(starts, [*starts[1:], columns + 1], groups, strict=False):
         right = [" · ".join(f"{mark.letter} {mark.text}" for mark in here)]
-        right += [f"{len(here)} acts: {letters}"] if len(here) > 1 else []
+        right += [f"{len(here)} acts: {_counted(here)}", f"{len(here)} acts"] if len(here) > 1 else []
         left = [f"{mark.text} {mark.letter}" for mark in here] if len(here) == 1 else []
         ways = [(start, said) for said in right if start + len(said) < end]
         ways += [(start - len(said) + 1, said) for said in left if start - len(said) + 1 >= free]
         ways = [(at, said) for at, said in ways if not any(at + cell in taken for cell in range(len(said)))]
-        at, said = ways[0] if ways else (start, shortest)
+        at, said = ways[0] if ways else (start, _shortest(here))
         heads |= enumerate(said, at)
         free = at + len(said) + 1
     return heads
+
+
+def _apart(uprights: Mapping[int, Sequence[Upright]], columns: int) -> list[tuple[int, list[Upright]]]:
+    """The column of each heading and what it is about: `uprights`, together where they are too near."""
+    groups: list[tuple[int, list[Upright]]] = []
+    for column in sorted(uprights):
+        groups.append((column, list(uprights[column])))
+        while len(groups) > 1:
+            (first, here), (second, there) = groups[-2:]
+            if _start(first, here, columns) + len(_shortest(here)) < _start(second, there, columns):
+                break
+            groups[-2:] = [(first, here + there)]
+    return groups
+
+
+def _start(column: int, here: Sequence[Upright], columns: int) -> int:
+    """Where the heading of a column begins: there, or before it where the plot ends."""
+    return min(column, columns - len(_shortest(here)))
+
+
+def _shortest(here: Sequence[Upright]) -> str:
+    return here[0].letter if len(here) == 1 else f"{len(here)}×"
+
+
+def _counted(here: Sequence[Upright]) -> str:
+    """What was done, without to whom: each act once."""
+    found = Counter(mark.text.rpartition(": ")[2] for mark in here)
+    return ", ".join(f"{count}× {act}" if count > 1 else act for act, count in found.items())
 
 
 def crossed(runs: Iterable[tuple[str, str]], heads: Mapping[int, str], over: bool) -> Iterator[tuple[str, str]]:
