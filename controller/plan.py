@@ -239,7 +239,8 @@ def _room(values: Mapping[str, Any]) -> Iterator[Finding]:
     servers, workers = experiment.spare(values)
     parts = [_plural(count, noun) for count, noun in ((servers, "PS"), (workers, "worker")) if count]
     if parts:
-        yield Finding("ok", "quorum", f"goes on without {' and '.join(parts)}, dead or stalled")
+        ends = "" if workers else "; every worker is needed: one that dies or stalls ends the run"
+        yield Finding("ok", "quorum", f"goes on without {' and '.join(parts)}, dead or stalled{ends}")
     else:
         yield Finding("ok", "quorum", "every rank is needed: one that dies or stalls ends the run")
     if values["num_ps"] > 1 and workers and not servers:

@@ -111,6 +111,10 @@ def sketch(text: str, preset: str | None = None):
         ]),
         (4, {"fps": 1}, [("ok", "goes on without 1 PS and 1 worker, dead or stalled")]),
         (3, {"mar": "crash"}, [("ok", "goes on without 2 PSs and 1 worker, dead or stalled")]),
+        (2, {"mar": "crash", "quorum": "all"}, [
+            ("ok", "goes on without 1 PS, dead or stalled; every worker is needed: one that dies or stalls ends the "
+            "run"),
+        ]),
         (1, {"mar": "vanilla"}, [("ok", "goes on without 1 worker, dead or stalled")]),
     ],
 )  # fmt: skip
