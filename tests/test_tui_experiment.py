@@ -81,6 +81,28 @@ async def test_digits_are_text_in_a_field_and_screens_outside(tmp_path):
         assert tui.screen_name == "LiveScreen"
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_enter_goes_back_into_the_field_that_was_left(tmp_path, size):
+    async with driven(tmp_path, size=size) as tui:
+        await tui.press("2")
+        field = tui.app.screen.query_one("#field-batch", Field)
+        field.enter()
+        await tui.press("end", "left")
+        await tui.until(lambda: "⏎ edit" not in tui.picture())
+        await tui.press("escape")
+        await tui.until(lambda: "⏎ edit" in tui.picture())
+        await tui.press("enter")
+        assert tui.app.focused is field.input
+        await tui.press("3")
+        assert field.text == "1238"
+
+
+async def test_enter_goes_into_the_first_field_where_one_was_in_none(tmp_path):
+    async with driven(tmp_path) as tui:
+        await tui.press("2", "enter")
+        await tui.until(lambda: tui.app.focused is tui.app.screen.query(Field).first().input)
+
+
 async def test_arrows_go_from_field_to_field(tmp_path):
     async with driven(tmp_path) as tui:
         await tui.press("2", "down", "down")

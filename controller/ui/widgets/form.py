@@ -19,6 +19,7 @@ class Form(VerticalScroll, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar = [
+        Binding("enter", "enter_field", "edit", key_display="⏎", tooltip="Into the field that one was in last"),
         Binding("down", "next_field", "fields", key_display="↑ ↓", tooltip="The field before, or the next; tab too"),
         Binding("up", "previous_field", show=False),
         Binding("tab", "go_on", show=False),
@@ -39,9 +40,21 @@ class Form(VerticalScroll, can_focus=True, inherit_bindings=False):
         """Remember where one is."""
         self._left = event.widget
 
-    def _from_left(self) -> None:
-        if self.has_focus and self._left is not None and self._left.is_attached:
+    def _from_left(self) -> bool:
+        """Go to the field that was left, if there is one; whether there is."""
+        there = self.has_focus and self._left is not None and self._left.is_attached
+        if there:
             self.screen.set_focus(self._left)  # at once: the next one is counted from it
+        return there
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Who is in a field needn't enter it."""
+        return self.has_focus or action != "enter_field"
+
+    def action_enter_field(self) -> None:
+        """The field that one has left; the first where one was in none."""
+        if not self._from_left():
+            self.screen.focus_next(FIELDS)
 
     def action_next_field(self) -> None:
         """The field below."""
