@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from controller.ui import hostfacts
+from controller.ui.widgets import hosttable
 from controller.ui.widgets.field import Field
+from controller.ui.widgets.hosttable import HostTable
 from tests.simulated import simulate
 from tests.tuitools import HOSTS, driven
 
@@ -154,3 +157,49 @@ async def test_a_host_of_a_run_tells_what_people_want_to_know_as_a_check_does(tm
             ["system", "Linux", "6.1.0", "x86_64"],
             ["user", "[b]ada[/b]"],
         ]
+
+
+LAB = "".join(f'[[host]]\nname = "{{}}{number}"\nworkers = 1\nservers = 1\n' for number in range(3))
+SIZES = [(80, 24), (120, 40)]
+
+
+def under_the_cursor(tui):
+    return tui.app.session.draft.file.hosts[tui.app.screen.query_one(HostTable).cursor_row].name
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_undo_puts_the_cursor_on_the_host_that_came_back(tmp_path, size):
+    async with driven(tmp_path, LAB.replace("{}", "lab"), size=size) as tui:
+        await tui.press("down", "delete")
+        assert under_the_cursor(tui) == "lab2"
+        await tui.press("up", "u")
+        assert under_the_cursor(tui) == "lab1"
+        await tui.until(lambda: "lab1: what is known" in tui.picture())
+
+
+async def test_the_cursor_stays_on_its_host_when_others_come_and_go_on_disk(tmp_path):
+    text = LAB.replace("{}", "lab")
+    async with driven(tmp_path, text) as tui:
+        await tui.press("down")
+        tui.path.write_text('[[host]]\nname = "new"\nworkers = 1\n' + text)
+        await tui.app.on_disk.look()
+        assert under_the_cursor(tui) == "lab1"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["gpunode-with-a-very-long-name-", "名前" * 12])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_every_host_is_in_sight_however_wide_the_table_would_be(tmp_path, monkeypatch, size, name, count):
+    monkeypatch.setattr(hostfacts, "state", lambda *_: ("✖", "no python 3.10 or newer was found on this host"))
+    monkeypatch.setattr(hostfacts, "cards", lambda *_: "8 × NVIDIA H100 80GB HBM3")
+    text = "[[host]]".join(LAB.replace("{}", name).split("[[host]]")[: count + 1])
+    text = text.replace("workers", 'address = "gpunode.some.far.away.example.org"\nworkers')
+    async with driven(tmp_path, text, size=size) as tui:
+        table = tui.app.screen.query_one(HostTable)
+        await tui.until(lambda: table.scrollable_content_region.height == count + 1)
+        assert not table.show_horizontal_scrollbar
+        await tui.until(lambda: tui.picture().count("✖ no python") == count)
+        monkeypatch.setattr(hosttable, "LEAST", {})  # as if no column could be cut
+        tui.app.screen.draft_changed()
+        await tui.until(lambda: table.show_horizontal_scrollbar)
+        await tui.until(lambda: table.scrollable_content_region.height == count + 1)

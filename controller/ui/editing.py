@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from controller import wire
 from controller.hostsfile import ChangedOnDisk, HostsFile, HostsFileError
+from controller.ui.screens.cluster import ClusterScreen
 from controller.ui.screens.dialogs import CANCEL, Answer, Choice, Message, Question
 from controller.ui.talks import ask
 from controller.ui.undoing import Texts, taken_back
@@ -57,8 +58,12 @@ def undo(app: GarfieldApp) -> None:
     draft = app.session.draft
     before = Texts.of(draft)
     if draft.undo():
+        after = Texts.of(draft)
         app.draft_changed()
-        app.say(taken_back(before, Texts.of(draft)))
+        came = [name for name in after.hosts if name not in before.hosts]
+        if came and isinstance(app.screen, ClusterScreen):
+            app.screen.go_to(came[0])
+        app.say(taken_back(before, after))
     else:
         app.say("There is no edit to take back.")
 

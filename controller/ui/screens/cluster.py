@@ -100,7 +100,8 @@ class ClusterScreen(MainScreen):
         title = formats.plural(len(hosts), "host") + (f", {carrying} on" if carrying < len(hosts) else "")
         panel = self.query_one("#hosts", Panel)
         panel.entitle(title)
-        panel.styles.height = min(len(hosts) + FRAME, max(LEAST_HOSTS + FRAME, self.size.height // 2 - FRAME))
+        height = min(len(hosts) + FRAME, max(LEAST_HOSTS + FRAME, self.size.height // 2 - FRAME))
+        panel.styles.height = height + table.wide  # a line for its scroll bar
 
     def _columns(self) -> dict[str, Callable[[Host], Text]]:
         columns: dict[str, Callable[[Host], Text]] = {
@@ -179,6 +180,10 @@ class ClusterScreen(MainScreen):
             text = f"{key:<11}{as_text(getattr(host, key))}"
             lines.append(Content.assemble(Content(text), Content.styled(f"   {mark}" if mark else "", "$muted")))
         return Content("\n").join(lines)
+
+    def go_to(self, name: str) -> None:
+        """Put the cursor on a host."""
+        self.query_one(HostTable).go_to(name)
 
     # --- editing
 
