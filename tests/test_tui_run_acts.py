@@ -268,7 +268,8 @@ async def test_launching_again_sets_the_hosts_too_when_asked(tmp_path, answer):
         assert "there:" not in tui.picture()
         assert tui.app.focused.id == "answer-cancel"
         tui.app.screen.query_one(f"#answer-{answer}").press()
-        await tui.until(lambda: tui.screen_name == "ExperimentScreen")
+        # Not only on its way: leaving the app while it is made takes its parts away under it.
+        await tui.until(lambda: tui.screen_name == "ExperimentScreen" and tui.app.screen.ready)
         draft = tui.app.session.draft
         carried = {host.name: host.workers for host in draft.file.hosts if host.enabled}
         assert carried == ({"here": 2, "there": 3} if answer == "place" else {"here": 4, "there": 3, "third": 1})
