@@ -266,6 +266,7 @@ async def test_launching_again_sets_the_hosts_too_when_asked(tmp_path, answer):
         assert "here: 1 PS and 2 workers, now 1 PS and 4 workers" in tui.picture()
         assert "third: nothing, now 1 worker" in tui.picture()
         assert "there:" not in tui.picture()
+        await tui.until(lambda: tui.app.focused is not None)
         assert tui.app.focused.id == "answer-cancel"
         tui.app.screen.query_one(f"#answer-{answer}").press()
         # Not only on its way: leaving the app while it is made takes its parts away under it.
