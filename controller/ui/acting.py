@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller import acts
@@ -142,8 +143,8 @@ async def _sure(app: GarfieldApp, act: str, rank: RankNow, now: Now) -> bool:
         "restart": ("Restart it", "error"),
     }[act]
     answers = [CANCEL, Answer(act, label, variant)]
-    text = lambda: _what_comes(act, rank, now)  # noqa: E731
-    return await ask(app, Question(f"{act.capitalize()} {rank.title} on {rank.host}?", text, answers)) == act
+    told = partial(_what_comes, act, rank, now)
+    return await ask(app, Question(f"{act.capitalize()} {rank.title} on {rank.host}?", told, answers)) == act
 
 
 def _what_comes(act: str, rank: RankNow, now: Now) -> str:
