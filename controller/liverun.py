@@ -28,6 +28,7 @@ from controller.verdict import Verdict, verdict
 LAUNCH_SECONDS = 600.0  # longest launch: a data set may have to be copied, a Python on a slow disk imported
 WITNESS_SECONDS = 1.5  # how long a failed run waits for its PS to say what it saw
 LEAVE_SECONDS = 10.0  # how long a finished run waits for its workers to leave
+NEARLY = 2.0  # seconds that a launch may take to be over when the run is left
 RELEASED_BY = "the controller, as another rank has finished"
 
 
@@ -189,10 +190,12 @@ class LiveRun:
     async def leave(self) -> None:
         """Follow the run no longer: one that is ours is detached, another's goes on as it is. Raises RunRefused.
 
-        One that we are still on the way to is left once we have come to it.
+        One that we are still on the way to is left once we have come to it, and one whose launch is about to be over,
+        its first ranks at work already, once it is.
         """
-        if self._description and self.running:
-            await self._up.wait()
+        if self.running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._up.wait(), None if self._description else NEARLY)
         if self._cluster is None or self._cluster.holds:
             await self.detach()
         else:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +291,39 @@ async def test_acts_reach_the_cluster_and_the_state(tmp_path: Path) -> None:
         await run.act(3, "kill")
     await run.stop()
     assert (await run.wait())["outcome"] == "stopped"
+
+
+class _Lingering(FakeCluster):
+    """Its ranks are at work before its launch is over."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.over = asyncio.Event()
+
+    async def launch(self, description: Mapping[str, Any] | None = None) -> None:
+        await super().launch(description)
+        await self.over.wait()
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_run_is_left_once_its_launch_is_over_unless_that_takes_long(tmp_path: Path, monkeypatch, late) -> None:
+    if late:
+        monkeypatch.setattr(liverun, "NEARLY", 0.05)
+    cluster = _Lingering(of_ranks(steps=60, until=20))
+    run = a_run(tmp_path, cluster)
+    starting = asyncio.create_task(run.start())
+    await cluster.launching.wait()
+    leaving = asyncio.create_task(run.leave())
+    async with asyncio.timeout(BOUND):
+        if late:
+            with pytest.raises(RunRefused, match="not launched yet"):
+                await leaving
+            await run.stop()
+        else:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not leaving.done()
+            cluster.over.set()
+            await leaving
+        assert (await run.wait())["outcome"] == ("stopped" if late else "detached")
+        await starting
