@@ -61,17 +61,17 @@ def one_acts(role: str, values: Mapping[str, Any]) -> bool:
     """Whether one rank of the `role` acts and the others back it up: servers under mar = crash."""
     try:
         return role == "ps" and experiment.setup(values) == "crash-tolerant"
-    except KeyError:
+    except (KeyError, TypeError, ValueError):  # as in `needed`
         return False
 
 
-def halts(act: str, role: str, working: int, values: Mapping[str, Any], acting: bool = False) -> bool:
-    """Whether no step can be made while only so many others of the `role` are `working`, once a rank is paused.
+def halts(role: str, working: int, values: Mapping[str, Any], acting: bool) -> bool:
+    """Whether no step can be made while a rank is paused and only so many others of its `role` are `working`.
 
     `acting`: it is the one that acts, where one does.
     """
     least = needed(role, values)
-    return act == "pause" and least is not None and (acting or working < least)
+    return least is not None and (acting or working < least)
 
 
 def consequence(

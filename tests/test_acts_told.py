@@ -51,8 +51,8 @@ def test_the_server_that_acts_holds_the_run_up_when_it_is_paused() -> None:
         (False, f"{STAY}: the run goes on without it."),
     ):
         assert acts.consequence("pause", "ps", 1, 0, CRASH, acting) == told
-    assert acts.halts("pause", "ps", 1, CRASH, acting=True)
-    assert not acts.halts("pause", "ps", 1, CRASH)
+    assert acts.halts("ps", 1, CRASH, acting=True)
+    assert not acts.halts("ps", 1, CRASH, acting=False)
     assert acts.consequence("kill", "ps", 1, 0, CRASH, True) == f"{STAY}: the run goes on without it."
     assert acts.consequence("pause", "ps", 0, 0, CRASH, True).startswith("0 PSs stay, 1 needed: no step is made until ")
     assert [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from controller import acts
 from controller.state import endings, quorum, telemetry
 from controller.state.exits import Exit
 from controller.state.fields import (
@@ -113,7 +114,7 @@ def _run(state: RunState, record: Mapping[str, Any]) -> None:
     state.series.band.expected = {rank.rank for rank in ranks if rank.role == "worker"}
     now.quorum = _derived(experiment.gradient_quorum, values)
     now.server_quorum = _derived(experiment.model_quorum, values)
-    now.one_acts = _derived(lambda values: int(experiment.setup(values) == "crash-tolerant"), values) == 1
+    now.one_acts = acts.one_acts("ps", values)
     now.total_steps = _derived(experiment.total_steps, values)
     now.steps_per_epoch = _derived(experiment.steps_per_epoch, values)
 

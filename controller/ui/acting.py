@@ -118,12 +118,12 @@ def consequence(act: str, rank: RankNow, now: Now) -> str:
 
 def _halts(rank: RankNow, now: Now) -> bool:
     """Whether no step is made while `rank` is paused."""
-    return acts.halts("pause", rank.role, _others(rank, now)[0], now.values, _acts(rank, now))
+    return acts.halts(rank.role, _others(rank, now)[0], now.values, _acts(rank, now))
 
 
 def _acts(rank: RankNow, now: Now) -> bool:
     """Whether `rank` is the server that acts, where the others back it up."""
-    return acts.one_acts(rank.role, now.values) and now.lead() is rank
+    return rank.role == "ps" and now.one_acts and now.lead() is rank
 
 
 def _others(rank: RankNow, now: Now) -> tuple[int, int]:
@@ -197,10 +197,16 @@ async def detach(app: GarfieldApp) -> None:
         text = f"{name} is held by another controller and goes on as it is; here it is followed no longer."
         answers = [CANCEL, Answer("detach", "Leave it", "primary", "D")]
     else:
-        text = lambda: "\n\n".join(filter(None, (what_runs(session), meaning(app), _held_still(session.now))))  # noqa: E731
+        text = partial(_left, app)
         answers = [CANCEL, Answer("detach", "Detach", "warning", "D")]
     if await ask(app, Question(f"Detach {name}?", text, answers)) == "detach":
         await leave_alone(app)
+
+
+def _left(app: GarfieldApp) -> str:
+    """What is left to itself by detaching, and what becomes of it, as is now."""
+    session = app.session
+    return "\n\n".join(filter(None, (what_runs(session), meaning(app), _held_still(session.now))))
 
 
 def _held_still(now: Now) -> str:
