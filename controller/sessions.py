@@ -15,7 +15,7 @@ from controller.connection import Ways
 from controller.feed import Record
 from controller.hosts import Host
 from controller.hostsession import HostSession, settle
-from controller.origin import told_stop
+from controller.origin import stop_reason, told_stop
 from controller.plan import Plan
 from controller.prompts import Prompter
 
@@ -53,8 +53,8 @@ class Sessions:
         `by` is who of us asked for that, who has told it already; None where the run ends by itself.
         """
         kill, self._stopping = kill or self._stopping, True
-        if by:
-            self._told_once.add(f"{'kill' if kill else 'stop'}, by {by}")
+        if act := told_stop(stop_reason(kill, by)):
+            self._told_once.add(act[1])
         for name, session in self._sessions.items():
             if not session.ended.done() and name not in self._reported:
                 self._state(session.host, "stopping")

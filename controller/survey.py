@@ -75,6 +75,16 @@ class Found:
         return self.recorded and self.origin == origin_text()
 
     @property
+    def alive(self) -> list[Mapping[str, Any]]:
+        """Its ranks that have not ended."""
+        return [rank for rank in self.ranks() if not rank.get("ended")]
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of its ranks, as far as they are known."""
+        return [rank["step"] for rank in self.ranks() if rank.get("step") is not None]
+
+    @property
     def detached(self) -> bool:
         """It goes on until it has finished, and no controller is connected to any of its hosts."""
         agents = self.agents()

@@ -70,10 +70,8 @@ async def _status(hosts: Collection[Host], options: argparse.Namespace) -> int:
 
 
 def _row(run: Found) -> list[str]:
-    ranks = run.ranks()
-    alive = [rank for rank in ranks if not rank.get("ended")]
+    ranks, alive, steps = run.ranks(), run.alive, run.steps
     paused = [str(rank["rank"]) for rank in alive if rank.get("paused")]
-    steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
     state = "stopping" if run.stopping else "running" if ranks else "launching"
     if run.detached:
         state += ", detached"

@@ -117,10 +117,9 @@ def _where(survey: Survey) -> str:
 def facts(run: Found) -> str:
     """Which run it is, who launched it where, and how far it is."""
     ranks = run.ranks()
-    alive = sum(not rank.get("ended") for rank in ranks)
-    far = f"{alive} of {len(ranks)} ranks alive" if ranks else "without a rank yet"
-    if steps := [rank["step"] for rank in ranks if rank.get("step") is not None]:
-        far += f", step {min(steps)}"
+    far = f"{len(run.alive)} of {len(ranks)} ranks alive" if ranks else "without a rank yet"
+    if run.steps:
+        far += f", step {min(run.steps)}"
     since = f" since {moments.told(run.started, '%Y-%m-%d %H:%M:%S')}" if run.started else ""
     which = f"{run.name} ({run.run})" if run.name else run.run
     return f"{which} of {run.origin} on {', '.join(run.hosts())}{since}, {far}"

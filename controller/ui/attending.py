@@ -138,7 +138,7 @@ def held(run: Found) -> bool:
 
 def over(run: Found) -> bool:
     """Whether all of its ranks have ended, and it waits for someone to hear of that."""
-    return all(rank.get("ended") for rank in run.ranks())
+    return not run.alive
 
 
 def _without_ranks(run: Found) -> str:
@@ -156,10 +156,8 @@ def _listed(run: Found, now: float) -> str:
 
 def _size(run: Found) -> str:
     """Its ranks that live, and their step."""
-    ranks = run.ranks()
-    alive = sum(not rank.get("ended") for rank in ranks)
-    steps = [rank["step"] for rank in ranks if rank.get("step") is not None]
-    return f"{alive} of {formats.plural(len(ranks), 'rank')}" + (f", step {formats.count(min(steps))}" if steps else "")
+    alive, step = f"{len(run.alive)} of {formats.plural(len(run.ranks()), 'rank')}", min(run.steps, default=None)
+    return alive if step is None else f"{alive}, step {formats.count(step)}"
 
 
 def _age(run: Found, now: float) -> str:
