@@ -134,6 +134,11 @@ def numbers(ascending: Sequence[int], most: int = 4) -> str:
     return listed + (" …" if len(runs) > most else "")
 
 
+def diverged(since: int) -> str:
+    """What it means that a model diverged at that step."""
+    return f"no worker has had a finite loss since step {count(since)}"
+
+
 def plural(amount: int, noun: str) -> str:
     """1 host, 2 hosts, 3 processes."""
     return f"{count(amount)} {noun}" + ("" if amount == 1 else "es" if noun.endswith("s") else "s")

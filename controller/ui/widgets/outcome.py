@@ -48,8 +48,7 @@ def _ended(now: Now) -> str:
     if word in ("stopped", "detached"):
         return f"{word.capitalize()}: {accuracy}{steps}."
     if now.diverged is not None:
-        lost = f"no worker has had a finite loss since step {formats.count(now.diverged)}"
-        return f"Finished, but the model diverged: {lost}; {accuracy}{steps}."
+        return f"Finished, but the model diverged: {formats.diverged(now.diverged)}; {accuracy}{steps}."
     return f"Finished: {accuracy}{steps}."
 
 

@@ -25,8 +25,7 @@ def told(run: RunInfo) -> list[Content]:
         )
     ]
     if run.diverged is not None:
-        lost = f"The model diverged: no worker has had a finite loss since step {formats.count(run.diverged)}."
-        lines.append(Content.styled(f"! {lost}", "$text-warning"))
+        lines.append(Content.styled(f"! The model diverged: {formats.diverged(run.diverged)}.", "$text-warning"))
     if run.acts:
         often = "once" if run.acts == 1 else f"{formats.count(run.acts)} times"
         text = f"{ACTED} Its ranks were acted on {often}, so it is not put together with runs of other seeds."
